@@ -1,0 +1,5 @@
+"""Data sets of Long Range Arena as NumPy arrays."""
+
+from keras_twa.datasets import listops
+
+__all__ = ["listops"]

@@ -1,0 +1,58 @@
+"""Arrays kept on disk between runs, written whole or not at all."""
+
+import logging
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+
+def cache_directory(cache_dir=None):
+    """Returns `cache_dir`, or the folder `keras_twa` in the Keras home folder."""
+    if cache_dir is not None:
+        return Path(cache_dir).expanduser()
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "keras_twa"
+
+
+def load_arrays(path, names):
+    """Returns the named arrays of an `.npz` file, or `None` if it is of no use.
+
+    A missing, truncated or foreign file is of no use. Every array is checked
+    against the checksum that the file holds.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        logger.warning("Ignoring the broken cache %s: %s", path, error)
+        return None
+
+
+def save_arrays(path, arrays):
+    """Writes arrays to an `.npz` file, which appears only when complete.
+
+    A cache only saves time, so a folder that cannot be written is no error.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The rename is atomic only inside one file system, hence the same folder.
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, suffix=".part", delete=False
+        ) as file:
+            temporary = file.name
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        logger.warning("Not caching %s: %s", path, error)
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
