@@ -1,0 +1,1 @@
+"""Experiments: configured, run, kept as JSON, reported."""

@@ -1,0 +1,215 @@
+"""Results of runs: kept as JSON, and what follows from several of them."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.config import Experiment
+
+FORMAT = 1
+STATUSES = ("running", "stopped", "completed", "failed")
+FILE_NAME = "result.json"
+
+
+@dataclass
+class Result:
+    """What one run found, complete or not.
+
+    Args:
+        experiment: The `Experiment`.
+        status: `"running"` (now, or killed), `"stopped"` (it goes on when started
+            again), `"completed"` or `"failed"`.
+        reason: Why it stopped or failed.
+        environment: Versions, backend and hardware.
+        parameters: Number of trainable parameters.
+        steps: Optimizer steps done.
+        curve: One dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`,
+            `validation_loss`, `validation_accuracy`, `seconds` (this epoch's
+            training without compilation) and `total_seconds` (all epochs' so far).
+        best_epoch: Epoch with the best validation accuracy; its weights are tested.
+        test_loss: Loss on the test rows, read once, at the end.
+        test_accuracy: Accuracy on the test rows.
+        compile_seconds: What the first batches of each shape took beyond a usual
+            batch of that shape.
+        memory: Bytes: `peak` and `before_model` of the process, and
+            `device_peak` where the backend tells it.
+        starts: How many processes worked on this run.
+        wall_seconds: Seconds from start to end, of all processes.
+    """
+
+    experiment: Experiment
+    status: str = "running"
+    reason: str = ""
+    environment: dict[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+    steps: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    compile_seconds: float | None = None
+    memory: dict[str, int | None] = field(default_factory=dict)
+    starts: int = 0
+    wall_seconds: float = 0.0
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes JSON that appears whole or not at all."""
+        values = dataclasses.asdict(self)
+        write_json(path, {"format": FORMAT, **values})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Result":
+        """Reads what `save()` wrote.
+
+        Raises:
+            ValueError: If the file is something else.
+        """
+        values = read_json(path)
+        if values.pop("format", None) != FORMAT:
+            raise ValueError(
+                f"Not a result of this version of keras_twa (format {FORMAT}). "
+                f"Received: {path}"
+            )
+        return cls.from_json(values, path)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], source: Any = "a dictionary") -> Any:
+        """Returns the result with these plain values."""
+        try:
+            experiment = Experiment.from_json(values["experiment"])
+            result = cls(**{**values, "experiment": experiment})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"Not a complete result: {error} Received: {source}"
+            ) from None
+        if result.status not in STATUSES:
+            raise ValueError(
+                f"A status is one of {STATUSES}. Received: status={result.status!r} "
+                f"in {source}"
+            )
+        return result
+
+    @property
+    def best_validation_accuracy(self) -> float | None:
+        """Best validation accuracy so far, `None` before the first epoch ends."""
+        return max((point["validation_accuracy"] for point in self.curve), default=None)
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """Median training time of an epoch, without compilation."""
+        seconds = sorted(point["seconds"] for point in self.curve)
+        if not seconds:
+            return None
+        middle = len(seconds) // 2
+        return (seconds[middle] + seconds[-middle - 1]) / 2
+
+    def reached(self, accuracy: float) -> tuple[int, float] | None:
+        """Returns the epoch and the seconds at which validation reached `accuracy`.
+
+        `None` if it never did.
+        """
+        for point in self.curve:
+            if point["validation_accuracy"] >= accuracy:
+                return int(point["epoch"]), point["total_seconds"]
+        return None
+
+
+def load_results(directory: str | os.PathLike[str]) -> list[Result]:
+    """Returns the results in the folders of a comparison, in order of name."""
+    return [Result.load(p) for p in sorted(Path(directory).glob(f"*/{FILE_NAME}"))]
+
+
+def write_json(path: str | os.PathLike[str], values: Any) -> None:
+    """Writes JSON next to `path` first, so that a kill leaves the old file."""
+    temporary = f"{os.fspath(path)}.part"
+    Path(temporary).write_text(json.dumps(_finite(values), indent=1) + "\n", "utf-8")
+    os.replace(temporary, path)
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ValueError: If the file cannot be read or holds something else.
+    """
+    try:
+        values = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"{error.strerror}. Received: {path}") from None
+    except ValueError as error:
+        raise ValueError(f"Not a JSON file ({error}). Received: {path}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"Not a JSON object. Received: {path}")
+    return values
+
+
+def _finite(values: Any) -> Any:
+    # JSON has no NaN: what is not a number is not known.
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_finite(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return None
+    return values
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % t interval.
+
+    Args:
+        mean: The mean.
+        half_width: Half the width of the interval, `None` with one seed.
+        values: The values themselves.
+    """
+
+    mean: float
+    half_width: float | None
+    values: tuple[float, ...]
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Returns the mean and its 95 % t interval, `None` without values.
+
+    The half width is t(0.975, n - 1) · s / √n.
+    """
+    count = len(values)
+    if count == 0:
+        return None
+    mean = math.fsum(values) / count
+    if count == 1:
+        return Estimate(mean, None, tuple(values))
+    # Slow to import, and a run does not need it.
+    from scipy import stats
+
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    quantile = float(stats.t.ppf(0.975, count - 1))
+    return Estimate(mean, quantile * math.sqrt(variance / count), tuple(values))
+
+
+def relative_improvement(
+    accuracies: dict[int, float], baseline: dict[int, float]
+) -> Estimate | None:
+    """Returns the mean of (a - b) / b over the seeds that both have.
+
+    Args:
+        accuracies: Test accuracy by seed.
+        baseline: Test accuracy of the conventional mechanism by seed.
+
+    Returns:
+        An `Estimate`, or `None` without a common seed.
+    """
+    return estimate(
+        [
+            (accuracies[seed] - baseline[seed]) / baseline[seed]
+            for seed in sorted(accuracies)
+            if baseline.get(seed)
+        ]
+    )
