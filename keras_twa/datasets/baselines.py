@@ -1,0 +1,110 @@
+"""What can be had without attention: the baselines of the reports."""
+
+import numpy as np
+
+from keras_twa.datasets.token_sequences import TokenSequences
+
+# With 2**22 places, 7-grams of all reviews already share many of them.
+HASH_BITS = 24
+# Odd, and large enough to mix the low bits into the high ones.
+HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+SEQUENCES_PER_BLOCK = 1000
+
+
+def majority_baseline(train_labels, test_labels):
+    """Returns the accuracy of always giving the most frequent training label.
+
+    Example:
+
+    >>> majority_baseline([0, 1, 1], [1, 0])
+    0.5
+    """
+    majority = np.bincount(train_labels).argmax()
+    return float(np.mean(np.asarray(test_labels) == majority))
+
+
+def root_operator_baseline(train, test):
+    """Returns the accuracy of a guess from the first token alone.
+
+    For each first token, in ListOps the root operator, the guess is the label
+    that is most frequent with it in the training split.
+
+    Args:
+        train: Tuple `(x, y)` of `TokenSequences` or padded tokens, and labels.
+        test: The same.
+    """
+    train_first, train_labels = _first_tokens(train[0]), np.asarray(train[1])
+    test_first, test_labels = _first_tokens(test[0]), np.asarray(test[1])
+    counts = np.zeros(
+        (
+            max(train_first.max(), test_first.max()) + 1,
+            max(train_labels.max(), test_labels.max()) + 1,
+        ),
+        "int64",
+    )
+    np.add.at(counts, (train_first, train_labels), 1)
+    guess = counts.argmax(axis=1)
+    # A first token that training never saw gets the label most frequent overall.
+    guess[counts.sum(axis=1) == 0] = counts.sum(axis=0).argmax()
+    return float(np.mean(guess[test_first] == test_labels))
+
+
+def byte_ngram_naive_bayes_baseline(train, test, n=7):
+    """Returns the accuracy of naive Bayes on which n-grams occur in a sequence.
+
+    Each of two classes gives every n-gram a probability, estimated from the
+    number of its training sequences that hold the n-gram, plus 1; the n-grams of
+    a sequence count once each, as if they were independent. N-grams are told
+    apart by a hash of 24 bits.
+
+    Args:
+        train: Tuple `(x, y)` of `TokenSequences` or padded tokens, and labels 0
+            or 1.
+        test: The same.
+        n: Number of tokens of an n-gram. Defaults to `7`.
+    """
+    if n != int(n) or n < 1:
+        raise ValueError(f"`n` must be a positive integer. Received: {n=}")
+    train_labels, test_labels = np.asarray(train[1]), np.asarray(test[1])
+    counts = np.ones((2, 2**HASH_BITS), "float32")
+    for rows, grams in _distinct_ngrams(train[0], n):
+        np.add.at(counts, (train_labels[rows], grams), 1)
+    log_odds = np.log(counts[1] / counts[1].sum()) - np.log(counts[0] / counts[0].sum())
+    classes = np.bincount(train_labels, minlength=2)
+    scores = np.full(len(test_labels), np.log(classes[1] / classes[0]))
+    for rows, grams in _distinct_ngrams(test[0], n):
+        scores += np.bincount(rows, log_odds[grams], len(scores))
+    return float(np.mean((scores > 0) == test_labels))
+
+
+def _as_sequences(tokens):
+    if isinstance(tokens, TokenSequences):
+        return tokens
+    return TokenSequences.from_padded(tokens)
+
+
+def _first_tokens(tokens):
+    sequences = _as_sequences(tokens)
+    return np.array([row[0] if len(row) else 0 for row in sequences], "int64")
+
+
+def _distinct_ngrams(tokens, n):
+    """Yields `(rows, hashes)`, one pair per sequence and n-gram that it holds."""
+    sequences = _as_sequences(tokens)
+    for first in range(0, len(sequences), SEQUENCES_PER_BLOCK):
+        block = sequences[first : first + SEQUENCES_PER_BLOCK]
+        row = np.repeat(np.arange(len(block), dtype="uint64"), block.lengths)
+        if len(row) < n:
+            continue
+        windows = len(row) - n + 1
+        hashed = np.zeros(windows, "uint64")
+        for place in range(n):
+            hashed *= HASH_FACTOR
+            hashed += block.tokens[place : place + windows]
+        hashed *= HASH_FACTOR
+        hashed >>= np.uint64(64 - HASH_BITS)
+        hashed |= row[:windows] << np.uint64(HASH_BITS)
+        # A window must not run on into the next sequence.
+        pairs = np.unique(hashed[row[:windows] == row[n - 1 :]])
+        rows = (pairs >> np.uint64(HASH_BITS)).astype("int64") + first
+        yield rows, (pairs & np.uint64(2**HASH_BITS - 1)).astype("int64")
