@@ -1,0 +1,50 @@
+"""Test set-up: one backend per process (KERAS_BACKEND), exact float32, fixed seeds."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+try:
+    import torch  # noqa: F401  (must be imported before tensorflow, or it crashes)
+except ImportError:
+    pass
+
+import keras
+import pytest
+
+
+def use_exact_float32():
+    """Keep matrix products in full float32, so that tolerances mean something."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    elif backend == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "torch":
+        torch.set_float32_matmul_precision("highest")
+
+
+def pytest_configure(config):
+    """Declare the markers, and turn warnings raised in keras_twa into errors."""
+    config.addinivalue_line("markers", "slow: left out of the default run")
+    config.addinivalue_line("filterwarnings", "error:::keras_twa")
+    use_exact_float32()
+
+
+def pytest_report_header():
+    """Say which backend this run tests."""
+    return f"keras {keras.version()} on {keras.backend.backend()}"
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed_and_policy():
+    """Start every test from the same seeds, and put the dtype policy back."""
+    keras.utils.set_random_seed(0)
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)

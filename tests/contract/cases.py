@@ -1,0 +1,179 @@
+"""The layers and option sets under contract: one line each."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+from keras import ops
+
+from keras_twa import layers
+from tests import references
+from tests.contract.harness import HEAD_WIDTH
+from tests.contract.harness import HEADS
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One layer with one set of options, and the loop it must equal."""
+
+    id: str
+    layer: type
+    loop: Callable
+    options: dict = dataclasses.field(default_factory=dict)
+    # Options that the loop knows under the same name; a pair gives it another value.
+    loop_options: dict = dataclasses.field(default_factory=dict)
+
+    def make(self, **overrides):
+        """Return a fresh layer."""
+        options = {"num_heads": HEADS, "key_dim": HEAD_WIDTH, **self.options}
+        for name, value in options.items():
+            if isinstance(value, keras.Layer):  # two layers must not share a third
+                options[name] = value.__class__.from_config(value.get_config())
+        return self.layer(**{**options, **overrides})
+
+    def reference(self, weights, call):
+        """Return the loop's `(output, scores)` for a call."""
+        return self.loop(weights, **call, **self.loop_options)
+
+    def with_layer(self, layer):
+        """Return this case with another layer class, such as a broken one."""
+        return dataclasses.replace(self, layer=layer)
+
+
+def case(id, layer, loop, *own, **options):
+    """Return a case; `own` names the options that its loop takes too."""
+    return Case(id, layer, loop, options, {name: options[name] for name in own})
+
+
+@keras.saving.register_keras_serializable("tests")
+def sawtooth(u):
+    """Map `(..., 1)` positions to one value per head: a callable with no weights."""
+    return ops.concatenate([ops.multiply(u, 0.5), ops.subtract(1.0, u)], axis=-1)
+
+
+def sawtooth_loop(weights, u, head):
+    """Return what `sawtooth` gives one head."""
+    return (0.5 * u, 1.0 - u)[head]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Bump(keras.layers.Layer):
+    """A temporal function with a weight per head: `height / (1 + u^2)`."""
+
+    def build(self, input_shape):
+        self.height = self.add_weight(shape=(HEADS,), name="height")
+
+    def call(self, u):
+        return ops.divide(self.height, ops.add(ops.square(u), 1.0))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], HEADS)
+
+
+def bump_loop(weights, u, head):
+    """Return what `Bump` gives one head."""
+    return weights["temporal_function/height"][head] / (1 + u**2)
+
+
+def temporal(id, temporal_function="linear", loop_function=None, **options):
+    """Return a temporal case; a short time scale makes the weights differ."""
+    own = {"mode", "applies_to"} & set(options)
+    made = case(
+        f"temporal_weighted-{id}",
+        layers.TemporalWeightedAttention,
+        references.temporal_weighted,
+        "time_scale",
+        *own,
+        time_scale=3.0,
+        temporal_function=temporal_function,
+        **options,
+    )
+    made.loop_options["temporal_function"] = loop_function or temporal_function
+    return made
+
+
+DOT = layers.DotProductAttention, references.dot_product
+GRAVITY = layers.GravitationalAttention, references.gravitational
+TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
+BOTH = (
+    layers.GravitationalMultiTimescaleAttention,
+    references.gravitational_multi_timescale,
+)
+LOG = {"mode": "log_additive"}
+
+# One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
+PLAIN = [
+    case("dot_product", *DOT),
+    temporal("linear"),
+    case("gravitational", *GRAVITY),
+    case("multi_timescale", *TIMESCALES),
+    case("gravitational_multi_timescale", *BOTH),
+]
+
+# The option sets that take another way through the code: most checks run on these.
+FORKS = [
+    temporal("log-linear", **LOG),
+    temporal("lag-sinusoidal", "sinusoidal", applies_to="lag"),
+    temporal("log-lag-exponential", "exponential", applies_to="lag", **LOG),
+    case("gravitational-force", *GRAVITY, "normalization", normalization="force"),
+    case("multi_timescale-additive", *TIMESCALES, "discount", discount="additive"),
+    case(
+        "gravitational_multi_timescale-additive-force",
+        *BOTH,
+        "discount",
+        "normalization",
+        discount="additive",
+        normalization="force",
+        trainable_discounts=True,
+    ),
+]
+
+# The rest of the options: held to the reference, the config and the file.
+OPTIONS = [
+    case("dot_product-sizes", *DOT, value_dim=3, use_bias=False, output_shape=5),
+    case("dot_product-shape", *DOT, value_dim=7, output_shape=(2, 3)),
+    temporal("sinusoidal", "sinusoidal"),
+    temporal("exponential", "exponential"),
+    temporal("learned", "learned"),
+    temporal("query", applies_to="query"),
+    temporal("lag-linear", applies_to="lag"),
+    temporal("lag-learned", "learned", applies_to="lag"),
+    temporal("log-lag-linear", applies_to="lag", **LOG),
+    temporal("log-learned", "learned", **LOG),
+    temporal("callable", sawtooth, sawtooth_loop),
+    temporal("log-lag-callable", sawtooth, sawtooth_loop, applies_to="lag", **LOG),
+    temporal("layer", Bump(), bump_loop),
+    temporal("lag-layer", Bump(), bump_loop, applies_to="lag"),
+    temporal("sizes", value_dim=3, use_bias=False, output_shape=5),
+    case("gravitational-sizes", *GRAVITY, value_dim=3, use_bias=False, gravity=2.0),
+    case("gravitational-exponent", *GRAVITY, "exponent", exponent=1.0),
+    case(
+        "gravitational-force-exponent",
+        *GRAVITY,
+        "exponent",
+        "softening",
+        "normalization",
+        exponent=3.0,
+        softening=0.1,
+        normalization="force",
+    ),
+    case("multi_timescale-sizes", *TIMESCALES, value_dim=3, use_bias=False),
+    case("multi_timescale-trainable", *TIMESCALES, trainable_discounts=True),
+    case(
+        "multi_timescale-two",
+        *TIMESCALES,
+        "discount",
+        discounts=(0.3, 0.95),
+        discount="additive",
+        trainable_discounts=True,
+    ),
+    case("gravitational_multi_timescale-additive", *BOTH, "discount",
+         discount="additive"),
+    case("gravitational_multi_timescale-force", *BOTH, "normalization",
+         normalization="force"),
+    case("gravitational_multi_timescale-options", *BOTH, "exponent", "softening",
+         exponent=1.5, softening=1.0, value_dim=3, discounts=(0.5,), gravity=3.0,
+         trainable_discounts=True),
+]
+
+ALL = [*PLAIN, *FORKS, *OPTIONS]

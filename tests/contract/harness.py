@@ -1,0 +1,195 @@
+"""What the checks share: building layers, naming weights, gradients per backend."""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import ops
+
+BATCH, QUERY_LENGTH, KEY_LENGTH = 2, 7, 5
+QUERY_WIDTH, VALUE_WIDTH = 6, 3
+HEADS, HEAD_WIDTH = 2, 4
+
+TENSORS = ("query", "value", "key")
+
+
+@dataclasses.dataclass
+class Run:
+    """What one call of a layer gave, as NumPy arrays."""
+
+    output: np.ndarray
+    scores: np.ndarray | None = None
+    inputs: dict | None = None  # gradients by argument name
+    weights: dict | None = None  # gradients by weight name
+
+    def gradients(self):
+        """Return all gradients in one dict."""
+        return {**self.inputs, **{f"weight {k}": v for k, v in self.weights.items()}}
+
+
+def to_numpy(tensor):
+    """Return a tensor as a NumPy array, halves as float32."""
+    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
+        tensor = ops.cast(tensor, "float32")
+    return ops.convert_to_numpy(tensor)
+
+
+def randomise(layer, seed=1, scale=0.5):
+    """Move every trainable weight off its initial value, so that each one matters."""
+    rng = np.random.default_rng(seed)
+    for variable in layer.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        noise = rng.normal(size=variable.shape, scale=scale)
+        variable.assign((value + noise).astype("float32"))
+
+
+def built(case, call, seed=1, dtype=None, **options):
+    """Return the case's layer, built on the shapes in `call`, with random weights."""
+    if dtype is not None:
+        options["dtype"] = dtype
+    layer = case.make(**options)
+    shapes = {f"{name}_shape": np.shape(call[name]) for name in TENSORS if name in call}
+    layer.build(**shapes)
+    randomise(layer, seed)
+    return layer
+
+
+def weight_names(layer):
+    """Return a dict from name, such as `"query/kernel"`, to variable."""
+    function = getattr(layer, "temporal_function", None)
+    inside = getattr(function, "variables", [])
+    names = {f"temporal_function/{v.name}": v for v in inside}
+    taken = {id(v) for v in names.values()}
+    for variable in layer.variables:
+        if id(variable) not in taken and "seed_generator" not in variable.path:
+            names[variable.path.removeprefix(f"{layer.path}/")] = variable
+    return names
+
+
+def weights_of(layer):
+    """Return the layer's weights by name in float64, for the references."""
+    return {
+        name: ops.convert_to_numpy(variable.value).astype("float64")
+        for name, variable in weight_names(layer).items()
+    }
+
+
+def copy_weights(source, target):
+    """Give `target` the weights of `source`, by name."""
+    values = weights_of(source)
+    for name, variable in weight_names(target).items():
+        variable.assign(values[name].astype("float32"))
+
+
+def split(call):
+    """Return (float tensors, everything else) of the call's arguments."""
+    tensors = {k: np.asarray(v) for k, v in call.items() if k in TENSORS}
+    options = {k: v for k, v in call.items() if k not in TENSORS}
+    return tensors, options
+
+
+def run(layer, call):
+    """Call the layer eagerly; return its output and, if asked for, its scores."""
+    result = layer(**call)
+    if call.get("return_attention_scores"):
+        return Run(to_numpy(result[0]), to_numpy(result[1]))
+    return Run(to_numpy(result))
+
+
+def run_with_gradients(layer, call, cotangent):
+    """Call the layer and differentiate `sum(output * cotangent)`.
+
+    Positions of a poisoned output where the cotangent is 0 are cut out, so that they
+    reach the gradient only if the layer itself lets them.
+    """
+    tensors, options = split(call)
+    cotangent = np.asarray(cotangent, "float32")
+
+    def loss_of(result):
+        output = result[0] if call.get("return_attention_scores") else result
+        counted = ops.where(cotangent != 0, ops.cast(output, "float32"), 0.0)
+        return ops.sum(counted * ops.convert_to_tensor(cotangent)), result
+
+    differentiate = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
+    names = [n for n, v in weight_names(layer).items() if v.trainable]
+    variables = [weight_names(layer)[n] for n in names]
+    result, inputs, weights = differentiate[keras.backend.backend()](
+        layer, tensors, options, variables, loss_of
+    )
+    outcome = Run(to_numpy(result))
+    if call.get("return_attention_scores"):
+        outcome = Run(to_numpy(result[0]), to_numpy(result[1]))
+    outcome.inputs = {k: _dense(g, tensors[k].shape) for k, g in inputs.items()}
+    outcome.weights = {
+        name: _dense(gradient, variable.shape)
+        for name, variable, gradient in zip(names, variables, weights, strict=True)
+    }
+    return outcome
+
+
+def _dense(gradient, shape):
+    """Return a gradient as NumPy; a missing one is zero."""
+    return np.zeros(shape, "float32") if gradient is None else to_numpy(gradient)
+
+
+def _jax(layer, tensors, options, variables, loss_of):
+    import jax
+
+    order = [
+        next(i for i, v in enumerate(layer.trainable_variables) if v is variable)
+        for variable in variables
+    ]
+    frozen = [v.value for v in layer.non_trainable_variables]
+
+    @jax.jit
+    def differentiate(weights, tensors):
+        def loss(weights, tensors):
+            result, _ = layer.stateless_call(weights, frozen, **tensors, **options)
+            return loss_of(result)
+
+        graded = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+        (_, result), (weights, tensors) = graded(weights, tensors)
+        return result, tensors, weights
+
+    weights = [v.value for v in layer.trainable_variables]
+    result, inputs, weights = differentiate(weights, tensors)
+    return result, inputs, [weights[i] for i in order]
+
+
+def _tensorflow(layer, tensors, options, variables, loss_of):
+    import tensorflow as tf
+
+    tensors = {k: tf.convert_to_tensor(v) for k, v in tensors.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(list(tensors.values()))
+        loss, result = loss_of(layer(**tensors, **options))
+    weights = [v.value for v in variables]
+    inputs, weights = tape.gradient(loss, (tensors, weights))
+    return result, inputs, weights
+
+
+def _torch(layer, tensors, options, variables, loss_of):
+    import torch
+
+    device = ops.convert_to_tensor(0.0).device
+    tensors = {
+        k: torch.tensor(v, device=device, requires_grad=True)
+        for k, v in tensors.items()
+    }
+    loss, result = loss_of(layer(**tensors, **options))
+    leaves = [*tensors.values(), *(v.value for v in variables)]
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    inputs = dict(zip(tensors, gradients, strict=False))
+    return result, inputs, gradients[len(tensors) :]
+
+
+def assert_close(actual, expected, what, tolerance=1e-4):
+    """Assert that two arrays agree, absolutely for the small and relatively else."""
+    np.testing.assert_allclose(
+        actual, expected, rtol=tolerance, atol=tolerance, err_msg=what
+    )
+
+
+def assert_finite(array, what):
+    """Assert that an array holds neither Inf nor NaN."""
+    assert np.isfinite(array).all(), f"{what} is not finite: {array}"

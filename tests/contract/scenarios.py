@@ -1,0 +1,136 @@
+"""The calls that every layer must answer as its reference does, one dict each."""
+
+import contextlib
+import importlib
+from unittest import mock
+
+import numpy as np
+
+from tests.contract.harness import BATCH
+from tests.contract.harness import HEADS
+from tests.contract.harness import KEY_LENGTH
+from tests.contract.harness import QUERY_LENGTH
+from tests.contract.harness import QUERY_WIDTH
+from tests.contract.harness import VALUE_WIDTH
+
+ROUTES = ("default", "tiled")
+
+
+@contextlib.contextmanager
+def route(name, tile_elements=11):
+    """Take the layer's own route, or force the tiled one with tiny tiles."""
+    if name == "default":
+        yield
+        return
+    tiled = importlib.import_module("keras_twa.ops.tiled")
+    backend = importlib.import_module("keras_twa.ops.backend")
+    with (
+        mock.patch.object(tiled, "DENSE_ELEMENTS", 0),
+        mock.patch.object(tiled, "TILE_ELEMENTS", tile_elements),
+        mock.patch.object(backend, "fused_attention", None),
+    ):
+        yield
+
+
+def normal(*shape, seed=0, scale=1.0):
+    """Return a float32 array of normal noise."""
+    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype("float32")
+
+
+def cross(query_length=QUERY_LENGTH, key_length=KEY_LENGTH, batch=BATCH, **options):
+    """Return a cross-attention call with different widths on the two sides."""
+    return {
+        "query": normal(batch, query_length, QUERY_WIDTH, seed=10),
+        "value": normal(batch, key_length, VALUE_WIDTH, seed=11),
+        **options,
+    }
+
+
+def itself(length=QUERY_LENGTH, batch=BATCH, **options):
+    """Return a self-attention call."""
+    x = normal(batch, length, QUERY_WIDTH, seed=12)
+    return {"query": x, "value": x, **options}
+
+
+def lengths_mask(lengths, size):
+    """Return `(batch, size)` booleans, True for the first `lengths[b]` entries."""
+    return np.arange(size)[None, :] < np.asarray(lengths)[:, None]
+
+
+def random_mask(*shape, seed=0):
+    """Return random booleans, about two thirds True."""
+    return np.random.default_rng(seed).random(shape) < 0.67
+
+
+def timestamps(*shape, seed=3):
+    """Return increasing, uneven, real times."""
+    gaps = np.random.default_rng(seed).exponential(size=shape)
+    return np.cumsum(gaps, axis=-1).astype("float32")
+
+
+def with_masked_row():
+    """Return a random pairwise mask in which one query sees nothing."""
+    pairs = random_mask(BATCH, QUERY_LENGTH, KEY_LENGTH, seed=5)
+    pairs[1, 3] = False
+    return pairs
+
+
+def everything():
+    """Return a call with every kind of mask, timestamps, and rows that see nothing."""
+    return cross(
+        key=normal(BATCH, KEY_LENGTH, VALUE_WIDTH, seed=13),
+        query_mask=lengths_mask([7, 6], QUERY_LENGTH),
+        value_mask=lengths_mask([5, 3], KEY_LENGTH),
+        attention_mask=with_masked_row(),
+        use_causal_mask=True,
+        query_positions=timestamps(BATCH, QUERY_LENGTH),
+        key_positions=timestamps(KEY_LENGTH, seed=4),
+    )
+
+
+def scenarios():
+    """Return every scenario by name."""
+    return {
+        "self": itself(),
+        "cross": cross(),
+        "own key": cross(key=normal(BATCH, KEY_LENGTH, 4, seed=13)),
+        "padded": itself(
+            query_mask=lengths_mask([7, 4], QUERY_LENGTH),
+            value_mask=lengths_mask([7, 4], QUERY_LENGTH),
+        ),
+        "padded causal": itself(
+            value_mask=lengths_mask([5, 3], QUERY_LENGTH), use_causal_mask=True
+        ),
+        "left padded causal": itself(
+            value_mask=~lengths_mask([2, 0], QUERY_LENGTH), use_causal_mask=True
+        ),
+        "key mask": cross(key_mask=random_mask(BATCH, KEY_LENGTH)),
+        "both masks": cross(
+            key_mask=random_mask(BATCH, KEY_LENGTH),
+            value_mask=random_mask(BATCH, KEY_LENGTH, seed=1),
+        ),
+        "empty batch element": cross(value_mask=lengths_mask([0, 5], KEY_LENGTH)),
+        "causal": itself(use_causal_mask=True),
+        "causal, fewer keys": cross(use_causal_mask=True),
+        "causal, more keys": cross(5, 7, use_causal_mask=True),
+        "pairs": cross(attention_mask=with_masked_row()),
+        "pairs, one row": cross(attention_mask=random_mask(BATCH, 1, KEY_LENGTH)),
+        "pairs, one batch": cross(
+            attention_mask=random_mask(1, QUERY_LENGTH, KEY_LENGTH)
+        ),
+        "pairs per head": cross(
+            attention_mask=random_mask(BATCH, HEADS, QUERY_LENGTH, KEY_LENGTH)
+        ),
+        "pairs, any head": cross(
+            attention_mask=random_mask(BATCH, 1, QUERY_LENGTH, KEY_LENGTH)
+        ),
+        "pairs causal": itself(
+            attention_mask=random_mask(BATCH, QUERY_LENGTH, QUERY_LENGTH),
+            use_causal_mask=True,
+        ),
+        "timestamps": cross(
+            query_positions=timestamps(QUERY_LENGTH),
+            key_positions=timestamps(BATCH, KEY_LENGTH, seed=4),
+        ),
+        "everything": everything(),
+    }

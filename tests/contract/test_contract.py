@@ -1,0 +1,186 @@
+"""Every promise, for every layer, on the running backend."""
+
+import numpy as np
+import pytest
+
+from keras_twa import layers
+from tests.contract import checks
+from tests.contract import scenarios
+from tests.contract.cases import ALL
+from tests.contract.cases import FORKS
+from tests.contract.cases import PLAIN
+from tests.contract.scenarios import ROUTES
+
+
+def on(cases):
+    """Parametrise a test by cases."""
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
+
+
+by_route = pytest.mark.parametrize("route", ROUTES)
+
+
+def test_every_layer_has_a_plain_case():
+    assert tuple(case.layer for case in PLAIN) == tuple(layers.ATTENTION_LAYERS)
+
+
+@on(ALL)
+def test_equals_reference(case):
+    checks.equals_reference_everywhere(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_equals_reference_in_tiles(case):
+    calls = scenarios.scenarios()
+    for name in ("everything", "padded causal", "pairs per head", "causal, more keys"):
+        with scenarios.route("tiled"):
+            checks.equals_reference(case, calls[name])
+
+
+@on(PLAIN)
+@pytest.mark.parametrize("tile_elements", [1, 5, 35, 36, 71])
+def test_equals_reference_at_any_tile_size(case, tile_elements):
+    with scenarios.route("tiled", tile_elements):
+        checks.equals_reference(case, scenarios.everything())
+
+
+@on(PLAIN)
+@by_route
+@pytest.mark.parametrize("lengths", [(1, 1), (1, 5), (5, 1), (13, 11)])
+def test_equals_reference_at_length(case, route, lengths):
+    with scenarios.route(route):
+        checks.equals_reference_at_length(case, *lengths)
+
+
+@on(ALL)
+def test_gradients_equal_reference(case):
+    checks.gradients_equal_reference(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_gradients_equal_reference_in_tiles(case):
+    with scenarios.route("tiled"):
+        checks.gradients_equal_reference(case)
+
+
+@on(PLAIN)
+@pytest.mark.parametrize("scenario", ["self", "padded causal", "pairs causal"])
+def test_gradients_equal_reference_in_scenario(case, scenario):
+    checks.gradients_equal_reference(case, scenarios.scenarios()[scenario])
+
+
+@on([*PLAIN, *FORKS])
+@by_route
+def test_future_leaves_past(case, route):
+    with scenarios.route(route):
+        checks.future_leaves_past(case)
+
+
+@on([*PLAIN, *FORKS])
+@pytest.mark.parametrize("poison", [1e9, np.inf, np.nan])
+def test_padding_is_inert(case, poison):
+    checks.padding_is_inert(case, poison)
+
+
+@on(PLAIN)
+def test_padding_is_inert_in_tiles(case):
+    with scenarios.route("tiled"):
+        checks.padding_is_inert(case, np.nan)
+
+
+@on(PLAIN)
+def test_padding_in_front_is_inert_under_a_causal_mask(case):
+    checks.padding_is_inert(case, np.nan, causal=True)
+
+
+@on([*PLAIN, *FORKS])
+@by_route
+def test_masked_rows_give_zero(case, route):
+    with scenarios.route(route):
+        checks.masked_rows_give_zero(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_large_logits_stay_finite(case):
+    checks.large_logits_stay_finite(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_coincident_points_stay_exact(case):
+    checks.coincident_points_stay_exact(case)
+
+
+@on([*PLAIN, *FORKS])
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_is_close(case, dtype):
+    checks.half_precision_is_close(case, dtype)
+
+
+@on(PLAIN)
+@by_route
+def test_half_precision_does_not_overflow(case, route):
+    with scenarios.route(route):
+        checks.half_precision_does_not_overflow(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_timestamps_keep_their_precision(case):
+    checks.timestamps_keep_their_precision(case)
+
+
+@on(PLAIN)
+@by_route
+def test_dropout_is_sound(case, route):
+    with scenarios.route(route, tile_elements=20_000):
+        checks.dropout_is_sound(case)
+
+
+@on(PLAIN)
+@by_route
+def test_dropout_drops_whole_weights(case, route):
+    with scenarios.route(route, tile_elements=200):
+        checks.dropout_drops_whole_weights(case)
+
+
+@on(PLAIN)
+@by_route
+def test_dropout_has_its_own_gradient(case, route):
+    with scenarios.route(route):
+        checks.dropout_has_its_own_gradient(case)
+
+
+@on(ALL)
+def test_config_round_trips(case):
+    checks.config_round_trips(case)
+
+
+@on(ALL)
+def test_saves_and_loads(case, tmp_path):
+    checks.saves_and_loads(case, tmp_path)
+
+
+@on(PLAIN)
+def test_fits_at_unknown_length(case):
+    checks.fits_at_unknown_length(case)
+
+
+@on(PLAIN)
+def test_symbolic_equals_eager(case):
+    checks.symbolic_equals_eager(case)
+
+
+@on(PLAIN)
+def test_masks_propagate(case):
+    checks.masks_propagate(case)
+
+
+@on(PLAIN)
+@pytest.mark.parametrize("name", checks.BAD_OPTIONS)
+def test_refuses_bad_options(case, name):
+    checks.refuses_bad_options(case, checks.BAD_OPTIONS[name])
+
+
+@on(PLAIN)
+@pytest.mark.parametrize("name", checks.bad_calls())
+def test_refuses_bad_call(case, name):
+    checks.refuses_bad_call(case, checks.bad_calls()[name])
