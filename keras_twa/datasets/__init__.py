@@ -1,5 +1,5 @@
 """Data sets of Long Range Arena as NumPy arrays."""
 
-from keras_twa.datasets import listops
+from keras_twa.datasets import imdb, listops
 
-__all__ = ["listops"]
+__all__ = ["imdb", "listops"]

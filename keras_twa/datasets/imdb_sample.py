@@ -122,6 +122,4 @@ def _opinion(rng, praise):
     negated = rng.random() < NEGATION_PROBABILITY
     template = rng.choice(NEGATED_OPINIONS if negated else OPINIONS)
     adjectives = PRAISE if praise != negated else BLAME
-    return template.format(
-        aspect=rng.choice(ASPECTS), adjective=rng.choice(adjectives)
-    )
+    return template.format(aspect=rng.choice(ASPECTS), adjective=rng.choice(adjectives))

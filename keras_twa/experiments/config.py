@@ -11,7 +11,12 @@ from keras_twa.experiments.settings import check_choice
 TASKS = ("listops", "imdb")
 BASELINE = "dot_product"
 
-_IMDB = {"num_train": None, "num_test": None, "min_length": 0, "max_length": 1024}
+_IMDB: dict[str, Any] = {
+    "num_train": None,
+    "num_test": None,
+    "min_length": 0,
+    "max_length": 1024,
+}
 
 # Skyformer and Nystroemformer train all their models at this size.
 _SKYFORMER: dict[str, Any] = {

@@ -1,0 +1,272 @@
+"""IMDb reviews as bytes, the text task of Long Range Arena."""
+
+import hashlib
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_twa.datasets import cache, imdb_sources
+from keras_twa.datasets.imdb_sample import sample_reviews
+from keras_twa.datasets.progress import shown
+from keras_twa.datasets.token_sequences import TokenSequences
+
+logger = logging.getLogger(__name__)
+
+# Byte b becomes token b + 1, and 0 pads.
+VOCABULARY_SIZE = 257
+NUM_CLASSES = 2
+# Counts in the name of a cache: raise it when what is kept changes.
+CACHE_VERSION = 1
+CACHED_ARRAYS = tuple(
+    f"{split}_{part}"
+    for split in imdb_sources.SPLITS
+    for part in ("bytes", "lengths", "labels")
+)
+NUM_SAMPLE_TRAIN = 4_000
+NUM_SAMPLE_TEST = 1_000
+
+
+class Reviews(NamedTuple):
+    """The splits of the reviews, and where they really came from.
+
+    Attributes:
+        train: Tuple `(x, y)` of tokens and labels.
+        validation: Tuple `(x, y)`, held out from the official training reviews.
+        test: Tuple `(x, y)`, the official test reviews.
+        source: `"sample"`, `"tfds"`, `"archive"` or `"folder"`. Results on
+            `"sample"` are not results on IMDb.
+        warning: What the user should know about the source, or `None`.
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+    source: str
+    warning: str | None
+
+
+def load_data(
+    source="auto",
+    max_length=1024,
+    validation_fraction=0.1,
+    seed=0,
+    cache_dir=None,
+    progress=None,
+):
+    """Loads the reviews of the Large Movie Review Dataset as bytes.
+
+    Every byte is a token: byte + 1, and 0 pads. The validation reviews are held
+    out from the training reviews, the same fraction of both classes, and the
+    test reviews are left as they are. Within a split the order is fixed, mixed,
+    and the same for every source of the same reviews.
+
+    Args:
+        source: Where the reviews are:
+            - `"auto"`: what an earlier call has cached; or else TensorFlow
+              Datasets if installed; or else a download of the official archive;
+              or else, when there is no network, the sample, with a `warning`.
+            - `"tfds"`: `imdb_reviews` of TensorFlow Datasets. TensorFlow is not
+              needed if `array_record` is installed.
+            - `"sample"`: reviews put together by a program. They are not IMDb;
+              they try things out.
+            - a path: an `aclImdb` folder, or an archive of it.
+        max_length: Reviews are cut after so many bytes. Defaults to `1024`.
+        validation_fraction: Part of the training reviews held out, between 0
+            and 1. Defaults to `0.1`.
+        seed: Non-negative integer that decides which ones. Defaults to `0`.
+        cache_dir: Folder that keeps the reviews for the next call. Defaults to
+            `keras_twa` in the Keras home folder (`~/.keras`, or `KERAS_HOME`).
+        progress: Function called with `(reviews read, reviews in all)`. Defaults
+            to a progress bar if the standard error stream is a terminal.
+
+    Returns:
+        `Reviews`, a named tuple `(train, validation, test, source, warning)`.
+        The splits are tuples `(x, y)` of `int32` tokens of shape
+        `(reviews, max_length)`, padded with 0, and `int32` labels of shape
+        `(reviews,)`, 1 being positive. At 4,096 bytes that is 820 MB;
+        `load_sequences()` gives the same in 100 MB.
+
+    Raises:
+        ValueError: If an argument is out of range, if there is nothing at the
+            path, if an archive is truncated, or if a folder is not `aclImdb`.
+
+    Example:
+
+    >>> reviews = load_data("sample", max_length=256)
+    >>> reviews.test[0].shape
+    (1000, 256)
+
+    Reference:
+
+    - [Maas et al., 2011](https://aclanthology.org/P11-1015/)
+    - [Tay et al., 2020: Long Range Arena](https://arxiv.org/abs/2011.04006)
+    """
+    reviews = load_sequences(
+        source, max_length, validation_fraction, seed, cache_dir, progress
+    )
+    splits = [(x.padded(max_length), y) for x, y in reviews[:3]]
+    return Reviews(*splits, reviews.source, reviews.warning)
+
+
+def load_sequences(
+    source="auto",
+    max_length=1024,
+    validation_fraction=0.1,
+    seed=0,
+    cache_dir=None,
+    progress=None,
+):
+    """Does the same as `load_data()`, and leaves the reviews unpadded.
+
+    Returns:
+        `Reviews` whose splits are tuples `(x, y)` of `TokenSequences` of
+        `uint16` tokens and `int32` labels.
+    """
+    _check_arguments(max_length, validation_fraction, seed)
+    directory = cache.cache_directory(cache_dir)
+    with shown(progress, "Reading reviews") as report:
+        arrays, source, warning = _load(source, directory, report)
+    if warning is not None:
+        logger.warning(warning)
+    x, y = _tokens_and_labels(arrays, "train", max_length)
+    held_out = _stratified(y, validation_fraction, seed)
+    train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return Reviews(
+        (x.take(train), y[train]),
+        (x.take(validation), y[validation]),
+        _tokens_and_labels(arrays, "test", max_length),
+        source,
+        warning,
+    )
+
+
+def _check_arguments(max_length, validation_fraction, seed):
+    if max_length != int(max_length) or max_length < 1:
+        raise ValueError(
+            f"`max_length` must be a positive integer. Received: {max_length=}"
+        )
+    if not 0 < validation_fraction < 1:
+        raise ValueError(
+            "`validation_fraction` must lie between 0 and 1. "
+            f"Received: {validation_fraction=}"
+        )
+    if seed != int(seed) or seed < 0:
+        raise ValueError(f"`seed` must be a non-negative integer. Received: {seed=}")
+
+
+def _load(source, directory, report):
+    """Returns the reviews as arrays, the source really used, and a warning."""
+    if source == "auto":
+        return _load_auto(directory, report)
+    if source == "sample":
+        return _sample_arrays(), "sample", None
+    if source == "tfds":
+        return _load_tfds(directory, report), "tfds", None
+    path = Path(source).expanduser()
+    kind = "folder" if path.is_dir() else "archive"
+    return _load_path(path, directory, report), kind, None
+
+
+def _load_auto(directory, report):
+    arrays = cache.load_arrays(
+        _cache_path(directory, imdb_sources.ARCHIVE_MD5), CACHED_ARRAYS
+    )
+    if arrays is not None:
+        return arrays, "archive", None
+    problems = []
+    if find_spec("tensorflow_datasets") is not None:
+        # Whatever goes wrong in there, the archive itself may still be had.
+        try:
+            return _load_tfds(directory, report), "tfds", None
+        except Exception as error:
+            problems.append(f"TensorFlow Datasets: {_first_line(error)}")
+    try:
+        path = imdb_sources.download_archive(directory)
+        return _load_path(path, directory, report), "archive", None
+    # `get_file()` raises plain `Exception` when there is no network.
+    except Exception as error:
+        problems.append(f"download: {_first_line(error)}")
+    warning = (
+        "The IMDb reviews are not cached and could not be had "
+        f"({'; '.join(problems)}). Using the generated sample, which is not IMDb."
+    )
+    return _sample_arrays(), "sample", warning
+
+
+def _load_path(path, directory, report):
+    checksum = imdb_sources.path_checksum(path)
+    return _cached(
+        _cache_path(directory, checksum), lambda: imdb_sources.read_path(path, report)
+    )
+
+
+def _load_tfds(directory, report):
+    builder = imdb_sources.tfds_builder()
+    place = f"{builder.info.full_name} {builder.data_dir}".encode()
+    name = "tfds-" + hashlib.md5(place, usedforsecurity=False).hexdigest()
+    return _cached(
+        _cache_path(directory, name), lambda: imdb_sources.read_tfds(builder, report)
+    )
+
+
+def _cache_path(directory, name):
+    return directory / f"imdb-v{CACHE_VERSION}-{name}.npz"
+
+
+def _cached(path, read):
+    arrays = cache.load_arrays(path, CACHED_ARRAYS)
+    if arrays is None:
+        arrays = _as_arrays(read())
+        cache.save_arrays(path, arrays)
+    return arrays
+
+
+def _sample_arrays():
+    return _as_arrays(
+        {
+            "train": sample_reviews(NUM_SAMPLE_TRAIN, seed=0),
+            "test": sample_reviews(NUM_SAMPLE_TEST, seed=1),
+        }
+    )
+
+
+def _as_arrays(reviews):
+    arrays = {}
+    for split, (texts, labels) in reviews.items():
+        # Sources differ in their order; that of the checksums is mixed, and the
+        # same for all.
+        pairs = sorted(
+            zip(texts, labels, strict=True),
+            key=lambda pair: (hashlib.blake2b(pair[0]).digest(), pair[1]),
+        )
+        texts = [text for text, _ in pairs]
+        arrays[f"{split}_bytes"] = np.frombuffer(b"".join(texts), "uint8")
+        arrays[f"{split}_lengths"] = np.array([len(text) for text in texts], "int32")
+        arrays[f"{split}_labels"] = np.array([label for _, label in pairs], "uint8")
+    return arrays
+
+
+def _tokens_and_labels(arrays, split, max_length):
+    sequences = TokenSequences(arrays[f"{split}_bytes"], arrays[f"{split}_lengths"])
+    sequences = sequences.truncated(max_length)
+    tokens = sequences.tokens.astype("uint16") + np.uint16(1)
+    labels = arrays[f"{split}_labels"].astype("int32")
+    return TokenSequences(tokens, sequences.lengths), labels
+
+
+def _stratified(labels, fraction, seed):
+    """Returns a mask with the same fraction of each class, at least one row."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(len(labels), bool)
+    for label in range(NUM_CLASSES):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        mask[rows[: max(1, round(fraction * len(rows)))]] = True
+    return mask
+
+
+def _first_line(error):
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,194 @@
+"""Where the IMDb reviews can come from, and how each place is read.
+
+Every reader returns `{"train": (texts, labels), "test": (texts, labels)}`: lists
+of `bytes`, and of 0 (negative) and 1 (positive).
+"""
+
+import hashlib
+import re
+import socket
+import tarfile
+import zlib
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+ARCHIVE_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+SPLITS = ("train", "test")
+# The index of a name is its label. The folder `unsup` has none and is left out.
+CLASSES = ("neg", "pos")
+REVIEW_PATH = re.compile(r"(?:^|/)(train|test)/(neg|pos)/[^/.][^/]*\.txt$")
+NUM_REVIEWS = 50_000
+NETWORK_TIMEOUT_SECONDS = 20
+
+
+def path_checksum(path):
+    """Returns a checksum that changes with the reviews at a path.
+
+    For an archive it is the MD5 checksum; for a folder, one of the names, sizes
+    and times of its files, which does not take reading them.
+    """
+    if not path.exists():
+        raise ValueError(
+            "The reviews are not there. Expected the folder or archive `aclImdb`, "
+            f"or one of 'auto', 'tfds' and 'sample'. Received: source={str(path)!r}"
+        )
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        if path.is_dir():
+            for file, split, name in _files(path):
+                state = file.stat()
+                entry = f"{split}/{name}/{file.name} {state.st_size} "
+                digest.update(f"{entry}{state.st_mtime_ns}\n".encode())
+        else:
+            with path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+    except OSError as error:
+        raise ValueError(
+            f"Cannot read the reviews: {error}. Received: source={str(path)!r}"
+        ) from error
+    return digest.hexdigest()
+
+
+def read_path(path, report):
+    """Reads a folder or an archive, whichever is at the path."""
+    reviews = {split: ([], []) for split in SPLITS}
+    read = _read_folder if path.is_dir() else _read_archive
+    for done, (split, name, text) in enumerate(read(path), start=1):
+        texts, labels = reviews[split]
+        texts.append(text)
+        labels.append(CLASSES.index(name))
+        if done % 500 == 0:
+            report(done, max(done, NUM_REVIEWS))
+    for split, (_, labels) in reviews.items():
+        for label, name in enumerate(CLASSES):
+            if label not in labels:
+                raise ValueError(
+                    f"Found no reviews '{split}/{name}/*.txt' as in the official "
+                    f"`aclImdb`. Received: source={str(path)!r}"
+                )
+    return reviews
+
+
+def tfds_builder(data_dir=None):
+    """Returns the builder of `imdb_reviews` to read from.
+
+    What is prepared already comes first, then the format that needs no
+    TensorFlow: with another backend, TensorFlow would also take hold of the GPU.
+    """
+    if find_spec("tensorflow_datasets") is None:
+        raise ValueError(
+            "The source 'tfds' needs tensorflow-datasets: "
+            "`pip install keras-twa[tfds]`. Received: source='tfds'"
+        )
+    import tensorflow_datasets as tfds
+
+    formats = []
+    if find_spec("array_record") is not None:
+        formats.append("array_record")
+    if find_spec("tensorflow") is not None:
+        formats.append("tfrecord")
+    if not formats:
+        raise ValueError(
+            "The source 'tfds' needs array-record or TensorFlow: "
+            "`pip install keras-twa[tfds]`. Received: source='tfds'"
+        )
+    builders = [
+        tfds.builder("imdb_reviews", data_dir=data_dir, file_format=file_format)
+        for file_format in formats
+    ]
+    return next((b for b in builders if b.is_prepared()), builders[0])
+
+
+def read_tfds(builder, report):
+    """Reads `imdb_reviews` of TensorFlow Datasets, preparing it if needed."""
+    if not builder.is_prepared():
+        with _impatient_network():
+            builder.download_and_prepare()
+    reviews = {}
+    done = 0
+    for split in SPLITS:
+        texts, labels = [], []
+        for example in _tfds_examples(builder, split):
+            texts.append(bytes(example["text"]))
+            labels.append(int(example["label"]))
+            done += 1
+            if done % 500 == 0:
+                report(done, max(done, NUM_REVIEWS))
+        reviews[split] = (texts, labels)
+    return reviews
+
+
+def download_archive(directory):
+    """Downloads the official archive, checks it, and returns its path."""
+    # Only a download needs Keras, and importing it takes seconds.
+    import keras
+
+    with _impatient_network():
+        path = keras.utils.get_file(
+            "aclImdb_v1.tar.gz",
+            origin=ARCHIVE_URL,
+            file_hash=ARCHIVE_MD5,
+            hash_algorithm="md5",
+            cache_dir=str(directory),
+            cache_subdir=".",
+        )
+    return Path(path)
+
+
+def _tfds_examples(builder, split):
+    if builder.info.file_format.value == "array_record":
+        return builder.as_data_source(split=split)
+    import tensorflow_datasets as tfds
+
+    return tfds.as_numpy(builder.as_dataset(split=split))
+
+
+def _read_folder(path):
+    for file, split, name in _files(path):
+        yield split, name, file.read_bytes()
+
+
+def _files(path):
+    """Yields `(file, split, class)` of the reviews in a folder, in order."""
+    root = path / "aclImdb" if (path / "aclImdb").is_dir() else path
+    for split in SPLITS:
+        for name in CLASSES:
+            folder = root / split / name
+            if not folder.is_dir():
+                raise ValueError(
+                    f"The folder has no '{split}/{name}' as the official `aclImdb` "
+                    f"has. Received: source={str(path)!r}"
+                )
+            for file in sorted(folder.iterdir()):
+                if REVIEW_PATH.search(f"{split}/{name}/{file.name}"):
+                    yield file, split, name
+
+
+def _read_archive(path):
+    try:
+        # Read as a stream: an index of 100,000 members first would take as long
+        # as reading them.
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                match = REVIEW_PATH.search(member.name)
+                if match and member.isfile():
+                    yield *match.groups(), archive.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            "The file is truncated, or no tar archive "
+            f"({error or type(error).__name__}). Received: source={str(path)!r}"
+        ) from error
+
+
+@contextmanager
+def _impatient_network():
+    """Limits how long a connection may keep silent, which is forever otherwise."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

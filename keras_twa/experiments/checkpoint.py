@@ -1,0 +1,70 @@
+"""A run's state on disk: arrays and plain values in one file."""
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, list[np.ndarray]],
+    state: Mapping[str, Any],
+) -> None:
+    """Writes a checkpoint that appears whole or not at all.
+
+    Args:
+        path: The file.
+        arrays: Lists of arrays by name.
+        state: Plain values for JSON.
+    """
+    path = Path(path)
+    counts = {name: len(values) for name, values in arrays.items()}
+    text = json.dumps({"state": state, "counts": counts})
+    flat = {
+        f"{name}/{index}": value
+        for name, values in arrays.items()
+        for index, value in enumerate(values)
+    }
+    # A kill may come at any moment, so the old file stays until the new one is
+    # complete; the rename is atomic only inside one file system.
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, suffix=".part", delete=False
+    ) as file:
+        np.savez(file, state=np.array(text), **flat)  # type: ignore[arg-type]
+    os.replace(file.name, path)
+    for leftover in path.parent.glob("*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]] | None:
+    """Reads what `save_checkpoint()` wrote.
+
+    Returns:
+        `(arrays, state)`, or `None` without a file.
+
+    Raises:
+        ValueError: If the file is something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            text = json.loads(str(file["state"]))
+            arrays = {
+                name: [file[f"{name}/{index}"] for index in range(count)]
+                for name, count in text["counts"].items()
+            }
+            return arrays, text["state"]
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Not a checkpoint ({error}). Remove it to start this run anew. "
+            f"Received: {path}"
+        ) from None

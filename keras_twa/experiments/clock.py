@@ -1,0 +1,70 @@
+"""Times the steps of a run, telling compilation apart."""
+
+import statistics
+from collections import defaultdict
+
+
+class StepClock:
+    """Times steps; the first one of each shape, which may compile, is split.
+
+    A compiled step costs what the later steps of its shape cost (or, without
+    any, as much per token as the others); the rest of it is compilation.
+
+    Args:
+        compilation: Seconds of compilation by kind and shape that earlier
+            processes of the same run have measured. What these had to compile is
+            compiled again, and is not counted again.
+    """
+
+    def __init__(self, compilation: dict[str, float] | None = None) -> None:
+        self.compilation = dict(compilation or {})
+        self._first: dict[str, float] = {}
+        self._steady: dict[str, list[float]] = defaultdict(list)
+        self._tokens: dict[str, int] = {}
+        self._epoch_seconds = 0.0
+        self._epoch_first: list[str] = []
+
+    def start_epoch(self, seconds: float = 0.0) -> None:
+        """Starts to count an epoch; `seconds` of it were spent before."""
+        self._epoch_seconds = seconds
+        self._epoch_first = []
+
+    def add(self, kind: str, shape: tuple[int, ...], seconds: float) -> None:
+        """Takes note of one step, `kind` being `"train"` or `"evaluate"`."""
+        key = f"{kind} {'x'.join(map(str, shape))}"
+        if key in self._first:
+            self._steady[key].append(seconds)
+            if kind == "train":
+                self._epoch_seconds += seconds
+            return
+        self._first[key] = seconds
+        self._tokens[key] = shape[0] * shape[1]
+        if kind == "train":
+            self._epoch_first.append(key)
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds of the training steps of this epoch, without compilation."""
+        return self._epoch_seconds + sum(map(self._step_seconds, self._epoch_first))
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds of compilation, of training and evaluation together."""
+        for key, seconds in self._first.items():
+            if key not in self.compilation and self._steady:
+                extra = max(0.0, seconds - self._step_seconds(key))
+                self.compilation[key] = extra
+        return sum(self.compilation.values())
+
+    def _step_seconds(self, key: str) -> float:
+        if self._steady[key]:
+            return statistics.median(self._steady[key])
+        kind = key.split()[0]
+        per_token = [
+            statistics.median(seconds) / self._tokens[other]
+            for other, seconds in self._steady.items()
+            if seconds and other.startswith(kind)
+        ]
+        if not per_token:
+            return self._first[key]
+        return statistics.median(per_token) * self._tokens[key]

@@ -1,0 +1,229 @@
+"""One model in training, which can be put down at any batch and taken up again."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_twa.experiments.checkpoint import load_checkpoint
+from keras_twa.experiments.checkpoint import save_checkpoint
+from keras_twa.experiments.clock import StepClock
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.schedule import LearningRate
+
+# After every batch: number of the batch, and the mean loss and accuracy so far.
+OnBatch = Callable[[str, int, int, float, float], None]
+
+
+class Training:
+    """A model in training, with everything that its continuation needs.
+
+    The order of the batches follows from the seed and the epoch, so epoch and
+    batch number, the variables of model and optimizer (the states of the random
+    generators among them) and the best weights so far are the whole state.
+
+    Args:
+        experiment: The `Experiment`.
+        data: The `TaskData`.
+        model: A Keras model from tokens to logits.
+        result: The `Result` to fill in.
+    """
+
+    def __init__(
+        self, experiment: Experiment, data: TaskData, model: Any, result: Result
+    ) -> None:
+        self.settings = experiment.settings
+        self.data = data
+        self.model = model
+        self.result = result
+        self.batches = data.train_batches(self.settings.batch_size, experiment.seed)
+        steps = len(self.batches) * self.settings.epochs
+        self.total_steps = min(steps, self.settings.max_steps or steps)
+        self.optimizer = keras.optimizers.AdamW(
+            learning_rate=LearningRate(
+                self.settings.learning_rate,
+                self.settings.warmup_steps,
+                self.settings.schedule,
+                self.total_steps,
+            ),
+            weight_decay=self.settings.weight_decay,
+            beta_2=self.settings.beta_2,
+            epsilon=self.settings.epsilon,
+            clipnorm=self.settings.clipnorm,
+        )
+        model.compile(
+            optimizer=self.optimizer,
+            # Rows of weight 0 only fill up a batch.
+            loss=keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, reduction="mean_with_sample_weight"
+            ),
+            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        )
+        tokens, _, _ = next(iter(self.batches.epoch(0)))
+        model(tokens[:1])
+        self.optimizer.build(model.trainable_variables)
+        result.parameters = sum(
+            math.prod(variable.shape) for variable in model.trainable_variables
+        )
+        self.epoch = 0
+        self.batch = 0
+        self.sums = [0.0, 0.0, 0.0]
+        self.best: list[np.ndarray] = []
+        self.clock = StepClock()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or none got better for too long."""
+        since_best = len(self.result.curve) - (self.result.best_epoch or 0)
+        return (
+            self.epoch >= self.settings.epochs
+            or (self.result.steps >= self.total_steps and self.batch == 0)
+            or since_best >= self.settings.patience
+        )
+
+    def train_epoch(self, on_batch: OnBatch) -> None:
+        """Trains the rest of an epoch, evaluates, and keeps the best weights.
+
+        Args:
+            on_batch: Called after every batch; what it raises ends the epoch
+                where it can go on later.
+        """
+        planned = self.batches_of_epoch
+        for tokens, labels, weights in self.batches.epoch(self.epoch, self.batch):
+            if self.batch >= planned:
+                break
+            loss, accuracy = self._timed("train", tokens, labels, weights)
+            self.batch += 1
+            self.result.steps += 1
+            self._add(self.sums, loss, accuracy, weights)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"The loss is {loss} at batch {self.batch} of epoch "
+                    f"{self.epoch + 1}"
+                )
+            on_batch("train", self.batch, planned, *_means(self.sums))
+        seconds = self.clock.epoch_seconds
+        train_loss, train_accuracy = _means(self.sums)
+        loss, accuracy = self.evaluate("validation", on_batch)
+        curve = self.result.curve
+        best = self.result.best_validation_accuracy
+        before = curve[-1]["total_seconds"] if curve else 0.0
+        self.epoch += 1
+        self.batch = 0
+        self.sums = [0.0, 0.0, 0.0]
+        self.clock.start_epoch()
+        curve.append(
+            {
+                "epoch": self.epoch,
+                "train_loss": train_loss,
+                "train_accuracy": train_accuracy,
+                "validation_loss": loss,
+                "validation_accuracy": accuracy,
+                "seconds": seconds,
+                "total_seconds": before + seconds,
+            }
+        )
+        if best is None or accuracy > best:
+            self.result.best_epoch = self.epoch
+            self.best = self._values(self.model.variables)
+
+    @property
+    def batches_of_epoch(self) -> int:
+        """Batches of the running epoch: all, or what is left of `max_steps`."""
+        left = self.total_steps - self.result.steps + self.batch
+        return min(len(self.batches), left)
+
+    def evaluate(self, split: str, on_batch: OnBatch) -> tuple[float, float]:
+        """Returns loss and accuracy on the `"validation"` or the `"test"` rows."""
+        batches = self.data.evaluation_batches(split, self.settings.batch_size)
+        sums = [0.0, 0.0, 0.0]
+        for number, batch in enumerate(batches.epoch(), start=1):
+            loss, accuracy = self._timed("evaluate", *batch)
+            self._add(sums, loss, accuracy, batch[2])
+            on_batch(split, number, len(batches), *_means(sums))
+        return _means(sums)
+
+    def use_best_weights(self) -> None:
+        """Gives the model the weights of its best epoch."""
+        self._assign(self.model.variables, self.best)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a checkpoint."""
+        self.result.compile_seconds = self.clock.compile_seconds
+        state = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "sums": self.sums,
+            "epoch_seconds": self.clock.epoch_seconds,
+            "compilation": self.clock.compilation,
+            "steps": self.result.steps,
+            "curve": self.result.curve,
+            "best_epoch": self.result.best_epoch,
+        }
+        arrays = {
+            "model": self._values(self.model.variables),
+            "optimizer": self._values(self.optimizer.variables),
+            "best": self.best,
+        }
+        save_checkpoint(path, arrays, state)
+
+    def restore(self, path: str | os.PathLike[str]) -> bool:
+        """Goes back to a checkpoint, and returns whether there was one."""
+        loaded = load_checkpoint(path)
+        if loaded is None:
+            return False
+        arrays, state = loaded
+        self._assign(self.model.variables, arrays["model"])
+        self._assign(self.optimizer.variables, arrays["optimizer"])
+        self.best = arrays["best"]
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.sums = state["sums"]
+        self.clock = StepClock(state["compilation"])
+        self.clock.start_epoch(state["epoch_seconds"])
+        for name in ("steps", "curve", "best_epoch"):
+            setattr(self.result, name, state[name])
+        return True
+
+    def _timed(self, kind: str, tokens: Any, labels: Any, weights: Any) -> Any:
+        self.model.reset_metrics()
+        step = (
+            self.model.train_on_batch if kind == "train" else self.model.test_on_batch
+        )
+        start = time.perf_counter()
+        logs = step(tokens, labels, sample_weight=weights, return_dict=True)
+        # The numbers are on the host, so the device is done too.
+        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
+        self.clock.add(kind, tokens.shape, time.perf_counter() - start)
+        return loss, accuracy
+
+    @staticmethod
+    def _add(sums: list[float], loss: float, accuracy: float, weights: Any) -> None:
+        rows = float(weights.sum())
+        for index, value in enumerate((loss * rows, accuracy * rows, rows)):
+            sums[index] += value
+
+    @staticmethod
+    def _values(variables: list[Any]) -> list[np.ndarray]:
+        return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+
+    @staticmethod
+    def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+        shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != [value.shape for value in values]:
+            raise ValueError(
+                "The checkpoint is of another model. Received: "
+                f"{len(values)} arrays for {len(variables)} variables"
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def _means(sums: list[float]) -> tuple[float, float]:
+    loss, accuracy, rows = sums
+    return loss / rows, accuracy / rows

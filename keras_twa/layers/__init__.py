@@ -1,0 +1,21 @@
+"""Attention layers, positions and Transformer blocks."""
+
+from keras_twa.layers.attention import ATTENTION_LAYERS
+from keras_twa.layers.attention import DotProductAttention
+from keras_twa.layers.attention import GravitationalAttention
+from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
+from keras_twa.layers.attention import MultiTimescaleAttention
+from keras_twa.layers.attention import TemporalWeightedAttention
+from keras_twa.layers.registry import get
+from keras_twa.layers.registry import name_of
+
+__all__ = [
+    "ATTENTION_LAYERS",
+    "DotProductAttention",
+    "GravitationalAttention",
+    "GravitationalMultiTimescaleAttention",
+    "MultiTimescaleAttention",
+    "TemporalWeightedAttention",
+    "get",
+    "name_of",
+]

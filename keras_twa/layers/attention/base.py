@@ -1,0 +1,287 @@
+"""What every attention layer shares: project, mix along the sequence, project back."""
+
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import hide_padding
+from keras_twa.ops import WeightDropout
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One tensor per head that a variant wants made from an input.
+
+    Args:
+        name: Name of the tensor, and of the sublayer that makes it.
+        source: "query", "key" or "value": the input it is made from.
+        heads: Number of heads.
+        dim: Width per head.
+    """
+
+    name: str
+    source: str
+    heads: int
+    dim: int
+
+
+class Attention(keras.layers.Layer):
+    """Abstract multi-head attention; a variant implements `attend`, nothing else.
+
+    Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
+    same order, so that any layer of this package fits where that one stood.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+    """
+
+    # What the variant can do; the contract tests hold it to this.
+    causality = "optional"
+    cross_attention = True
+    pairwise_mask = True
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        seed=None,
+        **kwargs,
+    ):
+        # Autocasting would round timestamps to half precision on the way in.
+        kwargs.setdefault("autocast", False)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        checks.positive_integer(num_heads=num_heads, key_dim=key_dim)
+        if value_dim is not None:
+            checks.positive_integer(value_dim=value_dim)
+        checks.probability(dropout=dropout)
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.value_dim = key_dim if value_dim is None else value_dim
+        self.dropout = dropout
+        self.use_bias = use_bias
+        self._output_dims = checks.output_dims(output_shape)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.seed = seed
+        self.supports_masking = True
+        if dropout > 0:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def projections(self):
+        """The per-head tensors that `attend` gets. A variant may add to them."""
+        return (
+            Projection("query", "query", self.num_heads, self.key_dim),
+            Projection("key", "key", self.num_heads, self.key_dim),
+            Projection("value", "value", self.num_heads, self.value_dim),
+        )
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        """Mixes values along the sequence. Each variant implements this.
+
+        Args:
+            heads: Dictionary from the name of each projection to its tensor,
+                `(B, T, heads, dim)` or `(B, S, heads, dim)`; padding is finite.
+            mask: An `AttentionMask`.
+            query_positions: Float32 `(B or 1, T)`.
+            key_positions: Float32 `(B or 1, S)`.
+            dropout: A `WeightDropout`, or `None`.
+            return_weights: Whether to return the weights too.
+
+        Returns:
+            `(B, T, H, value_dim)`, or that and the weights `(B, heads, T, S)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        value_shape = query_shape if value_shape is None else value_shape
+        key_shape = value_shape if key_shape is None else key_shape
+        checks.input_shapes(query_shape, value_shape, key_shape)
+        shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
+        self._sublayers = {}
+        for projection in self.projections():
+            layer = keras.layers.EinsumDense(
+                # b: batch, t: time, f: features, h: heads, d: width of a head.
+                "btf,fhd->bthd",
+                output_shape=(None, projection.heads, projection.dim),
+                bias_axes="hd" if self.use_bias else None,
+                name=projection.name,
+                **self._dense_options(),
+            )
+            layer.build(shapes[projection.source])
+            self._sublayers[projection.name] = layer
+        output_dims = self._output_dims or (query_shape[-1],)
+        letters = "vwxyz"[: len(output_dims)]
+        self._attention_output = keras.layers.EinsumDense(
+            f"bthd,hd{letters}->bt{letters}",
+            output_shape=(None, *output_dims),
+            bias_axes=letters if self.use_bias else None,
+            name="attention_output",
+            **self._dense_options(),
+        )
+        self._attention_output.build((None, None, self.num_heads, self.value_dim))
+
+    def call(
+        self,
+        query,
+        value=None,
+        key=None,
+        query_mask=None,
+        value_mask=None,
+        key_mask=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+        use_causal_mask=False,
+        query_positions=None,
+        key_positions=None,
+    ):
+        if value is None:
+            # Inside `Sequential` there is one input, whose mask rides on it.
+            value = query
+            if query_mask is None:
+                query_mask = getattr(query, "_keras_mask", None)
+            value_mask = query_mask if value_mask is None else value_mask
+        if key_positions is None and value is query:
+            key_positions = query_positions
+        key = value if key is None else key
+        checks.call_arguments(
+            query, value, key, query_mask, value_mask, key_mask, attention_mask
+        )
+        mask = AttentionMask.from_arguments(
+            query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+        )
+        inputs = {
+            "query": hide_padding(self._cast(query), mask.queries),
+            "key": hide_padding(self._cast(key), mask.keys),
+            "value": hide_padding(self._cast(value), mask.keys),
+        }
+        heads = {
+            projection.name: self._sublayers[projection.name](inputs[projection.source])
+            for projection in self.projections()
+        }
+        dropout = None
+        if training and self.dropout > 0:
+            seed = keras.random.uniform((2,), 0, 2**24, seed=self.seed_generator)
+            dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
+        outputs = self.attend(
+            heads,
+            mask,
+            self._positions("query_positions", query_positions, query, mask.queries),
+            self._positions("key_positions", key_positions, key, mask.keys),
+            dropout,
+            return_attention_scores,
+        )
+        if not return_attention_scores:
+            return self._attention_output(outputs)
+        return self._attention_output(outputs[0]), outputs[1]
+
+    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+        return (*query_shape[:-1], *(self._output_dims or (query_shape[-1],)))
+
+    def compute_output_spec(
+        self, query, value=None, key=None, return_attention_scores=False, **kwargs
+    ):
+        key = query if value is None else value if key is None else key
+        checks.call_arguments(
+            query,
+            query if value is None else value,
+            key,
+            *(kwargs.get(name) for name in ("query_mask", "value_mask", "key_mask")),
+            kwargs.get("attention_mask"),
+        )
+        shape = self.compute_output_shape(query.shape)
+        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        heads = self.projections()[0].heads
+        shape = (query.shape[0], heads, query.shape[1], key.shape[1])
+        return output, keras.KerasTensor(shape, dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "value_dim": self.value_dim,
+            "dropout": self.dropout,
+            "use_bias": self.use_bias,
+            "output_shape": self._output_dims,
+            "seed": self.seed,
+            "activity_regularizer": keras.regularizers.serialize(
+                self.activity_regularizer
+            ),
+            **{
+                name: keras.saving.serialize_keras_object(option)
+                for name, option in self._kernel_and_bias_options().items()
+            },
+        }
+
+    def _kernel_and_bias_options(self):
+        return {
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+            "kernel_regularizer": self.kernel_regularizer,
+            "bias_regularizer": self.bias_regularizer,
+            "kernel_constraint": self.kernel_constraint,
+            "bias_constraint": self.bias_constraint,
+        }
+
+    def _dense_options(self):
+        options = self._kernel_and_bias_options()
+        for name in ("kernel_initializer", "bias_initializer"):
+            # A shared initializer would give every kernel the same numbers.
+            initializer = options[name]
+            options[name] = type(initializer).from_config(initializer.get_config())
+        return {**options, "dtype": self.dtype_policy}
+
+    def _cast(self, x):
+        return ops.cast(x, self.compute_dtype)
+
+    def _positions(self, name, positions, x, mask):
+        """Float32 `(B or 1, length)`; 0, 1, 2, ... where none were given."""
+        length = ops.shape(x)[1]
+        if positions is None:
+            return ops.arange(length, dtype="float32")[None]
+        checks.positions(name, positions, x)
+        positions = ops.cast(positions, "float32")
+        positions = positions[None] if len(positions.shape) == 1 else positions
+        return hide_padding(positions, mask)

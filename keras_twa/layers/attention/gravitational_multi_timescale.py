@@ -1,0 +1,197 @@
+"""Gravitational attention at several timescales."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.base import Projection
+from keras_twa.layers.attention.gravity import Gravity
+from keras_twa.layers.attention.timescales import Timescales
+from keras_twa.ops import lag
+from keras_twa.ops import tiled_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class GravitationalMultiTimescaleAttention(Attention):
+    """Multi-head gravitational attention at several timescales.
+
+    For each discount `gamma`, with queries, keys, values, masses and G of its
+    own, the force `F = G m_i m_j / (r^2 + softening^2)^(exponent / 2)` of
+    `GravitationalAttention` fades with time to `F * gamma^|t_i - t_j|`; the
+    output is the softmax of that over the keys, times V. A decoder, the learned
+    counterpart of an inverse Laplace transform, combines the timescales.
+
+    With `discount="additive"` the logits are `F + |t_i - t_j| log gamma`. With
+    `normalization="force"` the weights are the faded forces over their sum: the
+    two discounts are then the same, and query masses and G cancel.
+
+    All timescales are heads of one kernel call. Cost, with N discounts:
+    O(N T S D) time, O(N (T + S)) memory.
+
+    Args:
+        num_heads: Number of heads H, for each timescale.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        discounts: Discount per unit of time of each timescale, in (0, 1).
+            Defaults to (0.6, 0.9, 0.99).
+        trainable_discounts: Whether they are learned. Defaults to `False`.
+        discount: "multiplicative" (the definition) or "additive".
+        exponent: How fast the force falls with distance. Defaults to 2.
+        softening: Distance below which the force stops growing. Defaults to 0.5.
+        normalization: "softmax" (default) or "force".
+        gravity: Initial G of every head. Defaults to `key_dim`.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: `(B, S, F)`. Defaults to `query`: self-attention.
+        key: `(B, S, F)`. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, S)`.
+        key_mask: Boolean `(B, S)`.
+        attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
+        return_attention_scores: Also return the weights. They need O(T S) memory.
+        training: Whether dropout is active.
+        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
+            0 ... T-1.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of
+            the queries in self-attention, else to 0 ... S-1.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_attention_scores`, that and the
+        attention weights `(B, H', T, S)` in float32, where `H'` is the number
+        of discounts times `num_heads`: all heads of the first discount first.
+
+    Raises:
+        ValueError: If a discount is not inside (0, 1), or an argument or a shape
+            does not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import GravitationalMultiTimescaleAttention
+    >>> layer = GravitationalMultiTimescaleAttention(2, 8, discounts=(0.5, 0.95))
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> tuple(layer(x, x).shape)
+    (4, 10, 16)
+
+    Reference:
+        [Masset et al., 2025](https://doi.org/10.1038/s41586-025-08929-9) on
+        learning with many discounts, and
+        [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by
+        distance.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        discounts=(0.6, 0.9, 0.99),
+        trainable_discounts=False,
+        discount="multiplicative",
+        exponent=2.0,
+        softening=0.5,
+        normalization="softmax",
+        gravity=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        self.timescales = Timescales(
+            discounts,
+            trainable_discounts,
+            discount,
+            num_heads,
+            use_bias,
+            dtype=self.dtype_policy,
+            name="timescales",
+        )
+        self.gravity = Gravity(
+            self.timescales.num_timescales * num_heads,
+            exponent,
+            softening,
+            normalization,
+            key_dim if gravity is None else gravity,
+            name="gravity",
+        )
+
+    def projections(self):
+        heads = self.timescales.num_timescales * self.num_heads
+        return (
+            Projection("query", "query", heads, self.key_dim),
+            Projection("key", "key", heads, self.key_dim),
+            Projection("value", "value", heads, self.value_dim),
+            Projection("query_mass", "query", heads, 1),
+            Projection("key_mass", "key", heads, 1),
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        self.timescales.build((None, None, None, self.value_dim))
+        self.gravity.build(None, None)
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        # Where logits are logarithms of forces, a factor is a sum.
+        adds = "additive" == self.timescales.discount
+        adds = adds or self.gravity.normalization == "force"
+
+        def score(query, key):
+            logits = self.gravity.score(query, key)
+            distance = ops.absolute(lag(query["time"], key["time"]))
+            log_fade = ops.multiply(distance, query["log_discount"][..., None])
+            if adds:
+                return ops.add(logits, log_fade)
+            return ops.multiply(logits, ops.exp(log_fade))
+
+        query_mass, key_mass = self.gravity(heads["query_mass"], heads["key_mass"])
+        log_discounts = self.timescales.log_discounts()
+        query = {
+            "query": heads["query"],
+            "log_mass": query_mass,
+            "time": query_positions[..., None],
+            "log_discount": ops.repeat(
+                log_discounts, ops.shape(query_positions)[1], axis=1
+            ),
+        }
+        key = {
+            "key": heads["key"],
+            "log_mass": key_mass,
+            "time": key_positions[..., None],
+        }
+        outputs = tiled_attention(
+            score, query, key, heads["value"], mask, dropout, return_weights
+        )
+        if not return_weights:
+            return self.timescales(outputs)
+        return self.timescales(outputs[0]), outputs[1]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self.timescales.options(),
+            **self.gravity.options(),
+        }

@@ -1,0 +1,75 @@
+"""The law of gravity that two attention layers share."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.ops import force
+from keras_twa.ops import log_softplus
+
+
+class Gravity(keras.layers.Layer):
+    """Turns mass projections into masses, and pairs of tokens into logits.
+
+    Args:
+        num_heads: Number of heads, each with a constant G of its own.
+        exponent: How fast the force falls with distance.
+        softening: Distance below which the force stops growing.
+        normalization: "softmax": logits are forces. "force": logits are their
+            logarithms, so that softmax makes the weights the forces themselves
+            over their sum.
+        gravity: Initial G.
+
+    Call arguments:
+        query_mass: `(B, T, H, 1)`, before the softplus.
+        key_mass: `(B, S, H, 1)`, before the softplus.
+
+    Returns:
+        The logarithms of G times the query masses and of the key masses.
+    """
+
+    def __init__(
+        self, num_heads, exponent, softening, normalization, gravity, **kwargs
+    ):
+        checks.positive_number(exponent=exponent, softening=softening, gravity=gravity)
+        checks.one_of(("softmax", "force"), normalization=normalization)
+        super().__init__(dtype="float32", **kwargs)
+        self.num_heads = num_heads
+        self.exponent = exponent
+        self.softening = softening
+        self.normalization = normalization
+        self.gravity = gravity
+
+    def build(self, query_mass_shape, key_mass_shape):
+        self.log_gravity = self.add_weight(
+            shape=(self.num_heads, 1),
+            initializer=keras.initializers.Constant(math.log(self.gravity)),
+            name="log_gravity",
+        )
+
+    def call(self, query_mass, key_mass):
+        log_query_mass = ops.add(log_softplus(query_mass), self.log_gravity)
+        return log_query_mass, log_softplus(key_mass)
+
+    def score(self, query, key):
+        """Logits `(g, t, S)` of one tile, before any discount."""
+        return force(
+            query["query"],
+            key["key"],
+            query["log_mass"],
+            key["log_mass"],
+            self.exponent,
+            self.softening,
+            log=self.normalization == "force",
+        )
+
+    def options(self):
+        """The constructor's arguments that an attention layer passes on."""
+        return {
+            "exponent": self.exponent,
+            "softening": self.softening,
+            "normalization": self.normalization,
+            "gravity": self.gravity,
+        }

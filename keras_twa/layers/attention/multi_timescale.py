@@ -1,0 +1,164 @@
+"""Multi-timescale attention: the same sequence seen through several discounts."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.base import Projection
+from keras_twa.layers.attention.timescales import Timescales
+from keras_twa.ops import inner_product
+from keras_twa.ops import lag
+from keras_twa.ops import tiled_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class MultiTimescaleAttention(Attention):
+    """Multi-head attention at several timescales, read by a learned decoder.
+
+    For each discount `gamma`, with queries, keys and values of its own:
+    `softmax((Q K^T / sqrt(D)) * gamma^|t_i - t_j|) V`. A decoder, the learned
+    counterpart of an inverse Laplace transform, combines the timescales.
+
+    Note what the product does: a far score fades to 0, not to minus infinity, so
+    far keys keep the weight of an average key. `discount="additive"` computes
+    `softmax(Q K^T / sqrt(D) + |t_i - t_j| log gamma) V`, where far keys do fade.
+
+    All timescales are heads of one kernel call. Cost, with N discounts:
+    O(N T S D) time, O(N (T + S)) memory.
+
+    Args:
+        num_heads: Number of heads H, for each timescale.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        discounts: Discount per unit of time of each timescale, in (0, 1).
+            Defaults to (0.6, 0.9, 0.99).
+        trainable_discounts: Whether they are learned. Defaults to `False`.
+        discount: "multiplicative" (the definition) or "additive".
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: `(B, S, F)`. Defaults to `query`: self-attention.
+        key: `(B, S, F)`. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, S)`.
+        key_mask: Boolean `(B, S)`.
+        attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
+        return_attention_scores: Also return the weights. They need O(T S) memory.
+        training: Whether dropout is active.
+        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
+            0 ... T-1.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of
+            the queries in self-attention, else to 0 ... S-1.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_attention_scores`, that and the
+        attention weights `(B, H', T, S)` in float32, where `H'` is the number
+        of discounts times `num_heads`: all heads of the first discount first.
+
+    Raises:
+        ValueError: If a discount is not inside (0, 1), or an argument or a shape
+            does not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import MultiTimescaleAttention
+    >>> layer = MultiTimescaleAttention(2, 8, discounts=(0.5, 0.95))
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> tuple(layer(x, x, use_causal_mask=True).shape)
+    (4, 10, 16)
+
+    Reference:
+        [Masset et al., 2025](https://doi.org/10.1038/s41586-025-08929-9) on
+        learning with many discounts, and
+        [Press et al., 2022](https://arxiv.org/abs/2108.12409) for additive
+        penalties by distance.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        discounts=(0.6, 0.9, 0.99),
+        trainable_discounts=False,
+        discount="multiplicative",
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        self.timescales = Timescales(
+            discounts,
+            trainable_discounts,
+            discount,
+            num_heads,
+            use_bias,
+            dtype=self.dtype_policy,
+            name="timescales",
+        )
+
+    def projections(self):
+        heads = self.timescales.num_timescales * self.num_heads
+        return (
+            Projection("query", "query", heads, self.key_dim),
+            Projection("key", "key", heads, self.key_dim),
+            Projection("value", "value", heads, self.value_dim),
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        self.timescales.build((None, None, None, self.value_dim))
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        scale = self.key_dim**-0.5
+
+        def score(query, key):
+            logits = ops.multiply(inner_product(query["query"], key["key"]), scale)
+            distance = ops.absolute(lag(query["time"], key["time"]))
+            log_fade = ops.multiply(distance, query["log_discount"][..., None])
+            if self.timescales.discount == "additive":
+                return ops.add(logits, log_fade)
+            return ops.multiply(logits, ops.exp(log_fade))
+
+        log_discounts = self.timescales.log_discounts()
+        query = {
+            "query": heads["query"],
+            "time": query_positions[..., None],
+            "log_discount": ops.repeat(
+                log_discounts, ops.shape(query_positions)[1], axis=1
+            ),
+        }
+        key = {"key": heads["key"], "time": key_positions[..., None]}
+        outputs = tiled_attention(
+            score, query, key, heads["value"], mask, dropout, return_weights
+        )
+        if not return_weights:
+            return self.timescales(outputs)
+        return self.timescales(outputs[0]), outputs[1]
+
+    def get_config(self):
+        return {**super().get_config(), **self.timescales.options()}

@@ -1,0 +1,250 @@
+"""Temporal-weighted attention: scores scaled by a learned function of time."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.temporal_functions import get_temporal_function
+from keras_twa.ops import dot_product_attention
+from keras_twa.ops import inner_product
+from keras_twa.ops import lag
+from keras_twa.ops import tiled_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class TemporalWeightedAttention(Attention):
+    """Multi-head attention whose scores are weighted by time (TWA).
+
+    Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = sigmoid(f(t))`, where
+    `t` is the time of the key, of the query, or the lag between the two, and `f`
+    is learned separately for each head.
+
+    A weight below one draws a score towards zero, from either side: it lowers
+    the weight of a key that scored high and raises that of a key that scored
+    low. `mode="log_additive"` computes `softmax(Q K^T / sqrt(D) + log W) V`
+    instead, where a small `W` always means little attention.
+
+    Cost: that of dot-product attention for weights on keys or queries, which
+    are folded into K or Q. Weights on lags need the scores tile by tile:
+    O(T S (D + H)) time, O(T + S) memory.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        temporal_function: `f`: "linear", "sinusoidal", "exponential", "learned",
+            or any callable or Keras layer from float32 times `(..., 1)`, already
+            divided by `time_scale`, to values `(..., H)` or `(..., 1)`.
+            Defaults to "linear".
+        mode: "multiplicative" (the definition) or "log_additive".
+        applies_to: "key" (default), "query" or "lag" (`t_i - t_j`).
+        time_scale: The unit of time inside `f`, in the unit of the positions.
+            Fixed, so that a sequence means the same however long it is.
+            Defaults to 100.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: `(B, S, F)`. Defaults to `query`: self-attention.
+        key: `(B, S, F)`. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, S)`.
+        key_mask: Boolean `(B, S)`.
+        attention_mask: Boolean `(B, T, S)` or `(B, H, T, S)`, `True` to attend.
+        return_attention_scores: Also return the weights. They need O(T S) memory.
+        training: Whether dropout is active.
+        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
+            0 ... T-1.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of
+            the queries in self-attention, else to 0 ... S-1.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_attention_scores`, that and the
+        attention weights `(B, H, T, S)` in float32.
+
+    Raises:
+        ValueError: If an argument or a shape does not fit, or if
+            `mode="log_additive"` is to apply to queries: softmax cancels that.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import TemporalWeightedAttention
+    >>> layer = TemporalWeightedAttention(num_heads=2, key_dim=8, time_scale=3600)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> seconds = np.sort(np.random.uniform(0, 86_400, (4, 10)))
+    >>> tuple(layer(x, x, query_positions=seconds).shape)
+    (4, 10, 16)
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762) for the attention,
+        [Kim et al., 2021](https://arxiv.org/abs/2111.06647) for a relative that
+        scales scores by time.
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        temporal_function="linear",
+        mode="multiplicative",
+        applies_to="key",
+        time_scale=100.0,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.one_of(("multiplicative", "log_additive"), mode=mode)
+        checks.one_of(("key", "query", "lag"), applies_to=applies_to)
+        checks.positive_number(time_scale=time_scale)
+        if mode == "log_additive" and applies_to == "query":
+            raise ValueError(
+                "Adding a term per query changes nothing: softmax over the keys "
+                "cancels it. Use `applies_to='key'` or 'lag'. "
+                f"Received: mode={mode!r}, applies_to={applies_to!r}"
+            )
+        self.mode = mode
+        self.applies_to = applies_to
+        self.time_scale = time_scale
+        self._given_function = temporal_function
+        self.temporal_function = get_temporal_function(
+            temporal_function, num_heads, of_lags=applies_to == "lag"
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        function = self.temporal_function
+        if isinstance(function, keras.layers.Layer) and not function.built:
+            function.build((None, None, 1))
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        if self.applies_to == "lag":
+            return self._attend_by_lag(
+                heads, mask, query_positions, key_positions, dropout, return_weights
+            )
+        query, key, key_bias = heads["query"], heads["key"], None
+        if self.mode == "log_additive":
+            key_bias = ops.log_sigmoid(self._per_head(key_positions))
+        elif self.applies_to == "key":
+            key = self._weigh(key, key_positions)
+        else:
+            query = self._weigh(query, query_positions)
+        return dot_product_attention(
+            query,
+            key,
+            heads["value"],
+            mask,
+            key_bias=key_bias,
+            dropout=dropout,
+            return_weights=return_weights,
+        )
+
+    def _attend_by_lag(
+        self, heads, mask, query_positions, key_positions, dropout, return_weights
+    ):
+        scale = self.key_dim**-0.5
+        # Each row of the kernel is one head: this picks its column out of f's.
+        own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
+        function, parameters = self._stateless_function()
+
+        def score(query, key, *parameters):
+            logits = ops.multiply(inner_product(query["query"], key["key"]), scale)
+            lags = lag(query["time"], key["time"])[..., None]
+            # (g, t, S, H or 1) against (g, t, 1, H)
+            values = function(ops.divide(lags, self.time_scale), *parameters)
+            values = ops.multiply(
+                ops.cast(values, "float32"), query["own_head"][:, :, None, :]
+            )
+            values = ops.sum(values, axis=-1)
+            if self.mode == "log_additive":
+                return ops.add(logits, ops.log_sigmoid(values))
+            return ops.multiply(logits, ops.sigmoid(values))
+
+        num_queries = ops.shape(heads["query"])[1]
+        own_head = ops.broadcast_to(
+            own_head, (1, num_queries, self.num_heads, self.num_heads)
+        )
+        return tiled_attention(
+            score,
+            {
+                "query": heads["query"],
+                "time": query_positions[..., None],
+                "own_head": own_head,
+            },
+            {"key": heads["key"], "time": key_positions[..., None]},
+            heads["value"],
+            mask,
+            dropout,
+            return_weights,
+            parameters,
+        )
+
+    def _stateless_function(self):
+        """`f` as a function of times and weights, so that tiles can recompute it."""
+        function = self.temporal_function
+        if not isinstance(function, keras.layers.Layer):
+            return function, []
+        trainable = function.trainable_variables
+        rest = function.non_trainable_variables
+
+        def stateless(times, *values):
+            values = list(values)
+            output, _ = function.stateless_call(
+                values[: len(trainable)], values[len(trainable) :], times
+            )
+            return output
+
+        return stateless, [variable.value for variable in trainable + rest]
+
+    def _per_head(self, positions):
+        """`f` at each position, float32 `(B or 1, length, H)`."""
+        times = ops.divide(positions, self.time_scale)[..., None]
+        values = ops.cast(self.temporal_function(times), "float32")
+        return ops.broadcast_to(values, (*ops.shape(positions), self.num_heads))
+
+    def _weigh(self, x, positions):
+        weights = ops.sigmoid(self._per_head(positions))
+        return ops.multiply(x, ops.cast(weights, x.dtype)[..., None])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "temporal_function": keras.saving.serialize_keras_object(
+                self._given_function
+            ),
+            "mode": self.mode,
+            "applies_to": self.applies_to,
+            "time_scale": self.time_scale,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        function = config["temporal_function"]
+        if not isinstance(function, str):
+            function = keras.saving.deserialize_keras_object(function)
+        return cls(**{**config, "temporal_function": function})

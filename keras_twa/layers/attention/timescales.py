@@ -1,0 +1,93 @@
+"""Discounts and the decoder that two multi-timescale attention layers share."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+
+
+class Timescales(keras.layers.Layer):
+    """Holds one discount per timescale, and reads all timescales together.
+
+    Values seen through several discounts are samples of a Laplace transform over
+    time; the decoder learns to invert it: per head, all timescales side by side
+    go through a linear map, layer normalisation, ReLU and a second linear map.
+
+    Args:
+        discounts: S numbers in (0, 1).
+        trainable_discounts: Whether they are learned. They stay in (0, 1).
+        discount: "multiplicative" or "additive": what the discount does to scores.
+        num_heads: Heads H per timescale.
+        use_bias: Whether the decoder has biases.
+
+    Call arguments:
+        outputs: `(B, T, S * H, D)`, timescale by timescale.
+
+    Returns:
+        `(B, T, H, D)`.
+    """
+
+    def __init__(
+        self, discounts, trainable_discounts, discount, num_heads, use_bias, **kwargs
+    ):
+        super().__init__(**kwargs)
+        checks.discounts(discounts)
+        checks.one_of(("multiplicative", "additive"), discount=discount)
+        self.discounts = tuple(discounts)
+        self.trainable_discounts = trainable_discounts
+        self.discount = discount
+        self.num_heads = num_heads
+        self.use_bias = use_bias
+
+    @property
+    def num_timescales(self):
+        return len(self.discounts)
+
+    def build(self, outputs_shape):
+        logits = [math.log(gamma / (1 - gamma)) for gamma in self.discounts]
+        self.discount_logits = self.add_weight(
+            shape=(self.num_timescales,),
+            initializer=lambda shape, dtype: ops.convert_to_tensor(logits, dtype),
+            trainable=self.trainable_discounts,
+            name="discount_logits",
+            autocast=False,
+        )
+        width, heads = outputs_shape[-1], self.num_heads
+        joint = self.num_timescales * width
+        options = {"bias_axes": "hd" if self.use_bias else None}
+        options["dtype"] = self.dtype_policy
+        self.expand = keras.layers.EinsumDense(
+            "bthc,hcd->bthd", (None, heads, joint), name="expand", **options
+        )
+        self.norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, center=self.use_bias, dtype=self.dtype_policy, name="norm"
+        )
+        self.read = keras.layers.EinsumDense(
+            "bthc,hcd->bthd", (None, heads, width), name="read", **options
+        )
+        shape = (None, None, heads, joint)
+        for layer in (self.expand, self.norm, self.read):
+            layer.build(shape)
+
+    def call(self, outputs):
+        batch, length, _, width = ops.shape(outputs)
+        split = (batch, length, self.num_timescales, self.num_heads, width)
+        by_head = ops.swapaxes(ops.reshape(outputs, split), 2, 3)
+        joint = (batch, length, self.num_heads, self.num_timescales * width)
+        hidden = self.norm(self.expand(ops.reshape(by_head, joint)))
+        return self.read(ops.relu(hidden))
+
+    def log_discounts(self):
+        """`log(gamma)` for each of the S * H heads, float32 `(1, 1, S * H)`."""
+        log_gamma = ops.log_sigmoid(ops.cast(self.discount_logits, "float32"))
+        return ops.repeat(log_gamma, self.num_heads)[None, None]
+
+    def options(self):
+        """The constructor's arguments that an attention layer passes on."""
+        return {
+            "discounts": self.discounts,
+            "trainable_discounts": self.trainable_discounts,
+            "discount": self.discount,
+        }

@@ -1,0 +1,136 @@
+"""Checks of what users pass in: each raises a `ValueError` before any compute."""
+
+
+def positive_integer(**arguments):
+    """Each named argument is an integer above zero."""
+    for name, value in arguments.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value <= 0:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            )
+
+
+def positive_number(**arguments):
+    """Each named argument is a number above zero."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not value > 0:
+            raise ValueError(
+                f"`{name}` must be a positive number. Received: {name}={value!r}"
+            )
+
+
+def probability(**arguments):
+    """Each named argument is in [0, 1)."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+            )
+
+
+def one_of(choices, **arguments):
+    """Each named argument is one of `choices`."""
+    for name, value in arguments.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}"
+            )
+
+
+def discounts(given):
+    """`given` is one or more discounts, each strictly between 0 and 1."""
+    valid = isinstance(given, tuple | list) and len(given) > 0
+    if not valid or not all(
+        isinstance(gamma, int | float) and 0 < gamma < 1 for gamma in given
+    ):
+        raise ValueError(
+            "`discounts` must be one or more numbers in (0, 1). "
+            f"Received: discounts={given!r}"
+        )
+
+
+def output_dims(output_shape):
+    """`output_shape` as a tuple of one to five positive integers, or `None`."""
+    if output_shape is None:
+        return None
+    dims = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+    valid = all(isinstance(dim, int) and dim > 0 for dim in dims)
+    if not valid or not 1 <= len(dims) <= 5:
+        raise ValueError(
+            "`output_shape` must be a positive integer or up to five of them. "
+            f"Received: output_shape={output_shape!r}"
+        )
+    return dims
+
+
+def input_shapes(query, value, key):
+    """Shapes are `(B, T, F)`, `(B, S, F)`, `(B, S, F)` with known features."""
+    named = {"query": query, "value": value, "key": key}
+    for name, shape in named.items():
+        if len(shape) != 3 or shape[-1] is None:
+            raise ValueError(
+                f"`{name}` must have shape (batch, length, features) with a known "
+                f"number of features. Received: {name} of shape {tuple(shape)}"
+            )
+    if not _agree(value[1], key[1]):
+        raise ValueError(
+            "`value` and `key` must have the same length. Received: value of shape "
+            f"{tuple(value)}, key of shape {tuple(key)}"
+        )
+
+
+def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs):
+    """Inputs fit one another, and each mask fits its input."""
+    input_shapes(query.shape, value.shape, key.shape)
+    masks = {
+        "query_mask": (query_mask, query),
+        "value_mask": (value_mask, value),
+        "key_mask": (key_mask, key),
+    }
+    for name, (mask, x) in masks.items():
+        if mask is not None and not _fits(mask.shape, x.shape[:2]):
+            raise ValueError(
+                f"`{name}` must have shape (batch, length) = {tuple(x.shape[:2])}. "
+                f"Received: {name} of shape {tuple(mask.shape)}"
+            )
+    if pairs is None:
+        return
+    expected = (query.shape[0], query.shape[1], key.shape[1])
+    shape = tuple(pairs.shape)
+    trimmed = (shape[0], *shape[2:]) if len(shape) == 4 else shape
+    fits = len(trimmed) == 3 and _agree(trimmed[2], expected[2])
+    if not fits or not all(
+        given == 1 or _agree(given, wanted)
+        for given, wanted in zip(trimmed, expected, strict=True)
+    ):
+        raise ValueError(
+            "`attention_mask` must have shape (batch, queries, keys) or (batch, "
+            f"heads, queries, keys), here with {expected}; all but the keys may be 1. "
+            f"Received: attention_mask of shape {shape}"
+        )
+
+
+def positions(name, given, x):
+    """Positions have shape `(length,)` or `(batch, length)`."""
+    shape = tuple(given.shape)
+    if len(shape) == 1 and _agree(shape[0], x.shape[1]):
+        return
+    if len(shape) == 2 and (shape[0] == 1 or _agree(shape[0], x.shape[0])):
+        if _agree(shape[1], x.shape[1]):
+            return
+    raise ValueError(
+        f"`{name}` must have shape (length,) or (batch, length), here with "
+        f"{tuple(x.shape[:2])}. Received: {name} of shape {shape}"
+    )
+
+
+def _fits(shape, expected):
+    return len(shape) == len(expected) and all(
+        _agree(a, b) for a, b in zip(shape, expected, strict=True)
+    )
+
+
+def _agree(a, b):
+    """Two dimensions are equal, or one is not known yet."""
+    return a is None or b is None or a == b

@@ -1,0 +1,165 @@
+"""Functions of time for temporal-weighted attention: `f` in `W = sigmoid(f(t))`.
+
+Each is a Keras layer from times `(..., 1)` to one value per head `(..., H)`, in
+float32 whatever the policy: a position of 10,000 has no exact bfloat16 form. All
+start near `OFFSET`, so that `W = sigmoid(4) = 0.98` and attention starts out
+almost conventional.
+"""
+
+import difflib
+import math
+
+import keras
+from keras import ops
+
+OFFSET = 4.0
+
+
+class _TemporalFunction(keras.layers.Layer):
+    """Per-head weights in float32, and the config they all share."""
+
+    def __init__(self, num_heads, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+
+    def _per_head(self, name, values):
+        """A trainable `(H,)` weight that starts at a number or a list of them."""
+        return self.add_weight(
+            shape=(self.num_heads,),
+            initializer=lambda shape, dtype: ops.broadcast_to(
+                ops.convert_to_tensor(values, dtype=dtype), shape
+            ),
+            name=name,
+            autocast=False,
+        )
+
+    def compute_output_shape(self, times_shape):
+        return (*times_shape[:-1], self.num_heads)
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class LinearTime(_TemporalFunction):
+    """`f(t) = offset + slope * t`: importance that grows or falls steadily."""
+
+    def build(self, times_shape):
+        self.offset = self._per_head("offset", OFFSET)
+        self.slope = self._per_head("slope", 0.0)
+
+    def call(self, times):
+        return ops.add(self.offset, ops.multiply(self.slope, times))
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class SinusoidalTime(_TemporalFunction):
+    """`f(t) = offset + amplitude * sin(2 pi frequency t + phase)`: periods.
+
+    The heads start an octave apart, at 1, 2, 4, ... periods per unit of time.
+    """
+
+    def build(self, times_shape):
+        self.offset = self._per_head("offset", OFFSET)
+        self.amplitude = self._per_head("amplitude", 1.0)
+        octaves = [2.0**head for head in range(self.num_heads)]
+        self.frequency = self._per_head("frequency", octaves)
+        self.phase = self._per_head("phase", 0.0)
+
+    def call(self, times):
+        turns = ops.multiply(self.frequency, times)
+        wave = ops.sin(ops.add(ops.multiply(turns, 2.0 * math.pi), self.phase))
+        return ops.add(self.offset, ops.multiply(self.amplitude, wave))
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class ExponentialTime(_TemporalFunction):
+    """`f(t) = offset + amplitude * exp(-softplus(rate) |t|)`: recency.
+
+    With a negative amplitude the early steps of a sequence start lower and later
+    ones saturate; with a positive one, what is near `t = 0` counts more, which
+    for lags means the recent past.
+    """
+
+    def __init__(self, num_heads, initial_amplitude=-1.0, **kwargs):
+        super().__init__(num_heads, **kwargs)
+        self.initial_amplitude = initial_amplitude
+
+    def build(self, times_shape):
+        self.offset = self._per_head("offset", OFFSET)
+        self.amplitude = self._per_head("amplitude", self.initial_amplitude)
+        self.rate = self._per_head("rate", 0.0)
+
+    def call(self, times):
+        decay = ops.multiply(ops.softplus(self.rate), ops.absolute(times))
+        faded = ops.multiply(self.amplitude, ops.exp(ops.negative(decay)))
+        return ops.add(self.offset, faded)
+
+    def get_config(self):
+        return {**super().get_config(), "initial_amplitude": self.initial_amplitude}
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class LearnedTime(_TemporalFunction):
+    """`f(t) = offset + tanh(t w + b) V`: any smooth shape, by a small network."""
+
+    def __init__(self, num_heads, hidden_dim=16, **kwargs):
+        super().__init__(num_heads, **kwargs)
+        self.hidden_dim = hidden_dim
+
+    def build(self, times_shape):
+        self.offset = self._per_head("offset", OFFSET)
+        hidden = (1, self.hidden_dim)
+        self.hidden_kernel = self.add_weight(
+            shape=hidden, initializer="random_normal", name="hidden_kernel"
+        )
+        self.hidden_bias = self.add_weight(
+            shape=hidden[1:],
+            initializer=keras.initializers.RandomUniform(-1.0, 1.0),
+            name="hidden_bias",
+        )
+        self.output_kernel = self.add_weight(
+            shape=(self.hidden_dim, self.num_heads),
+            initializer="zeros",
+            name="output_kernel",
+        )
+
+    def call(self, times):
+        hidden = ops.add(ops.matmul(times, self.hidden_kernel), self.hidden_bias)
+        return ops.add(self.offset, ops.matmul(ops.tanh(hidden), self.output_kernel))
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_dim": self.hidden_dim}
+
+
+TEMPORAL_FUNCTIONS = {
+    "linear": LinearTime,
+    "sinusoidal": SinusoidalTime,
+    "exponential": ExponentialTime,
+    "learned": LearnedTime,
+}
+
+
+def get_temporal_function(identifier, num_heads, of_lags=False):
+    """Resolves a name, a Keras layer or another callable to a callable.
+
+    Args:
+        identifier: One of "linear", "sinusoidal", "exponential", "learned", or a
+            callable from times `(..., 1)` to values `(..., H)` or `(..., 1)`.
+        num_heads: H.
+        of_lags: Whether the function will be given lags instead of positions.
+    """
+    if callable(identifier):
+        return identifier
+    if identifier not in TEMPORAL_FUNCTIONS:
+        close = difflib.get_close_matches(str(identifier), TEMPORAL_FUNCTIONS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            "`temporal_function` must be a callable, a Keras layer, or one of "
+            f"{sorted(TEMPORAL_FUNCTIONS)}.{hint} "
+            f"Received: temporal_function={identifier!r}"
+        )
+    if identifier == "exponential" and of_lags:
+        return ExponentialTime(num_heads, initial_amplitude=1.0)
+    return TEMPORAL_FUNCTIONS[identifier](num_heads)

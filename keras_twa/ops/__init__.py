@@ -1,0 +1,21 @@
+"""Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
+
+from keras_twa.ops.dropout import WeightDropout
+from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.scores import force
+from keras_twa.ops.scores import inner_product
+from keras_twa.ops.scores import lag
+from keras_twa.ops.scores import log_softplus
+from keras_twa.ops.scores import squared_distance
+from keras_twa.ops.tiled import tiled_attention
+
+__all__ = [
+    "WeightDropout",
+    "dot_product_attention",
+    "force",
+    "inner_product",
+    "lag",
+    "log_softplus",
+    "squared_distance",
+    "tiled_attention",
+]

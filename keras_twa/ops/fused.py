@@ -1,0 +1,134 @@
+"""Dot-product attention, by the backend's own kernel wherever that is the best.
+
+Two things that usually force a slower kernel are folded into it instead:
+
+- a bias on the keys becomes one more channel of the keys (with a one in the
+  queries), so it keeps its gradient;
+- padding under a causal mask becomes such a bias, with the hidden values at zero.
+"""
+
+import keras
+from keras import ops
+
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import hide_padding
+from keras_twa.ops import backend
+from keras_twa.ops.scores import inner_product
+from keras_twa.ops.tiled import tiled_attention
+
+
+def dot_product_attention(
+    query,
+    key,
+    value,
+    mask=None,
+    key_bias=None,
+    scale=None,
+    dropout=None,
+    return_weights=False,
+):
+    """Computes `softmax(scale * q.k + bias) v`.
+
+    Args:
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`, finite wherever `mask` hides a key.
+        value: `(B, S, H, E)`, finite likewise.
+        mask: An `AttentionMask`, or `None`.
+        key_bias: Float32 `(B or 1, S, H)` added to the logits of each key, or `None`.
+        scale: Factor on the logits. Defaults to `1 / sqrt(D)`.
+        dropout: A `WeightDropout`, or `None`.
+        return_weights: Also return the weights, at the price of holding them.
+
+    Returns:
+        The output `(B, T, H, E)`, and with `return_weights` the weights
+        `(B, H, T, S)` in float32, before dropout.
+    """
+    mask = AttentionMask() if mask is None else mask
+    scale = float(query.shape[-1]) ** -0.5 if scale is None else scale
+    if route(query, key, mask, dropout, return_weights) == "fused":
+        return _fused(query, key, value, mask, key_bias, scale)
+
+    keys = {"key": key}
+    if key_bias is not None:
+        keys["bias"] = key_bias
+
+    def score(queries, keys):
+        scaled = ops.multiply(ops.cast(queries["query"], "float32"), scale)
+        logits = inner_product(scaled, keys["key"])
+        if "bias" in keys:
+            logits = ops.add(logits, ops.expand_dims(keys["bias"], axis=-2))
+        return logits
+
+    return tiled_attention(
+        score, {"query": query}, keys, value, mask, dropout, return_weights
+    )
+
+
+def route(query, key, mask, dropout=None, return_weights=False):
+    """Names the way `dot_product_attention` takes: "fused" or "tiled".
+
+    The fused kernel neither returns nor drops weights, and its causal flag is
+    aligned top-left, which is the wrong corner unless T = S.
+    """
+    if backend.fused_attention is None or dropout is not None or return_weights:
+        return "tiled"
+    square = query.shape[1] is not None and query.shape[1] == key.shape[1]
+    if mask.causal and mask.pairs is None and not square:
+        return "tiled"
+    return "fused"
+
+
+def _fused(query, key, value, mask, key_bias, scale):
+    dim, value_dim = query.shape[-1], value.shape[-1]
+    dense, causal = None, mask.causal
+    value = hide_padding(value, mask.keys)
+    if mask.pairs is not None:
+        # The caller holds a (T, S) mask already: one more costs no new order.
+        dense, causal = AttentionMask(mask.causal, None, mask.keys, mask.pairs).dense(
+            ops.shape(query)[1], ops.shape(key)[1]
+        ), False
+    elif mask.keys is not None and not causal:
+        dense = mask.keys[:, None, None, :]
+    elif mask.keys is not None:
+        hidden = ops.where(mask.keys, 0.0, _hidden_bias(key, scale))[:, :, None]
+        key_bias = hidden if key_bias is None else ops.add(key_bias, hidden)
+    if key_bias is not None:
+        query, key = _fold(query, key, key_bias, scale)
+    width = max(query.shape[-1], value_dim)
+    output = backend.fused_attention(
+        _widen(query, width), _widen(key, width), _widen(value, width),
+        dense, causal, scale,
+    )[..., :value_dim]
+    if mask.queries is not None:
+        real = mask.queries[:, :, None, None]
+        output = ops.where(real, output, ops.zeros((), dtype=output.dtype))
+    return output
+
+
+def _hidden_bias(key, scale):
+    """A bias that leaves no weight; divided by the scale it must stay finite."""
+    half = keras.backend.standardize_dtype(key.dtype) == "float16"
+    return -3e4 * min(scale, 1.0) if half else -1e9
+
+
+def _fold(query, key, key_bias, scale):
+    """Moves a bias on the keys into further channels of queries and keys.
+
+    In half precision one channel would round the bias to three digits: the
+    second one carries what the first lost.
+    """
+    batch, length, heads, _ = ops.shape(key)
+    bias = ops.broadcast_to(ops.divide(key_bias, scale), (batch, length, heads))
+    high = ops.cast(bias, key.dtype)
+    channels = [high]
+    if keras.backend.standardize_dtype(key.dtype) in ("float16", "bfloat16"):
+        rest = ops.subtract(bias, ops.cast(high, "float32"))
+        channels.append(ops.cast(rest, key.dtype))
+    key = ops.concatenate([key, ops.stack(channels, axis=-1)], axis=-1)
+    ones = ops.ones((*ops.shape(query)[:3], len(channels)), dtype=query.dtype)
+    return ops.concatenate([query, ones], axis=-1), key
+
+
+def _widen(x, width):
+    missing = width - x.shape[-1]
+    return x if missing == 0 else ops.pad(x, [(0, 0)] * 3 + [(0, missing)])
