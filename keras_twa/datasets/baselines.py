@@ -4,11 +4,11 @@ import numpy as np
 
 from keras_twa.datasets.token_sequences import TokenSequences
 
-# With 2**22 places, 7-grams of all reviews already share many of them.
-HASH_BITS = 24
+HASH_BITS = 22
+# A number of a sequence and a hash fit into 32 bits together, which sorts fast.
+SEQUENCES_PER_BLOCK = 2 ** (32 - HASH_BITS)
 # Odd, and large enough to mix the low bits into the high ones.
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-SEQUENCES_PER_BLOCK = 1000
 
 
 def majority_baseline(train_labels, test_labels):
@@ -55,7 +55,7 @@ def byte_ngram_naive_bayes_baseline(train, test, n=7):
     Each of two classes gives every n-gram a probability, estimated from the
     number of its training sequences that hold the n-gram, plus 1; the n-grams of
     a sequence count once each, as if they were independent. N-grams are told
-    apart by a hash of 24 bits.
+    apart by a hash of 22 bits.
 
     Args:
         train: Tuple `(x, y)` of `TokenSequences` or padded tokens, and labels 0
@@ -66,9 +66,10 @@ def byte_ngram_naive_bayes_baseline(train, test, n=7):
     if n != int(n) or n < 1:
         raise ValueError(f"`n` must be a positive integer. Received: {n=}")
     train_labels, test_labels = np.asarray(train[1]), np.asarray(test[1])
-    counts = np.ones((2, 2**HASH_BITS), "float32")
+    counts = np.ones((2, 2**HASH_BITS))
     for rows, grams in _distinct_ngrams(train[0], n):
-        np.add.at(counts, (train_labels[rows], grams), 1)
+        places = train_labels[rows] * 2**HASH_BITS + grams
+        counts += np.bincount(places, minlength=counts.size).reshape(counts.shape)
     log_odds = np.log(counts[1] / counts[1].sum()) - np.log(counts[0] / counts[0].sum())
     classes = np.bincount(train_labels, minlength=2)
     scores = np.full(len(test_labels), np.log(classes[1] / classes[0]))
@@ -93,18 +94,20 @@ def _distinct_ngrams(tokens, n):
     sequences = _as_sequences(tokens)
     for first in range(0, len(sequences), SEQUENCES_PER_BLOCK):
         block = sequences[first : first + SEQUENCES_PER_BLOCK]
-        row = np.repeat(np.arange(len(block), dtype="uint64"), block.lengths)
+        row = np.repeat(np.arange(len(block), dtype="uint32"), block.lengths)
         if len(row) < n:
             continue
         windows = len(row) - n + 1
         hashed = np.zeros(windows, "uint64")
         for place in range(n):
             hashed *= HASH_FACTOR
-            hashed += block.tokens[place : place + windows]
+            hashed += block.tokens[place : place + windows].astype("uint64")
         hashed *= HASH_FACTOR
-        hashed >>= np.uint64(64 - HASH_BITS)
-        hashed |= row[:windows] << np.uint64(HASH_BITS)
+        pairs = (hashed >> np.uint64(64 - HASH_BITS)).astype("uint32")
+        pairs |= row[:windows] << np.uint32(HASH_BITS)
         # A window must not run on into the next sequence.
-        pairs = np.unique(hashed[row[:windows] == row[n - 1 :]])
-        rows = (pairs >> np.uint64(HASH_BITS)).astype("int64") + first
-        yield rows, (pairs & np.uint64(2**HASH_BITS - 1)).astype("int64")
+        pairs = np.sort(pairs[row[:windows] == row[n - 1 :]])
+        # `np.unique()` takes ten times as long as this.
+        pairs = pairs[np.diff(pairs, prepend=pairs[:1] + np.uint32(1)) != 0]
+        rows = (pairs >> np.uint32(HASH_BITS)).astype("int64") + first
+        yield rows, (pairs & np.uint32(2**HASH_BITS - 1)).astype("int64")

@@ -121,7 +121,7 @@ class BucketedBatches:
             sequences.lengths.max() > max(bucket_lengths, default=0)
         ):
             raise ValueError(
-                "`bucket_lengths` must increase, and the last one must hold the longest "
+                "`bucket_lengths` must increase, and the last must hold the longest "
                 f"sequence of {sequences.lengths.max()} tokens. "
                 f"Received: bucket_lengths={tuple(bucket_lengths)}"
             )
