@@ -13,6 +13,7 @@ BASELINE = "dot_product"
 
 _IMDB: dict[str, Any] = {
     "num_train": None,
+    "num_validation": None,
     "num_test": None,
     "min_length": 0,
     "max_length": 1024,

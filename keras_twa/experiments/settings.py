@@ -29,7 +29,7 @@ class Settings:
 
     Args:
         num_train: Rows used for training. `None` takes all that the data has.
-        num_validation: Rows held out from training.
+        num_validation: Rows held out from training. `None` takes a tenth.
         num_test: Test rows. `None` takes all that the data has.
         min_length: ListOps expressions have more tokens than this.
         max_length: ListOps expressions have fewer tokens than this; reviews are
@@ -46,6 +46,7 @@ class Settings:
         positions: `"sinusoidal"` or `"learned"`.
         pooling: `"mean"` or `"cls"`.
         batch_size: Rows per step.
+        max_buckets: Most lengths that batches are padded to. Each is compiled.
         learning_rate: Rate of AdamW after the warm-up.
         warmup_steps: Steps in which the rate rises to `learning_rate`.
         schedule: What follows the warm-up: `"constant"`, `"cosine"` or `"linear"`
@@ -60,7 +61,7 @@ class Settings:
     """
 
     num_train: int | None = 96_000
-    num_validation: int = 2_000
+    num_validation: int | None = 2_000
     num_test: int | None = 2_000
     min_length: int = 500
     max_length: int = 2_000
@@ -75,6 +76,7 @@ class Settings:
     positions: str = "sinusoidal"
     pooling: str = "mean"
     batch_size: int = 32
+    max_buckets: int = 5
     learning_rate: float = 1e-4
     warmup_steps: int = 0
     schedule: str = "constant"
@@ -89,7 +91,12 @@ class Settings:
     def __post_init__(self) -> None:
         for name in _POSITIVE_INTEGERS:
             value = getattr(self, name)
-            optional = name in ("num_train", "num_test", "max_steps")
+            optional = name in (
+                "num_train",
+                "num_validation",
+                "num_test",
+                "max_steps",
+            )
             if value is None and optional:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -135,6 +142,7 @@ _POSITIVE_INTEGERS = (
     "num_heads",
     "intermediate_dim",
     "batch_size",
+    "max_buckets",
     "epochs",
     "max_steps",
     "patience",

@@ -102,15 +102,12 @@ class Training:
             self.batch += 1
             self.result.steps += 1
             self._add(self.sums, loss, accuracy, weights)
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"The loss is {loss} at batch {self.batch} of epoch "
-                    f"{self.epoch + 1}"
-                )
+            self._check_finite("training", loss)
             on_batch("train", self.batch, planned, *_means(self.sums))
         seconds = self.clock.epoch_seconds
         train_loss, train_accuracy = _means(self.sums)
         loss, accuracy = self.evaluate("validation", on_batch)
+        self._check_finite("validation", loss)
         curve = self.result.curve
         best = self.result.best_validation_accuracy
         before = curve[-1]["total_seconds"] if curve else 0.0
@@ -190,6 +187,13 @@ class Training:
             setattr(self.result, name, state[name])
         return True
 
+    def _check_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The {what} loss is {loss} at batch {self.batch} of epoch "
+                f"{self.epoch + 1}"
+            )
+
     def _timed(self, kind: str, tokens: Any, labels: Any, weights: Any) -> Any:
         self.model.reset_metrics()
         step = (
@@ -210,7 +214,8 @@ class Training:
 
     @staticmethod
     def _values(variables: list[Any]) -> list[np.ndarray]:
-        return [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+        # A copy: the array may share the memory of the variable.
+        return [np.array(keras.ops.convert_to_numpy(v.value)) for v in variables]
 
     @staticmethod
     def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

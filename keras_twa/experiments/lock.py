@@ -1,0 +1,37 @@
+"""Keeps two processes from working in the same folder."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks, and these are a courtesy.
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def locked(folder: str | os.PathLike[str], wait_seconds: float = 0.0) -> Iterator[None]:
+    """Holds the lock of a folder, which ends with the process at the latest.
+
+    Raises:
+        BlockingIOError: If another process still holds it after `wait_seconds`.
+    """
+    if fcntl is None:
+        yield
+        return
+    deadline = time.monotonic() + wait_seconds
+    with open(Path(folder) / ".lock", "w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BlockingIOError(
+                        f"Another process is working there. Received: {folder}"
+                    ) from None
+                time.sleep(0.2)
+        yield

@@ -1,0 +1,93 @@
+"""What a run runs on, and how much memory it takes."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import keras
+import psutil
+
+from keras_twa.ops import backend
+from keras_twa.version import __version__
+
+STATUS = Path("/proc/self/status")
+
+
+def environment() -> dict[str, Any]:
+    """Returns versions, backend and hardware."""
+    name = keras.backend.backend()
+    packages = ("keras", "numpy", name)
+    return {
+        "keras_twa": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in packages},
+        "backend": name,
+        "device": _ask_backend("device_name") or "CPU",
+        "dtype": keras.config.dtype_policy().name,
+        "processor": _processor(),
+        "cores": len(psutil.Process().cpu_affinity())
+        if hasattr(psutil.Process, "cpu_affinity")
+        else os.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "system": platform.platform(),
+    }
+
+
+def reset_peak_memory() -> None:
+    """Forgets the peak so far, where the system allows it."""
+    # Linux: see clear_refs in proc(5).
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int | None:
+    """Returns the largest resident set of this process so far, in bytes."""
+    # `getrusage` would count what the parent held when it started this process.
+    with contextlib.suppress(OSError):
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    info = psutil.Process().memory_info()
+    return getattr(info, "peak_wset", None)
+
+
+def memory() -> dict[str, int | None]:
+    """Returns the peaks of the process and, where it is told, of the device."""
+    return {"peak": peak_memory(), "device_peak": _ask_backend("device_peak_memory")}
+
+
+def _ask_backend(question: str) -> Any:
+    function = getattr(backend, question, None)
+    return None if function is None else function()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """Returns the commit of a checkout, `None` for an installed package."""
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        return done.stdout.strip() or None
+    return None
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,248 @@
+"""Runs one experiment in this process: `python -m keras_twa.experiments.run`.
+
+One process per run, so that its peak memory is its own, and so that nothing that
+happens to it can stop the others.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.lock import locked
+from keras_twa.experiments.results import FILE_NAME
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import read_json
+from keras_twa.experiments.stop import Stopped
+from keras_twa.experiments.stop import StopSignal
+
+CHECKPOINT = "checkpoint.npz"
+WEIGHTS = "best.weights.h5"
+ATTENTION_MAPS = "attention.npz"
+MAP_SIZE = 64
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
+SECONDS_BETWEEN_EVENTS = 0.2
+
+Event = dict[str, Any]
+
+
+def run(
+    experiment: Experiment,
+    directory: str | os.PathLike[str],
+    stop: StopSignal | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    build_model: Callable[[Experiment, Any], Any] | None = None,
+) -> Result:
+    """Runs an experiment, or goes on with it where it ended.
+
+    Args:
+        experiment: The `Experiment`.
+        directory: Folder for the result, the checkpoint and the weights.
+        stop: Tells when to stop. The run goes on when it is started again.
+        on_event: Called with what to show.
+        build_model: From the experiment and its data to a Keras model. Defaults
+            to the encoder classifier with the mechanism.
+
+    Returns:
+        The `Result`, which is in `directory` too. What goes wrong in training is
+        told there, not raised.
+    """
+    stop = stop or StopSignal()
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    # What a killed comparison has left may still be compiling its last step.
+    with locked(folder, wait_seconds=600):
+        return _run(experiment, folder, stop, on_event, build_model or _build_model)
+
+
+def _run(
+    experiment: Experiment,
+    folder: Path,
+    stop: StopSignal,
+    on_event: Callable[[Event], None],
+    build_model: Callable[[Experiment, Any], Any],
+) -> Result:
+    started = time.monotonic()
+    path = folder / FILE_NAME
+    result = Result.load(path) if path.exists() else Result(experiment)
+    if result.experiment != experiment:
+        raise ValueError(f"The folder holds another experiment. Received: {folder}")
+    if result.status == "completed":
+        return result
+    result.status, result.reason = "running", ""
+    result.starts += 1
+    result.save(path)
+    earlier = result.wall_seconds
+    try:
+        _train_and_test(result, folder, stop, on_event, build_model)
+        result.status = "completed"
+    except Stopped as stopped:
+        result.status, result.reason = "stopped", str(stopped)
+    except Exception as error:  # whatever it is, the other runs go on
+        traceback.print_exc()
+        result.status = "failed"
+        result.reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+    result.wall_seconds = earlier + time.monotonic() - started
+    result.save(path)
+    if result.status == "completed":
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def _train_and_test(
+    result: Result,
+    folder: Path,
+    stop: StopSignal,
+    on_event: Callable[[Event], None],
+    build_model: Callable[[Experiment, Any], Any],
+) -> None:
+    # Keras takes seconds to import; the signals are handled before.
+    import keras
+
+    from keras_twa.experiments import machine
+    from keras_twa.experiments.data import load_task
+    from keras_twa.experiments.training import Training
+
+    experiment = result.experiment
+    keras.utils.set_random_seed(experiment.seed)
+    data = load_task(experiment.task, experiment.data, experiment.settings)
+    result.environment = machine.environment()
+    machine.reset_peak_memory()
+    result.memory = {"before_model": machine.peak_memory()}
+    model = build_model(experiment, data)
+    training = Training(experiment, data, model, result)
+    restored = training.restore(folder / CHECKPOINT)
+    on_event({"event": "start", "restored": restored, "steps": training.total_steps})
+    last_save = last_event = time.monotonic()
+
+    def save() -> None:
+        nonlocal last_save
+        training.save(folder / CHECKPOINT)
+        last_save = time.monotonic()
+
+    def on_batch(
+        phase: str, batch: int, batches: int, loss: float, accuracy: float
+    ) -> None:
+        nonlocal last_event
+        now = time.monotonic()
+        if phase == "train" and now - last_save > SECONDS_BETWEEN_CHECKPOINTS:
+            save()
+        if now - last_event > SECONDS_BETWEEN_EVENTS or batch == batches:
+            last_event = now
+            on_event(
+                {
+                    "event": "batch",
+                    "phase": phase,
+                    "epoch": training.epoch + 1,
+                    "batch": batch,
+                    "batches": batches,
+                    "steps_done": result.steps,
+                    "loss": loss,
+                    "accuracy": accuracy,
+                }
+            )
+        try:
+            stop.check()
+        except Stopped:
+            save()
+            raise
+
+    while not training.finished:
+        training.train_epoch(on_batch)
+        result.memory |= machine.memory()
+        save()
+        result.save(folder / FILE_NAME)
+        on_event({"event": "epoch", **result.curve[-1]})
+        stop.check()
+    training.use_best_weights()
+    model.save_weights(folder / WEIGHTS)
+    _save_attention_maps(model, data, folder / ATTENTION_MAPS)
+    result.test_loss, result.test_accuracy = training.evaluate("test", on_batch)
+    result.compile_seconds = training.clock.compile_seconds
+    result.memory |= machine.memory()
+
+
+def _build_model(experiment: Experiment, data: Any) -> Any:
+    from keras_twa.models import EncoderClassifier
+
+    settings = experiment.settings
+    return EncoderClassifier(
+        vocabulary_size=data.vocabulary_size,
+        num_classes=data.num_classes,
+        attention=experiment.attention,
+        num_layers=settings.num_layers,
+        embedding_dim=settings.embedding_dim,
+        num_heads=settings.num_heads,
+        intermediate_dim=settings.intermediate_dim,
+        dropout=settings.dropout,
+        max_length=settings.max_length,
+        positions=settings.positions,
+        pooling=settings.pooling,
+    )
+
+
+def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
+    """Keeps what the model attends to in one example, at most 64 x 64 numbers."""
+    if not hasattr(model, "attention_scores"):
+        return
+    tokens = data.example
+    layers = model.attention_scores(tokens[None].astype("int32"))
+    maps = {
+        f"layer{index}": shrink(np.asarray(scores)[0]).astype("float16")
+        for index, scores in enumerate(layers)
+    }
+    np.savez_compressed(path, symbols=np.array(data.symbols(tokens)), **maps)  # type: ignore[arg-type]
+
+
+def shrink(maps: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:
+    """Returns maps of shape `(heads, T, S)` averaged down to at most `size`."""
+    for axis in (1, 2):
+        length = maps.shape[axis]
+        if length > size:
+            edges = np.linspace(0, length, size, endpoint=False).astype("int64")
+            counts = np.diff(np.append(edges, length))
+            shape = [1, 1, 1]
+            shape[axis] = size
+            maps = np.add.reduceat(maps, edges, axis) / counts.reshape(shape)
+    return maps
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the experiment in a JSON file, and tells its progress in JSON lines."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("experiment", help="JSON file of an experiment")
+    parser.add_argument("directory", help="folder for result and checkpoint")
+    parser.add_argument("--time-limit", type=float, help="seconds")
+    options = parser.parse_args(arguments)
+    stop = StopSignal(options.time_limit)
+    stop.listen()
+    # Libraries print too; whoever reads the events wants nothing else.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def show(event: Event) -> None:
+        try:
+            events.write(json.dumps(event) + "\n")
+            events.flush()
+        except BrokenPipeError:
+            stop.request("nobody reads the progress any more")
+
+    try:
+        experiment = Experiment.from_json(read_json(options.experiment))
+        result = run(experiment, options.directory, stop, show)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return {"completed": 0, "stopped": 3}.get(result.status, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
