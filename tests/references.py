@@ -15,8 +15,7 @@ import math
 
 import numpy as np
 
-LAYER_NORM_EPSILON = 1e-3  # the default of keras.layers.LayerNormalization
-ZERO = np.zeros(())
+LAYER_NORM_EPSILON = 1e-5
 
 
 # Scalar functions that also hold for complex numbers.
@@ -59,33 +58,25 @@ def decode_timescales(weights, outputs, num_timescales):
 
     `outputs` is `(batch, length, timescales * heads, width)`, timescale-major.
     """
-    batch, length, all_heads, width = outputs.shape
+    batch, length, all_heads, _ = outputs.shape
     heads = all_heads // num_timescales
-    decoded = None
-    for b in range(batch):
-        for i in range(length):
-            for h in range(heads):
-                joined = np.concatenate(
-                    [outputs[b, i, s * heads + h] for s in range(num_timescales)]
-                )
-                hidden = joined @ per_head(weights["decoder/expand/kernel"], h, 3)
-                hidden = hidden + per_head(weights.get("decoder/expand/bias", ZERO), h, 2)
-                centred = hidden - hidden.mean()
-                variance = (centred * centred).mean()
-                hidden = centred / np.sqrt(variance + LAYER_NORM_EPSILON)
-                hidden = hidden * per_head(weights["decoder/norm/gamma"], h, 2)
-                hidden = hidden + per_head(weights["decoder/norm/beta"], h, 2)
-                read = relu(hidden) @ per_head(weights["decoder/read/kernel"], h, 3)
-                read = read + per_head(weights.get("decoder/read/bias", ZERO), h, 2)
-                if decoded is None:
-                    decoded = np.zeros((batch, length, heads, read.size), read.dtype)
-                decoded[b, i, h] = read
+    expand, read = (weights[f"timescales/{name}/kernel"] for name in ("expand", "read"))
+    none = np.zeros(heads)
+    expand_bias = weights.get("timescales/expand/bias", none)
+    read_bias = weights.get("timescales/read/bias", none)
+    gamma = weights["timescales/norm/gamma"]
+    beta = weights.get("timescales/norm/beta", 0.0)
+    decoded = np.zeros((batch, length, heads, read.shape[-1]), np.complex128)
+    for b, i, h in np.ndindex(batch, length, heads):
+        joined = np.concatenate(
+            [outputs[b, i, s * heads + h] for s in range(num_timescales)]
+        )
+        hidden = joined @ expand[h] + expand_bias[h]
+        centred = hidden - hidden.mean()
+        variance = (centred * centred).mean()
+        hidden = centred / np.sqrt(variance + LAYER_NORM_EPSILON) * gamma + beta
+        decoded[b, i, h] = relu(hidden) @ read[h] + read_bias[h]
     return decoded
-
-
-def per_head(weight, head, rank_per_head):
-    """Return the part of `weight` that serves `head`, or all of it if shared."""
-    return weight[head] if weight.ndim == rank_per_head else weight
 
 
 # Masks and positions.
@@ -319,13 +310,13 @@ def force_between(weights, query, value, key, prepared, exponent, softening):
     q, k, *_ = prepared
     query_mass = project(weights, "query_mass", query)
     key_mass = project(weights, "key_mass", value if key is None else key)
-    gravity = np.exp(weights["log_gravity"])
+    gravity = np.exp(weights["gravity/log_gravity"])
 
     def force(b, h, i, j):
         away = q[b, i, h] - k[b, j, h]
         softened = (away * away).sum() + softening**2
         masses = softplus(query_mass[b, i, h, 0]) * softplus(key_mass[b, j, h, 0])
-        return gravity[h] * masses / softened ** (exponent / 2)
+        return gravity[h, 0] * masses / softened ** (exponent / 2)
 
     return force
 
@@ -335,7 +326,7 @@ def log_discounts(weights, all_heads):
 
     The heads are timescale-major, so each timescale's discount repeats for its heads.
     """
-    logits = weights["discount_logits"]
+    logits = weights["timescales/discount_logits"]
     log_gamma = np.array([-softplus(-logit) for logit in logits])  # log(sigmoid)
     return np.repeat(log_gamma, all_heads // len(logits)), len(logits)
 

@@ -8,6 +8,7 @@ from tests.contract import checks
 from tests.contract import scenarios
 from tests.contract.cases import ALL
 from tests.contract.cases import FORKS
+from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
 from tests.contract.scenarios import ROUTES
 
@@ -24,9 +25,16 @@ def test_every_layer_has_a_plain_case():
     assert tuple(case.layer for case in PLAIN) == tuple(layers.ATTENTION_LAYERS)
 
 
-@on(ALL)
+@on([*PLAIN, *FORKS])
 def test_equals_reference(case):
-    checks.equals_reference_everywhere(case)
+    checks.equals_reference_in(case, scenarios.scenarios())
+
+
+@on(OPTIONS)
+def test_equals_reference_with_options(case):
+    names = ("cross", "timestamps", "padded causal")
+    chosen = {name: scenarios.scenarios()[name] for name in names}
+    checks.equals_reference_in(case, chosen)
 
 
 @on([*PLAIN, *FORKS])
