@@ -6,16 +6,24 @@ from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
+from keras_twa.layers.blocks import FeedForward
+from keras_twa.layers.blocks import TransformerEncoder
+from keras_twa.layers.positions import LearnedPositions
+from keras_twa.layers.positions import SinusoidalPositions
 from keras_twa.layers.registry import get
 from keras_twa.layers.registry import name_of
 
 __all__ = [
     "ATTENTION_LAYERS",
     "DotProductAttention",
+    "FeedForward",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
+    "LearnedPositions",
     "MultiTimescaleAttention",
+    "SinusoidalPositions",
     "TemporalWeightedAttention",
+    "TransformerEncoder",
     "get",
     "name_of",
 ]

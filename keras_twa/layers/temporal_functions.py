@@ -27,8 +27,8 @@ class _TemporalFunction(keras.layers.Layer):
         """A trainable `(H,)` weight that starts at a number or a list of them."""
         return self.add_weight(
             shape=(self.num_heads,),
-            initializer=lambda shape, dtype: ops.broadcast_to(
-                ops.convert_to_tensor(values, dtype=dtype), shape
+            initializer=lambda shape, dtype: ops.add(
+                ops.zeros(shape, dtype), ops.convert_to_tensor(values, dtype)
             ),
             name=name,
             autocast=False,

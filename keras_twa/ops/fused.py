@@ -84,9 +84,12 @@ def _fused(query, key, value, mask, key_bias, scale):
     value = hide_padding(value, mask.keys)
     if mask.pairs is not None:
         # The caller holds a (T, S) mask already: one more costs no new order.
-        dense, causal = AttentionMask(mask.causal, None, mask.keys, mask.pairs).dense(
-            ops.shape(query)[1], ops.shape(key)[1]
-        ), False
+        dense, causal = (
+            AttentionMask(mask.causal, None, mask.keys, mask.pairs).dense(
+                ops.shape(query)[1], ops.shape(key)[1]
+            ),
+            False,
+        )
     elif mask.keys is not None and not causal:
         dense = mask.keys[:, None, None, :]
     elif mask.keys is not None:
@@ -96,8 +99,12 @@ def _fused(query, key, value, mask, key_bias, scale):
         query, key = _fold(query, key, key_bias, scale)
     width = max(query.shape[-1], value_dim)
     output = backend.fused_attention(
-        _widen(query, width), _widen(key, width), _widen(value, width),
-        dense, causal, scale,
+        _widen(query, width),
+        _widen(key, width),
+        _widen(value, width),
+        dense,
+        causal,
+        scale,
     )[..., :value_dim]
     if mask.queries is not None:
         real = mask.queries[:, :, None, None]

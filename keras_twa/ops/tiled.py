@@ -184,8 +184,10 @@ class _Work:
         total = ops.sum(weights, axis=-1, keepdims=True)
         # One is the least total of any row with a visible key.
         total = ops.maximum(total, 0.5)
-        mixed = weights if self.dropout is None else self.dropout(
-            weights, rows, query_index
+        mixed = (
+            weights
+            if self.dropout is None
+            else self.dropout(weights, rows, query_index)
         )
         # The division is left for the end, where it touches t x D, not t x S.
         output = ops.divide(ops.matmul(mixed, ops.cast(value, "float32")), total)

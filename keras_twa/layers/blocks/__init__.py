@@ -1,0 +1,6 @@
+"""Transformer blocks built from any attention layer."""
+
+from keras_twa.layers.blocks.encoder import TransformerEncoder
+from keras_twa.layers.blocks.feed_forward import FeedForward
+
+__all__ = ["FeedForward", "TransformerEncoder"]

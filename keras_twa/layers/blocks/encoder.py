@@ -1,0 +1,221 @@
+"""A Transformer encoder block around any attention layer."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.blocks.feed_forward import FeedForward
+from keras_twa.layers.registry import get
+from keras_twa.masks import hide_padding
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class TransformerEncoder(keras.layers.Layer):
+    """One encoder block: self-attention and a feed-forward network.
+
+    Each of the two stands in a residual branch with dropout, and with layer
+    normalisation after the sum (`x = norm(x + f(x))`), or before the branch with
+    `normalize_first=True` (`x = x + f(norm(x))`).
+
+    Args:
+        intermediate_dim: Width of the feed-forward network.
+        num_heads: Number of attention heads. Each gets the width of the input
+            divided by this.
+        attention: The attention: a name that `keras_twa.layers.get` knows, such as
+            "temporal_weighted", or an attention layer. Defaults to "dot_product".
+        dropout: Dropout rate of both branches. It does not reach the attention
+            weights: give a layer with a `dropout` of its own for that.
+        activation: Activation of the feed-forward network. Defaults to "relu".
+        layer_norm_epsilon: Epsilon of the layer normalisations.
+        kernel_initializer: Initializer of the kernels.
+        bias_initializer: Initializer of the biases.
+        normalize_first: Whether layer normalisation precedes each branch.
+
+    Call arguments:
+        inputs: `(B, T, F)`.
+        padding_mask: Boolean `(B, T)`, `True` for real steps. Defaults to the
+            mask that the inputs carry.
+        attention_mask: Boolean `(B, T, T)`, `True` to attend.
+        training: Whether dropout is active.
+        return_attention_scores: Also return the attention weights.
+        use_causal_mask: Whether each step sees only itself and the past.
+        positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1.
+
+    Returns:
+        `(B, T, F)`; with `return_attention_scores`, that and the attention
+        weights `(B, heads, T, T)`.
+
+    Raises:
+        ValueError: If an argument or a shape does not fit, or if F is not
+            divisible by `num_heads`.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import TransformerEncoder
+    >>> block = TransformerEncoder(32, num_heads=2, attention="gravitational")
+    >>> tuple(block(np.zeros((2, 7, 16), "float32")).shape)
+    (2, 7, 16)
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762);
+        [Xiong et al., 2020](https://arxiv.org/abs/2002.04745) on the place of
+        the normalisation.
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        num_heads,
+        attention="dot_product",
+        dropout=0.0,
+        activation="relu",
+        layer_norm_epsilon=1e-5,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        normalize_first=False,
+        **kwargs,
+    ):
+        # Autocasting would round positions to half precision on the way in.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        checks.positive_integer(intermediate_dim=intermediate_dim, num_heads=num_heads)
+        checks.probability(dropout=dropout)
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        self.attention = attention
+        self.dropout = dropout
+        self.activation = keras.activations.get(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.normalize_first = normalize_first
+        self.supports_masking = True
+
+    def build(self, inputs_shape):
+        initializers = {
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+        }
+        self.attention_layer = self._make_attention(inputs_shape, initializers)
+        self.attention_layer.build(inputs_shape)
+        self.attention_norm = self._norm("attention_norm")
+        self.attention_norm.build(inputs_shape)
+        self.feed_forward = FeedForward(
+            self.intermediate_dim,
+            self.activation,
+            **initializers,
+            dtype=self.dtype_policy,
+            name="feed_forward",
+        )
+        self.feed_forward.build(inputs_shape)
+        self.feed_forward_norm = self._norm("feed_forward_norm")
+        self.feed_forward_norm.build(inputs_shape)
+        self.attention_dropout = self._dropout()
+        self.feed_forward_dropout = self._dropout()
+
+    def call(
+        self,
+        inputs,
+        padding_mask=None,
+        attention_mask=None,
+        training=None,
+        return_attention_scores=False,
+        use_causal_mask=False,
+        positions=None,
+    ):
+        if padding_mask is None:
+            padding_mask = getattr(inputs, "_keras_mask", None)
+
+        # Normalising NaN in a padded step would spoil the gradient of its scale.
+        x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
+        weights = None
+
+        def attend(x):
+            nonlocal weights
+            outputs = self.attention_layer(
+                x,
+                x,
+                query_mask=padding_mask,
+                value_mask=padding_mask,
+                attention_mask=attention_mask,
+                return_attention_scores=return_attention_scores,
+                training=training,
+                use_causal_mask=use_causal_mask,
+                query_positions=positions,
+            )
+            if return_attention_scores:
+                outputs, weights = outputs
+            return self.attention_dropout(outputs, training=training)
+
+        def feed_forward(x):
+            outputs = self.feed_forward(x, training=training)
+            return self.feed_forward_dropout(outputs, training=training)
+
+        x = self._residual(x, attend, self.attention_norm)
+        x = self._residual(x, feed_forward, self.feed_forward_norm)
+        return (x, weights) if return_attention_scores else x
+
+    def _residual(self, x, branch, norm):
+        if self.normalize_first:
+            return ops.add(x, branch(norm(x)))
+        return norm(ops.add(x, branch(x)))
+
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
+
+    def compute_output_spec(self, inputs, return_attention_scores=False, **kwargs):
+        output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        _, weights = self.attention_layer.compute_output_spec(
+            inputs, inputs, return_attention_scores=True
+        )
+        return output, weights
+
+    def _make_attention(self, inputs_shape, initializers):
+        if isinstance(self.attention, keras.layers.Layer):
+            return self.attention
+        features = inputs_shape[-1]
+        if features % self.num_heads:
+            raise ValueError(
+                "The number of features must be divisible by `num_heads`. Received: "
+                f"inputs of shape {tuple(inputs_shape)}, num_heads={self.num_heads}"
+            )
+        return get(
+            self.attention,
+            num_heads=self.num_heads,
+            key_dim=features // self.num_heads,
+            dtype=self.dtype_policy,
+            name="attention",
+            **initializers,
+        )
+
+    def _norm(self, name):
+        return keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
+        )
+
+    def _dropout(self):
+        return keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            "attention": keras.saving.serialize_keras_object(self.attention),
+            "dropout": self.dropout,
+            "activation": keras.activations.serialize(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "normalize_first": self.normalize_first,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        attention = config["attention"]
+        if not isinstance(attention, str):
+            attention = keras.saving.deserialize_keras_object(attention)
+        return cls(**{**config, "attention": attention})
