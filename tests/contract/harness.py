@@ -47,6 +47,8 @@ def built(case, call, seed=1, dtype=None, **options):
     """Return the case's layer, built on the shapes in `call`, with random weights."""
     if dtype is not None:
         options["dtype"] = dtype
+    # The noise below is all the layer needs; jax compiles each random shape anew.
+    options.setdefault("kernel_initializer", "zeros")
     layer = case.make(**options)
     shapes = {f"{name}_shape": np.shape(call[name]) for name in TENSORS if name in call}
     layer.build(**shapes)

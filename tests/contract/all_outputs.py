@@ -1,0 +1,32 @@
+"""Write every layer's output and scores on the running backend to an .npz file.
+
+Run as `python -m tests.contract.all_outputs PATH`, with KERAS_BACKEND set.
+"""
+
+import sys
+
+import numpy as np
+
+from tests.conftest import use_exact_float32
+from tests.contract import harness
+from tests.contract import scenarios
+from tests.contract.cases import FORKS
+from tests.contract.cases import PLAIN
+
+
+def all_outputs():
+    """Return a dict from case and kind to array, with the same weights everywhere."""
+    call = scenarios.everything()
+    found = {}
+    for case in [*PLAIN, *FORKS]:
+        layer = harness.built(case, call)
+        result = harness.run(layer, {**call, "return_attention_scores": True})
+        found[f"{case.id} output"] = result.output
+        found[f"{case.id} scores"] = result.scores
+        found[f"{case.id} lean output"] = harness.run(layer, call).output
+    return found
+
+
+if __name__ == "__main__":
+    use_exact_float32()
+    np.savez(sys.argv[1], **all_outputs())

@@ -1,0 +1,41 @@
+"""Print the growth of peak memory, in bytes, over one gradient of a long sequence.
+
+Run as `python -m tests.contract.peak_memory CASE LENGTH`, with KERAS_BACKEND set.
+"""
+
+import resource
+import sys
+
+import numpy as np
+
+from tests.contract import harness
+from tests.contract import scenarios
+from tests.contract.cases import PLAIN
+
+
+def peak():
+    """Return the most memory this process ever held, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def growth(case, length):
+    """Return how much a gradient at `length` adds to that of a short sequence."""
+    # The short one is long enough to take the tiled route, and loads all libraries.
+    for size in (length // 8, length):
+        call = scenarios.itself(
+            size,
+            batch=1,
+            use_causal_mask=True,
+            value_mask=np.arange(size)[None] < size - 3,
+        )
+        layer = harness.built(case, call)
+        before = peak()
+        shape = (1, size, harness.QUERY_WIDTH)
+        harness.run_with_gradients(layer, call, np.ones(shape, "float32"))
+    return peak() - before
+
+
+if __name__ == "__main__":
+    chosen = next(case for case in PLAIN if case.id == sys.argv[1])
+    print(growth(chosen, int(sys.argv[2])))

@@ -1,0 +1,42 @@
+"""A gradient takes memory linear in the length: no tensor of all pairs."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.contract.cases import PLAIN
+from tests.contract.harness import HEADS
+
+LENGTH = 4096
+
+
+def growth(case, length):
+    """Return the growth of peak memory in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.contract.peak_memory", case.id, str(length)],
+        cwd=pathlib.Path(__file__).parents[2],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    return int(done.stdout.split()[-1])
+
+
+def pairs_in_bytes(case):
+    """Return the size of one float32 tensor of all pairs."""
+    timescales = 3 if "multi_timescale" in case.id else 1
+    return LENGTH**2 * HEADS * timescales * 4
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.id, marks=[pytest.mark.slow] * (i != 2))
+        for i, case in enumerate(PLAIN)
+    ],
+)
+def test_no_tensor_of_all_pairs(case):
+    assert growth(case, LENGTH) < 0.75 * pairs_in_bytes(case)

@@ -1,0 +1,207 @@
+"""The encoder block, around every attention layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_twa import layers
+from tests.contract import harness
+from tests.contract.scenarios import lengths_mask
+from tests.contract.scenarios import normal
+from tests.contract.scenarios import timestamps
+
+NAMES = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS]
+X = normal(2, 7, 6, seed=1)
+
+
+def block(attention="dot_product", **options):
+    """Return a built block with random weights."""
+    made = layers.TransformerEncoder(10, 2, attention=attention, **options)
+    made.build(X.shape)
+    harness.randomise(made, scale=0.3)
+    return made
+
+
+def value(tensor):
+    """Return a tensor as NumPy."""
+    return harness.to_numpy(tensor)
+
+
+def normalise(x, norm):
+    """Return layer normalisation in float64."""
+    gamma, beta = (v.numpy() if hasattr(v, "numpy") else v for v in norm.get_weights())
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * gamma + beta
+
+
+def feed_forward(x, weights):
+    """Return the two dense layers with relu between them."""
+    first, first_bias, second, second_bias = weights
+    return np.maximum(x @ first + first_bias, 0) @ second + second_bias
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_equals_its_formula(name, normalize_first):
+    made = block(name, normalize_first=normalize_first)
+    mask = lengths_mask([7, 4], 7)
+    options = {"query_mask": mask, "value_mask": mask, "use_causal_mask": True}
+
+    def attend(x):
+        x = x.astype("float32")
+        return value(made.attention_layer(x, x, **options)).astype("float64")
+
+    x = X * mask[..., None]
+    wide = made.feed_forward.get_weights()
+    if normalize_first:
+        x = x + attend(normalise(x, made.attention_norm))
+        x = x + feed_forward(normalise(x, made.feed_forward_norm), wide)
+    else:
+        x = normalise(x + attend(x), made.attention_norm)
+        x = normalise(x + feed_forward(x, wide), made.feed_forward_norm)
+    got = value(made(X, padding_mask=mask, use_causal_mask=True))
+    harness.assert_close(got[mask], x[mask], "output")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hands_everything_to_the_attention(name):
+    made = block(name)
+    pairs = np.random.default_rng(0).random((2, 7, 7)) < 0.7
+    times = timestamps(2, 7)
+    _, scores = made(
+        X, attention_mask=pairs, positions=times, return_attention_scores=True
+    )
+    want = made.attention_layer(
+        X,
+        X,
+        attention_mask=pairs,
+        query_positions=times,
+        key_positions=times,
+        return_attention_scores=True,
+    )[1]
+    harness.assert_close(value(scores), value(want), "scores", 1e-6)
+    assert not value(scores)[~np.broadcast_to(pairs[:, None], scores.shape)].any()
+
+
+@pytest.mark.parametrize("poison", [1e9, np.nan])
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_padding_is_inert(poison, normalize_first):
+    made = block("gravitational", normalize_first=normalize_first)
+    mask = lengths_mask([7, 7], 10)
+    padded = np.concatenate([X, np.full((2, 3, 6), poison, "float32")], axis=1)
+    short = value(made(X))
+    long = value(made(padded, padding_mask=mask))
+    harness.assert_close(long[:, :7], short, "output", 1e-5)
+
+
+def test_takes_the_mask_that_rides_on_its_input():
+    embed = keras.layers.Embedding(9, 6, mask_zero=True)
+    tokens = np.array([[1, 2, 3, 0], [4, 5, 0, 0]], "int32")
+    made = block()
+    x = embed(tokens)
+    got = made(x)
+    want = made(value(x), padding_mask=tokens != 0)
+    real = tokens != 0
+    harness.assert_close(value(got)[real], value(want)[real], "output", 1e-6)
+    pooled = value(keras.layers.GlobalAveragePooling1D()(got))
+    mean = np.stack([row[keep].mean(0) for row, keep in zip(
+        value(want), real, strict=True
+    )])
+    harness.assert_close(pooled, mean, "masked mean", 1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saves_and_loads(name, tmp_path):
+    inputs = keras.Input((None, 6))
+    made = layers.TransformerEncoder(10, 2, attention=name, normalize_first=True)
+    model = keras.Model(inputs, made(inputs))
+    harness.randomise(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    harness.assert_close(value(loaded(X)), value(model(X)), "output", 1e-6)
+    assert loaded.layers[1].get_config() == made.get_config()
+
+
+def test_saves_and_loads_around_a_layer(tmp_path):
+    attention = layers.GravitationalAttention(3, 5, exponent=1.0, dropout=0.2)
+    inputs = keras.Input((None, 6))
+    made = layers.TransformerEncoder(10, 2, attention=attention)
+    model = keras.Model(inputs, made(inputs))
+    harness.randomise(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    harness.assert_close(value(loaded(X)), value(model(X)), "output", 1e-6)
+    again = loaded.layers[1].attention
+    assert type(again) is layers.GravitationalAttention
+    assert again.get_config() == attention.get_config()
+
+
+@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_symbolic_equals_eager(scored, dtype):
+    made = block("multi_timescale", dtype=dtype)
+    eager = made(X, return_attention_scores=scored)
+    symbolic = made(keras.KerasTensor(X.shape), return_attention_scores=scored)
+    pairs = zip(eager, symbolic, strict=True) if scored else [(eager, symbolic)]
+    for true, claimed in pairs:
+        assert tuple(true.shape) == tuple(claimed.shape)
+        assert keras.backend.standardize_dtype(true.dtype) == claimed.dtype
+
+
+def test_large_times_survive_half_precision():
+    times = 1e6 + np.array([0, 3, 9, 10, 40, 41, 60], "float32")
+    exact = block("multi_timescale")
+    half = block("multi_timescale", dtype="mixed_bfloat16")
+    for name, variable in harness.weight_names(half).items():
+        variable.assign(harness.weight_names(exact)[name].value)
+    options = {"positions": times, "return_attention_scores": True}
+    want, got = value(exact(X, **options)[1]), value(half(X, **options)[1])
+    assert np.abs(want - got).max() < 2e-2
+
+
+def test_remat_changes_neither_values_nor_gradients():
+    plain = block("gravitational", dropout=0.0)
+    thrifty = block("gravitational", dropout=0.0, remat=True)
+    cotangent = normal(*X.shape, seed=4)
+    call = {"inputs": X, "padding_mask": lengths_mask([7, 4], 7)}
+    got = [harness.run_with_gradients(x, call, cotangent) for x in (plain, thrifty)]
+    harness.assert_close(got[1].output, got[0].output, "output", 1e-6)
+    for name, gradient in got[0].gradients().items():
+        harness.assert_close(got[1].gradients()[name], gradient, name, 1e-5)
+
+
+def test_dropout_acts_in_training_only():
+    made = block(dropout=0.5)
+    rest = value(made(X))
+    harness.assert_close(value(made(X, training=False)), rest, "output", 1e-6)
+    assert np.abs(value(made(X, training=True)) - rest).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"intermediate_dim": 0},
+        {"num_heads": 0},
+        {"num_heads": 4},
+        {"dropout": 1.5},
+        {"attention": "gravitatonal"},
+    ],
+)
+def test_refuses_bad_options(options):
+    with pytest.raises(ValueError, match="Received:"):
+        layers.TransformerEncoder(
+            **{"intermediate_dim": 8, "num_heads": 2, **options}
+        ).build((2, 7, 6))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding_mask": np.ones((2, 6), bool)},
+        {"attention_mask": np.ones((2, 7, 6), bool)},
+        {"positions": np.zeros(6)},
+    ],
+)
+def test_refuses_bad_calls(options):
+    with pytest.raises(ValueError, match="Received:"):
+        layers.TransformerEncoder(8, 2)(X, **options)

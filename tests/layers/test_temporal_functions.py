@@ -1,0 +1,86 @@
+"""The temporal functions: where they start, and what they may be."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_twa.layers import TemporalWeightedAttention
+from tests.contract import harness
+from tests.contract.scenarios import itself
+
+BUILT_IN = ("linear", "sinusoidal", "exponential", "learned")
+
+
+def weights_at(layer, times):
+    """Return W = sigmoid(f(t / time_scale)), `(times, heads)`."""
+    scaled = np.asarray(times, "float32")[:, None] / layer.time_scale
+    return harness.to_numpy(ops.sigmoid(layer.temporal_function(scaled)))
+
+
+def fresh(name, **options):
+    """Return a layer with its initial weights."""
+    layer = TemporalWeightedAttention(2, 4, temporal_function=name, **options)
+    layer(*itself().values())
+    return layer
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("applies_to", ["key", "query", "lag"])
+def test_weights_start_near_one(name, applies_to):
+    layer = fresh(name, applies_to=applies_to)
+    weights = weights_at(layer, [0, 1, 50, 1000, 4000])
+    assert weights.shape == (5, 2)
+    assert (weights > 0.85).all() and (weights < 1).all()
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_parameter_is_per_head_and_learns(name):
+    layer = fresh(name)
+    harness.randomise(layer)
+    weights = weights_at(layer, np.arange(9) * 20)
+    assert np.abs(weights[:, 0] - weights[:, 1]).max() > 1e-3
+    call = itself()
+    output = harness.run(layer, call).output
+    got = harness.run_with_gradients(layer, call, np.ones_like(output))
+    own = {n: g for n, g in got.weights.items() if n.startswith("temporal_function/")}
+    assert own
+    for name, gradient in own.items():
+        assert gradient.any(), f"{name} gets no gradient"
+
+
+def test_time_is_scaled_by_a_constant_not_by_the_length():
+    layer = fresh("linear", time_scale=10.0)
+    harness.randomise(layer)
+    x = itself(7)["query"]
+    options = {"use_causal_mask": True, "return_attention_scores": True}
+    short = harness.to_numpy(layer(x[:, :4], x[:, :4], **options)[1])
+    long = harness.to_numpy(layer(x, x, **options)[1])
+    harness.assert_close(long[:, :, :4, :4], short, "scores of the first four", 1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temporal_function": "liner"},
+        {"temporal_function": 3},
+        {"mode": "additive"},
+        {"applies_to": "keys"},
+        {"mode": "log_additive", "applies_to": "query"},
+        {"time_scale": 0.0},
+        {"time_scale": -1.0},
+    ],
+)
+def test_refuses_bad_options(options):
+    with pytest.raises(ValueError, match="Received:"):
+        TemporalWeightedAttention(2, 4, **options)
+
+
+def test_names_the_function_that_was_meant():
+    with pytest.raises(ValueError, match="sinusoidal"):
+        TemporalWeightedAttention(2, 4, temporal_function="sinusoid")
+
+
+def test_refuses_a_function_of_the_wrong_width():
+    layer = TemporalWeightedAttention(2, 4, temporal_function=lambda u: u)
+    with pytest.raises(ValueError, match="Received:"):
+        layer(*itself().values())
