@@ -2,13 +2,14 @@
 
 import hashlib
 import logging
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from keras_twa.datasets import cache, imdb_sources
+from keras_twa.datasets import cache
+from keras_twa.datasets import imdb_sources
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.progress import shown
 from keras_twa.datasets.token_sequences import TokenSequences
@@ -164,7 +165,8 @@ def _load(source, directory, report):
     if source == "sample":
         return _sample_arrays(), "sample", None
     if source == "tfds":
-        return _load_tfds(directory, report), "tfds", None
+        builder = imdb_sources.tfds_builder()
+        return _load_tfds(builder, directory, report), "tfds", None
     path = Path(source).expanduser()
     kind = "folder" if path.is_dir() else "archive"
     return _load_path(path, directory, report), kind, None
@@ -177,23 +179,31 @@ def _load_auto(directory, report):
     if arrays is not None:
         return arrays, "archive", None
     problems = []
-    if find_spec("tensorflow_datasets") is not None:
-        # Whatever goes wrong in there, the archive itself may still be had.
+    for source, load in (("tfds", _load_auto_tfds), ("archive", _load_download)):
+        # Both fail in many ways; `get_file()` even raises plain `Exception`.
         try:
-            return _load_tfds(directory, report), "tfds", None
+            return load(directory, report), source, None
         except Exception as error:
-            problems.append(f"TensorFlow Datasets: {_first_line(error)}")
-    try:
-        path = imdb_sources.download_archive(directory)
-        return _load_path(path, directory, report), "archive", None
-    # `get_file()` raises plain `Exception` when there is no network.
-    except Exception as error:
-        problems.append(f"download: {_first_line(error)}")
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
+            problems.append(f"{source}: {first_line}")
     warning = (
         "The IMDb reviews are not cached and could not be had "
         f"({'; '.join(problems)}). Using the generated sample, which is not IMDb."
     )
     return _sample_arrays(), "sample", warning
+
+
+def _load_auto_tfds(directory, report):
+    builder = imdb_sources.tfds_builder()
+    if not builder.is_prepared():
+        imdb_sources.check_network()
+    return _load_tfds(builder, directory, report)
+
+
+def _load_download(directory, report):
+    imdb_sources.check_network()
+    path = imdb_sources.download_archive(directory)
+    return _load_path(path, directory, report)
 
 
 def _load_path(path, directory, report):
@@ -203,8 +213,7 @@ def _load_path(path, directory, report):
     )
 
 
-def _load_tfds(directory, report):
-    builder = imdb_sources.tfds_builder()
+def _load_tfds(builder, directory, report):
     place = f"{builder.info.full_name} {builder.data_dir}".encode()
     name = "tfds-" + hashlib.md5(place, usedforsecurity=False).hexdigest()
     return _cached(
@@ -265,8 +274,3 @@ def _stratified(labels, fraction, seed):
         rows = rng.permutation(np.flatnonzero(labels == label))
         mask[rows[: max(1, round(fraction * len(rows)))]] = True
     return mask
-
-
-def _first_line(error):
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

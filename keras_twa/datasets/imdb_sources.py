@@ -6,10 +6,9 @@ of `bytes`, and of 0 (negative) and 1 (positive).
 
 import hashlib
 import re
-import socket
 import tarfile
+import urllib.request
 import zlib
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,7 +19,7 @@ SPLITS = ("train", "test")
 CLASSES = ("neg", "pos")
 REVIEW_PATH = re.compile(r"(?:^|/)(train|test)/(neg|pos)/[^/.][^/]*\.txt$")
 NUM_REVIEWS = 50_000
-NETWORK_TIMEOUT_SECONDS = 20
+NETWORK_TIMEOUT_SECONDS = 10
 
 
 def path_checksum(path):
@@ -72,11 +71,12 @@ def read_path(path, report):
     return reviews
 
 
-def tfds_builder(data_dir=None):
-    """Returns the builder of `imdb_reviews` to read from.
+def tfds_builder():
+    """Returns the builder of `imdb_reviews`, of what is prepared if anything is.
 
-    What is prepared already comes first, then the format that needs no
-    TensorFlow: with another backend, TensorFlow would also take hold of the GPU.
+    Where TensorFlow has to prepare it, `array_record` is the format, so that no
+    later call needs TensorFlow, which would take hold of a GPU that another
+    backend works on.
     """
     if find_spec("tensorflow_datasets") is None:
         raise ValueError(
@@ -85,34 +85,24 @@ def tfds_builder(data_dir=None):
         )
     import tensorflow_datasets as tfds
 
-    formats = []
-    if find_spec("array_record") is not None:
-        formats.append("array_record")
-    if find_spec("tensorflow") is not None:
-        formats.append("tfrecord")
-    if not formats:
-        raise ValueError(
-            "The source 'tfds' needs array-record or TensorFlow: "
-            "`pip install keras-twa[tfds]`. Received: source='tfds'"
-        )
-    builders = [
-        tfds.builder("imdb_reviews", data_dir=data_dir, file_format=file_format)
-        for file_format in formats
-    ]
-    return next((b for b in builders if b.is_prepared()), builders[0])
+    builder = tfds.builder("imdb_reviews")
+    if builder.is_prepared() or find_spec("array_record") is None:
+        return builder
+    return tfds.builder("imdb_reviews", file_format="array_record")
 
 
 def read_tfds(builder, report):
     """Reads `imdb_reviews` of TensorFlow Datasets, preparing it if needed."""
     if not builder.is_prepared():
-        with _impatient_network():
-            builder.download_and_prepare()
+        _require_tensorflow("prepare")
+        builder.download_and_prepare()
     reviews = {}
     done = 0
     for split in SPLITS:
         texts, labels = [], []
         for example in _tfds_examples(builder, split):
-            texts.append(bytes(example["text"]))
+            text = example["text"]
+            texts.append(text if isinstance(text, bytes) else text.encode())
             labels.append(int(example["label"]))
             done += 1
             if done % 500 == 0:
@@ -121,29 +111,46 @@ def read_tfds(builder, report):
     return reviews
 
 
+def check_network():
+    """Raises `OSError` if the server of the archive cannot be reached.
+
+    TensorFlow Datasets needs minutes to find that out.
+    """
+    request = urllib.request.Request(ARCHIVE_URL, method="HEAD")
+    urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT_SECONDS).close()
+
+
 def download_archive(directory):
     """Downloads the official archive, checks it, and returns its path."""
     # Only a download needs Keras, and importing it takes seconds.
     import keras
 
-    with _impatient_network():
-        path = keras.utils.get_file(
-            "aclImdb_v1.tar.gz",
-            origin=ARCHIVE_URL,
-            file_hash=ARCHIVE_MD5,
-            hash_algorithm="md5",
-            cache_dir=str(directory),
-            cache_subdir=".",
-        )
+    path = keras.utils.get_file(
+        "aclImdb_v1.tar.gz",
+        origin=ARCHIVE_URL,
+        file_hash=ARCHIVE_MD5,
+        hash_algorithm="md5",
+        cache_dir=str(directory),
+        cache_subdir=".",
+    )
     return Path(path)
 
 
 def _tfds_examples(builder, split):
     if builder.info.file_format.value == "array_record":
         return builder.as_data_source(split=split)
+    _require_tensorflow("read")
     import tensorflow_datasets as tfds
 
     return tfds.as_numpy(builder.as_dataset(split=split))
+
+
+def _require_tensorflow(task):
+    if find_spec("tensorflow") is None:
+        raise ValueError(
+            f"TensorFlow Datasets needs TensorFlow to {task} `imdb_reviews` here. "
+            "Give the official archive instead. Received: source='tfds'"
+        )
 
 
 def _read_folder(path):
@@ -181,14 +188,3 @@ def _read_archive(path):
             "The file is truncated, or no tar archive "
             f"({error or type(error).__name__}). Received: source={str(path)!r}"
         ) from error
-
-
-@contextmanager
-def _impatient_network():
-    """Limits how long a connection may keep silent, which is forever otherwise."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -9,18 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from keras_twa.datasets import cache
-from keras_twa.datasets.listops_grammar import (
-    NUM_CLASSES,
-    VOCABULARY_SIZE,
-    sample_expressions,
-)
-from keras_twa.datasets.listops_text import (
-    decode,
-    encode,
-    evaluate,
-    read_tsv,
-    write_tsv,
-)
+from keras_twa.datasets.listops_grammar import NUM_CLASSES
+from keras_twa.datasets.listops_grammar import VOCABULARY_SIZE
+from keras_twa.datasets.listops_grammar import sample_expressions
+from keras_twa.datasets.listops_text import decode
+from keras_twa.datasets.listops_text import encode
+from keras_twa.datasets.listops_text import evaluate
+from keras_twa.datasets.listops_text import read_tsv
+from keras_twa.datasets.listops_text import write_tsv
 from keras_twa.datasets.progress import shown
 from keras_twa.datasets.token_sequences import TokenSequences
 

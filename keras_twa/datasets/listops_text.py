@@ -5,16 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_twa.datasets.listops_grammar import (
-    CLOSE,
-    NUM_CLASSES,
-    OPERATORS,
-    PAD_ID,
-    SYMBOLS,
-    TOKEN_IDS,
-    UNKNOWN_ID,
-    apply_operator,
-)
+from keras_twa.datasets.listops_grammar import CLOSE
+from keras_twa.datasets.listops_grammar import NUM_CLASSES
+from keras_twa.datasets.listops_grammar import OPERATORS
+from keras_twa.datasets.listops_grammar import PAD_ID
+from keras_twa.datasets.listops_grammar import SYMBOLS
+from keras_twa.datasets.listops_grammar import TOKEN_IDS
+from keras_twa.datasets.listops_grammar import UNKNOWN_ID
+from keras_twa.datasets.listops_grammar import apply_operator
 
 HEADER = "Source\tTarget"
 PARENTHESES = ("(", ")")
