@@ -11,6 +11,8 @@ try:
 except ImportError:  # Windows has other locks, and these are a courtesy.
     fcntl = None  # type: ignore[assignment]
 
+LOCK = ".lock"
+
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str], wait_seconds: float = 0.0) -> Iterator[None]:
@@ -23,7 +25,7 @@ def locked(folder: str | os.PathLike[str], wait_seconds: float = 0.0) -> Iterato
         yield
         return
     deadline = time.monotonic() + wait_seconds
-    with open(Path(folder) / ".lock", "w") as file:
+    with open(Path(folder) / LOCK, "w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -101,6 +101,15 @@ class Result:
         return max((point["validation_accuracy"] for point in self.curve), default=None)
 
     @property
+    def model_memory(self) -> int | None:
+        """Peak memory in bytes: the device's, or what the process grew by."""
+        device = self.memory.get("device_peak")
+        peak, before = self.memory.get("peak"), self.memory.get("before_model")
+        if device is not None or peak is None or before is None:
+            return device
+        return peak - before
+
+    @property
     def seconds_per_epoch(self) -> float | None:
         """Median training time of an epoch, without compilation."""
         seconds = sorted(point["seconds"] for point in self.curve)

@@ -1,0 +1,245 @@
+"""Several runs beside one another, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.lock import LOCK
+from keras_twa.experiments.lock import locked
+from keras_twa.experiments.results import FILE_NAME
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import read_json
+from keras_twa.experiments.results import write_json
+
+COMPARISON_FILE = "comparison.json"
+FORMAT = 1
+LOG = "log.txt"
+SPEC = "experiment.json"
+# How long a run may take to reach its next batch when asked to stop.
+SECONDS_TO_STOP = 60.0
+
+OnEvent = Callable[[Experiment, dict[str, Any]], None]
+
+
+class Comparison:
+    """The runs of one task, preset and backend in one folder.
+
+    Args:
+        output: The folder; it need not exist.
+        experiments: The `Experiment`s, which differ in mechanism and seed only.
+        backend: Name of the Keras backend.
+    """
+
+    def __init__(
+        self,
+        output: str | os.PathLike[str],
+        experiments: list[Experiment],
+        backend: str,
+    ) -> None:
+        if not experiments:
+            raise ValueError("There is nothing to compare. Received: experiments=[]")
+        self.output = Path(output)
+        self.experiments = experiments
+        self.backend = backend
+
+    def check_writable(self) -> None:
+        """Checks the folder before anything takes time.
+
+        Raises:
+            ValueError: If it holds something that is no comparison.
+            OSError: If it cannot be written.
+        """
+        folder = self.output.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise NotADirectoryError(f"Not a folder. Received: {folder}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(f"Cannot write there. Received: {folder}")
+        if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
+            return
+        if any(entry.name != LOCK for entry in self.output.iterdir()):
+            raise ValueError(
+                "The output folder is not empty, and holds no comparison. "
+                f"Received: {self.output}"
+            )
+
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        first = self.experiments[0]
+        return {
+            "task": first.task,
+            "preset": first.preset,
+            "data": first.data,
+            "backend": self.backend,
+            "settings": first.to_json()["settings"],
+        }
+
+    def prepare(self, data: TaskData) -> dict[str, Any]:
+        """Makes the folder and writes down what is compared in it.
+
+        Args:
+            data: The rows, for the baselines that need no attention.
+
+        Returns:
+            What is written down.
+
+        Raises:
+            ValueError: If it holds another comparison, or something else.
+            OSError: If it cannot be written.
+        """
+        self.check_writable()
+        path = self.output / COMPARISON_FILE
+        if path.exists():
+            _check_same(path, self._wanted)
+            return read_json(path)
+        first = self.experiments[0]
+        facts = {
+            "format": FORMAT,
+            **self._wanted,
+            "note": first.task_note,
+            "source": data.source,
+            "rows": {name: len(x) for name, (x, _) in data.splits.items()},
+            "baselines": data.baselines(first.task),
+        }
+        self.output.mkdir(parents=True, exist_ok=True)
+        write_json(path, facts)
+        return facts
+
+    def run(self, on_event: OnEvent, time_limit: float | None = None) -> list[Result]:
+        """Runs what is not complete yet, one after another.
+
+        Args:
+            on_event: Called with each run's progress, and with its `Result` as
+                `{"event": "end", "result": result}`.
+            time_limit: Seconds for all of them.
+
+        Returns:
+            The results of all runs that were ever started.
+
+        Raises:
+            BlockingIOError: If another process works in the folder.
+            KeyboardInterrupt: After the running run has kept its state.
+        """
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        with locked(self.output):
+            return self._run(on_event, deadline)
+
+    def _run(self, on_event: OnEvent, deadline: float | None) -> list[Result]:
+        results = []
+        for experiment in self.experiments:
+            folder = self.output / experiment.name
+            result = _load(folder, experiment)
+            left = None if deadline is None else deadline - time.monotonic()
+            if result is None or result.status != "completed":
+                if left is not None and left <= 0:
+                    if result is not None:
+                        results.append(result)
+                    continue
+                result = _run_in_process(experiment, folder, left, on_event)
+            results.append(result)
+            on_event(experiment, {"event": "end", "result": result})
+        return results
+
+
+def _check_same(path: Path, wanted: dict[str, Any]) -> None:
+    found = read_json(path)
+    if found.get("format") != FORMAT:
+        raise ValueError(
+            f"Not a comparison of this version of keras_twa. Received: {path}"
+        )
+    settings = dict(found.get("settings", {}))
+    differences = [
+        f"{name} is {found.get(name)!r} there, {value!r} here"
+        for name, value in wanted.items()
+        if name != "settings" and found.get(name) != value
+    ]
+    differences += [
+        f"{name} is {settings.get(name)!r} there, {value!r} here"
+        for name, value in wanted["settings"].items()
+        if settings.get(name) != value
+    ]
+    if differences:
+        raise ValueError(
+            "The output folder holds another comparison: "
+            f"{'; '.join(differences)}. Choose another --output. "
+            f"Received: {path.parent}"
+        )
+
+
+def _load(folder: Path, experiment: Experiment) -> Result | None:
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    result = Result.load(path)
+    if result.experiment != experiment:
+        raise ValueError(f"The folder holds another experiment. Received: {folder}")
+    return result
+
+
+def _run_in_process(
+    experiment: Experiment, folder: Path, time_limit: float | None, on_event: OnEvent
+) -> Result:
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = folder / SPEC
+    write_json(spec, experiment.to_json())
+    module = "keras_twa.experiments.run"
+    command = [sys.executable, "-m", module, str(spec), str(folder)]
+    if time_limit is not None:
+        command += ["--time-limit", str(time_limit)]
+    # The same package in the new process, wherever this one found it.
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
+    with (folder / LOG).open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+        )
+        try:
+            for line in process.stdout or ():
+                on_event(experiment, json.loads(line))
+            code = process.wait()
+        except BaseException:
+            _stop(process)
+            raise
+    result = _load(folder, experiment) or Result(experiment)
+    if result.status == "running":
+        # It could not say so itself.
+        result.status = "failed"
+        result.reason = _crash(code, folder / LOG)
+        result.save(folder / FILE_NAME)
+    return result
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """Lets a run keep its state, or ends it if it does not come to that."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _crash(code: int, log: Path) -> str:
+    if code < 0:
+        return f"The process was ended by signal {-code}; see {log}"
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    last = lines[-1][:300] if lines else "it left no message"
+    return f"The process ended with code {code}: {last}"

@@ -1,0 +1,363 @@
+"""Writes the report of a comparison from its results; never trains."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments import figures
+from keras_twa.experiments.config import BASELINE
+from keras_twa.experiments.document import (
+    Block,
+    Bullets,
+    Heading,
+    Paragraph,
+    Table,
+    write_html,
+    write_markdown,
+)
+from keras_twa.experiments.results import Estimate, Result
+from keras_twa.experiments.summary import Mechanism, Summary
+from keras_twa.experiments.text import accuracy_text, bytes_text, seconds_text
+
+TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
+HTML_NAME = "report.html"
+MARKDOWN_NAME = "report.md"
+
+
+def write_report(directory: str | os.PathLike[str]) -> Path:
+    """Writes `report.html` and `report.md` into the folder of a comparison.
+
+    Args:
+        directory: The folder.
+
+    Returns:
+        The path of the HTML file.
+
+    Raises:
+        ValueError: If the folder holds no comparison, or a foreign result.
+    """
+    folder = Path(directory)
+    blocks = report_blocks(Summary.load(folder), folder)
+    write_markdown(blocks, folder / MARKDOWN_NAME)
+    write_html(blocks, folder / HTML_NAME)
+    return folder / HTML_NAME
+
+
+def report_blocks(summary: Summary, folder: Path) -> list[Block]:
+    """Returns the report as blocks."""
+    blocks: list[Block] = _head(summary)
+    completed = [m for m in summary.mechanisms if m.completed]
+    blocks += [Heading("Summary"), _summary_table(summary)]
+    if completed:
+        blocks += [Heading("Accuracy"), figures.accuracy_bars(summary)]
+    blocks += [Heading("Without attention"), _baseline_table(summary)]
+    if any(m.trained for m in summary.mechanisms):
+        blocks += [Heading("Learning"), figures.learning_curves(summary)]
+        blocks += [_convergence_table(summary), Paragraph(_CONVERGENCE_NOTE)]
+    if completed:
+        blocks += [Heading("Time and memory"), figures.efficiency(summary)]
+        blocks += [_efficiency_table(summary), Paragraph(_memory_note(summary))]
+    blocks += [Heading("Relative improvement over conventional attention")]
+    blocks += _improvement(summary)
+    drawings = [
+        ("At a glance", figures.radar(summary)),
+        ("What they attend to", figures.attention_maps(summary, folder)),
+    ]
+    for title, figure in drawings:
+        if figure is not None:
+            blocks += [Heading(title), figure]
+    blocks += _example(summary, folder)
+    blocks += [Heading("Failed and unfinished runs"), _unfinished(summary)]
+    blocks += [Heading("Caveats"), Bullets(_caveats(summary))]
+    blocks += [Heading("Settings"), _settings_table(summary)]
+    blocks += [Heading("Versions and hardware"), *_environment(summary)]
+    return blocks
+
+
+_CONVERGENCE_NOTE = (
+    "Validation accuracy is measured after every epoch, so these are upper bounds. "
+    "90 % of its own best flatters a mechanism that learns little; the conventional "
+    "gain is what conventional attention with the same seed gained over the majority "
+    "class. Seconds leave out compilation and validation."
+)
+
+
+def _head(summary: Summary) -> list[Block]:
+    facts = summary.facts
+    task = TASK_NAMES.get(facts["task"], facts["task"])
+    seeds = sorted({run.experiment.seed for run in summary.runs})
+    rows = facts.get("rows", {})
+    blocks: list[Block] = [
+        Heading(f"Attention mechanisms on {task}: {facts.get('source', '')}", 1)
+    ]
+    parts = [
+        f"Preset **{facts['preset']}**, **{facts['backend']}** backend",
+        f"seeds {', '.join(map(str, seeds)) or 'none'}",
+        f"{sum(len(m.completed) for m in summary.mechanisms)} of "
+        f"{len(summary.runs)} started runs complete",
+    ]
+    if rows:
+        counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+        parts.append(f"rows: {counts}")
+    blocks.append(Paragraph(f"{'; '.join(parts)}."))
+    if "sample" in facts.get("source", ""):
+        blocks.append(
+            Paragraph(
+                "**Sample, not IMDb.** These reviews were put together by a program. "
+                "The numbers say that everything runs, and nothing about IMDb.",
+                notice=True,
+            )
+        )
+    if facts.get("note"):
+        blocks.append(
+            Paragraph(f"**Not the published task.** {facts['note']}", notice=True)
+        )
+    return blocks
+
+
+def _colours(mechanisms: Sequence[Mechanism]) -> list[str | None]:
+    return [figures.colour(mechanism.name) for mechanism in mechanisms]
+
+
+def _summary_table(summary: Summary) -> Table:
+    rows = []
+    for mechanism in summary.mechanisms:
+        validation = [m.best_validation_accuracy for m in mechanism.completed]
+        best = max((v for v in validation if v is not None), default=None)
+        rows.append(
+            [
+                mechanism.label,
+                _percent(mechanism.accuracy),
+                accuracy_text(best),
+                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
+                _relative(summary.improvement(mechanism)),
+                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
+                _text(mechanism.mean("model_memory"), bytes_text),
+                _text(mechanism.mean("parameters"), lambda value: f"{value:,.0f}"),
+                f"{len(mechanism.completed)} of {len(mechanism.runs)}",
+            ]
+        )
+    header = (
+        "mechanism",
+        "test accuracy",
+        "best validation",
+        "test loss",
+        "over conventional",
+        "epoch",
+        "peak memory",
+        "parameters",
+        "runs",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def _baseline_table(summary: Summary) -> Table:
+    explanations = {
+        "majority": "the most frequent label of the training rows, always",
+        "root operator": "the most frequent label for the first operator",
+    }
+    rows = [
+        [
+            name,
+            accuracy_text(value),
+            explanations.get(name, "which byte n-grams occur, counted"),
+        ]
+        for name, value in summary.facts["baselines"].items()
+    ]
+    return Table(("baseline", "test accuracy", "what it gives"), rows, text=True)
+
+
+def _convergence_table(summary: Summary) -> Table:
+    rows = [
+        [
+            mechanism.label,
+            *_reached([summary.to_own_best(run) for run in mechanism.trained]),
+            *_reached([summary.to_baseline_gain(run) for run in mechanism.trained]),
+        ]
+        for mechanism in summary.mechanisms
+    ]
+    header = (
+        "mechanism",
+        "epochs to 90 % of own best",
+        "seconds",
+        "epochs to 90 % of conventional gain",
+        "seconds",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
+    """Returns mean epochs and seconds of the runs that got there."""
+    there = [value for value in found if value is not None]
+    if not there:
+        return ["not reached", "–"]
+    epochs = sum(value[0] for value in there) / len(there)
+    seconds = sum(value[1] for value in there) / len(there)
+    text = f"{epochs:.1f}".removesuffix(".0")
+    if len(there) < len(found):
+        text += f" ({len(there)} of {len(found)} runs)"
+    return [text, seconds_text(seconds)]
+
+
+def _efficiency_table(summary: Summary) -> Table:
+    rows = []
+    for mechanism in summary.mechanisms:
+        memory = [run.memory for run in mechanism.completed]
+        rows.append(
+            [
+                mechanism.label,
+                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
+                _text(mechanism.mean("compile_seconds"), seconds_text),
+                _text(mechanism.mean("wall_seconds"), seconds_text),
+                *(
+                    bytes_text(max((m.get(name) or 0 for m in memory), default=0) or None)
+                    for name in ("before_model", "peak", "device_peak")
+                ),
+            ]
+        )
+    header = (
+        "mechanism",
+        "epoch",
+        "compilation",
+        "whole run",
+        "process before the model",
+        "process peak",
+        "device peak",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def _memory_note(summary: Summary) -> str:
+    if any(run.memory.get("device_peak") for run in summary.runs):
+        return "Peak memory is that of the device, as the backend counts it."
+    return (
+        "Peak memory is the growth of the process (resident set, from after its "
+        "imports and data to its peak), compilation included: rough."
+    )
+
+
+def _improvement(summary: Summary) -> list[Block]:
+    if summary.baseline is None:
+        return [
+            Paragraph(f"The conventional mechanism, `{BASELINE}`, is not among them.")
+        ]
+    figure = figures.improvement(summary)
+    if figure is None:
+        return [Paragraph("There is no complete pair of runs with the same seed yet.")]
+    return [figure]
+
+
+def _example(summary: Summary, folder: Path) -> list[Block]:
+    for run in summary.runs:
+        symbols = figures.load_maps(folder, run).get("symbols")
+        if symbols is not None:
+            space = " " if summary.facts["task"] == "listops" else ""
+            text = space.join(map(str, symbols)).replace("`", "'")
+            return [Paragraph(f"The example: `{' '.join(text.split())}`")]
+    return []
+
+
+def _unfinished(summary: Summary) -> Block:
+    runs = [run for run in summary.runs if run.status != "completed"]
+    if not runs:
+        return Paragraph("None.")
+    rows = [
+        [
+            run.experiment.attention.replace("_", " "),
+            str(run.experiment.seed),
+            run.status,
+            run.reason or "it was killed, or it is running",
+            str(len(run.curve)),
+        ]
+        for run in runs
+    ]
+    return Table(("mechanism", "seed", "status", "why", "epochs done"), rows, text=True)
+
+
+def _caveats(summary: Summary) -> list[str]:
+    found = [
+        "Everything but the mechanism is equal, and nothing is tuned for any of "
+        "them. Parameters differ where a mechanism has more projections.",
+        "The weights of the epoch with the best validation accuracy are tested. The "
+        "test rows were read once, at the end of each run.",
+        f"One run on {summary.facts.get('rows', {}).get('test', 0):,} test rows is "
+        f"known to ± {_sampling_half_width(summary):.1f} points at best, before the "
+        "variance between seeds.",
+        "Intervals are t intervals over seeds, not corrected for comparing several "
+        "mechanisms. With few seeds they are wide, with one there is none.",
+        "Long Range Arena measures locality and the training recipe as much as long "
+        "range: see its baselines above.",
+    ]
+    if summary.facts["preset"] in ("quick", "mvp"):
+        found.append(
+            f"The preset {summary.facts['preset']} is smaller than the published "
+            "settings. Do not put its numbers beside published ones."
+        )
+    if summary.facts["task"] == "listops":
+        found.append(
+            "An accuracy near the root operator's means that no more than the first "
+            "token was learned."
+        )
+    return found
+
+
+def _sampling_half_width(summary: Summary) -> float:
+    rows = summary.facts.get("rows", {}).get("test") or 1
+    best = max((m.accuracy.mean for m in summary.mechanisms if m.accuracy), default=0.5)
+    return float(100 * 1.96 * (best * (1 - best) / rows) ** 0.5)
+
+
+def _settings_table(summary: Summary) -> Table:
+    facts = summary.facts
+    names = ("task", "preset", "data", "backend")
+    rows = [[name, f"`{facts.get(name)}`"] for name in names]
+    rows += [
+        [name.replace("_", " "), f"`{value}`"]
+        for name, value in facts["settings"].items()
+    ]
+    rows += [["optimizer", "AdamW"]]
+    return Table(("setting", "value"), rows, text=True)
+
+
+def _environment(summary: Summary) -> list[Block]:
+    groups: dict[str, list[Result]] = {}
+    for run in summary.runs:
+        if run.environment:
+            key = json.dumps(run.environment, sort_keys=True)
+            groups.setdefault(key, []).append(run)
+    if not groups:
+        return [Paragraph("No run has told them.")]
+    blocks: list[Block] = []
+    for key, runs in groups.items():
+        if len(groups) > 1:
+            names = ", ".join(f"`{run.experiment.name}`" for run in runs)
+            blocks.append(Paragraph(f"Of {names}:"))
+        environment: dict[str, Any] = json.loads(key)
+        rows = [
+            [name, bytes_text(value) if name == "memory" else str(value)]
+            for name, value in environment.items()
+            if value is not None
+        ]
+        blocks.append(Table(("what", "which"), rows, text=True))
+    return blocks
+
+
+def _text(found: Estimate | None, text: Callable[[float], str]) -> str:
+    return "–" if found is None else text(found.mean)
+
+
+def _percent(found: Estimate | None) -> str:
+    if found is None or found.half_width is None:
+        return _text(found, accuracy_text)
+    return f"{100 * found.mean:.1f} ± {100 * found.half_width:.1f} %"
+
+
+def _relative(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    text = f"{100 * found.mean:+.1f}"
+    if found.half_width is not None:
+        text += f" ± {100 * found.half_width:.1f}"
+    return f"{text} %"

@@ -1,0 +1,153 @@
+"""What the runs of a comparison say together."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.comparison import COMPARISON_FILE
+from keras_twa.experiments.config import BASELINE
+from keras_twa.experiments.results import (
+    Estimate,
+    Result,
+    estimate,
+    load_results,
+    read_json,
+    relative_improvement,
+)
+
+SHARE = 0.9
+
+
+@dataclass
+class Mechanism:
+    """The runs of one mechanism, in order of their seeds.
+
+    Args:
+        name: Its name.
+        runs: All its results.
+    """
+
+    name: str
+    runs: list[Result] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """The name as people read it."""
+        label = self.name.replace("_", " ")
+        return f"{label} (conventional)" if self.name == BASELINE else label
+
+    @property
+    def completed(self) -> list[Result]:
+        """The runs that were tested."""
+        return [run for run in self.runs if run.status == "completed"]
+
+    @property
+    def trained(self) -> list[Result]:
+        """The runs with at least one epoch."""
+        return [run for run in self.runs if run.curve]
+
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """Test accuracy by seed."""
+        return {
+            run.experiment.seed: run.test_accuracy
+            for run in self.completed
+            if run.test_accuracy is not None
+        }
+
+    @property
+    def accuracy(self) -> Estimate | None:
+        """Mean test accuracy."""
+        return estimate(list(self.accuracies.values()))
+
+    def mean(self, name: str) -> Estimate | None:
+        """Mean of a number of its results that are complete."""
+        values = [getattr(run, name) for run in self.completed]
+        return estimate([value for value in values if value is not None])
+
+
+@dataclass
+class Summary:
+    """A comparison read from its folder.
+
+    Args:
+        facts: What `comparison.json` says.
+        mechanisms: The mechanisms, the conventional one first.
+    """
+
+    facts: dict[str, Any]
+    mechanisms: list[Mechanism]
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "Summary":
+        """Reads a folder.
+
+        Raises:
+            ValueError: If the folder holds no comparison.
+        """
+        folder = Path(directory)
+        facts = read_json(folder / COMPARISON_FILE)
+        missing = {"task", "preset", "backend", "settings", "baselines"} - set(facts)
+        if missing:
+            raise ValueError(
+                f"Not a comparison: {', '.join(sorted(missing))} missing. "
+                f"Received: {folder / COMPARISON_FILE}"
+            )
+        by_name: dict[str, Mechanism] = {}
+        for result in load_results(folder):
+            name = result.experiment.attention
+            by_name.setdefault(name, Mechanism(name)).runs.append(result)
+        for mechanism in by_name.values():
+            mechanism.runs.sort(key=lambda run: run.experiment.seed)
+        order = sorted(by_name, key=lambda name: (name != BASELINE, *_place(name)))
+        return cls(facts, [by_name[name] for name in order])
+
+    @property
+    def runs(self) -> list[Result]:
+        """All results."""
+        return [run for mechanism in self.mechanisms for run in mechanism.runs]
+
+    @property
+    def baseline(self) -> Mechanism | None:
+        """The conventional mechanism, if it is there."""
+        return next((m for m in self.mechanisms if m.name == BASELINE), None)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always giving the most frequent label."""
+        return float(self.facts["baselines"]["majority"])
+
+    def improvement(self, mechanism: Mechanism) -> Estimate | None:
+        """Relative improvement over the conventional mechanism, by seed."""
+        if self.baseline is None or mechanism is self.baseline:
+            return None
+        return relative_improvement(mechanism.accuracies, self.baseline.accuracies)
+
+    def to_own_best(self, run: Result) -> tuple[int, float] | None:
+        """Epochs and seconds of a run to 90 % of its own best accuracy."""
+        best = run.best_validation_accuracy
+        return None if best is None else run.reached(SHARE * best)
+
+    def to_baseline_gain(self, run: Result) -> tuple[int, float] | None:
+        """Epochs and seconds to 90 % of what the conventional run gained.
+
+        The gain is that over chance, of the run with the same seed.
+        """
+        if self.baseline is None:
+            return None
+        for other in self.baseline.trained:
+            best = other.best_validation_accuracy
+            if other.experiment.seed == run.experiment.seed and best is not None:
+                return run.reached(self.chance + SHARE * (best - self.chance))
+        return None
+
+
+def _place(name: str) -> tuple[int, str]:
+    known = (
+        "temporal_weighted",
+        "gravitational",
+        "multi_timescale",
+        "gravitational_multi_timescale",
+    )
+    return (known.index(name) if name in known else len(known), name)

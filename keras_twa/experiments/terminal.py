@@ -1,0 +1,153 @@
+"""What a comparison shows in the terminal."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn
+from rich.progress import MofNCompleteColumn
+from rich.progress import Progress
+from rich.progress import TextColumn
+from rich.progress import TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+from rich.table import Table
+
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import estimate
+from keras_twa.experiments.text import accuracy_text
+from keras_twa.experiments.text import bytes_text
+from keras_twa.experiments.text import seconds_text
+
+
+class ProgressView:
+    """Shows the progress of the runs: bars in a terminal, else a line per epoch.
+
+    Args:
+        console: The rich console.
+        experiments: All runs.
+    """
+
+    def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
+        self._console = console
+        self._width = max(len(experiment.name) for experiment in experiments)
+        self._runs = len(experiments)
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._all = self._progress.add_task("all runs", total=self._runs, detail="")
+        self._current: Any = None
+        self._validation = ""
+
+    def __enter__(self) -> "ProgressView":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, experiment: Experiment, event: dict[str, Any]) -> None:
+        """Shows one event of a run."""
+        name = experiment.name.ljust(self._width)
+        if event["event"] == "start":
+            self._validation = ""
+            self._current = self._progress.add_task(
+                name, total=event["steps"], detail="compiling"
+            )
+            if event["restored"]:
+                self._console.print(f"{name}  goes on where it ended")
+        elif event["event"] == "batch" and self._current is not None:
+            self._progress.update(
+                self._current,
+                completed=event["steps_done"],
+                detail=self._detail(experiment, event),
+            )
+        elif event["event"] == "epoch":
+            accuracy = accuracy_text(event["validation_accuracy"])
+            self._validation = f"  validation {accuracy}"
+            self._console.print(
+                f"{name}  epoch {event['epoch']}/{experiment.settings.epochs}"
+                f"  loss {event['train_loss']:.3f}"
+                f"  validation {accuracy}"
+                f"  {seconds_text(event['seconds'])}",
+                soft_wrap=True,
+            )
+        elif event["event"] == "end":
+            self._end(name, event["result"])
+
+    def _detail(self, experiment: Experiment, event: dict[str, Any]) -> str:
+        if event["phase"] == "train":
+            place = f"epoch {event['epoch']}/{experiment.settings.epochs}"
+        else:
+            place = event["phase"]
+        return (
+            f"{place}  batch {event['batch']}/{event['batches']}"
+            f"  loss {event['loss']:.3f}{self._validation}"
+        )
+
+    def _end(self, name: str, result: Result) -> None:
+        if self._current is not None:
+            self._progress.remove_task(self._current)
+            self._current = None
+        self._progress.advance(self._all)
+        if result.status == "completed":
+            text = f"test {accuracy_text(result.test_accuracy)}"
+        else:
+            text = f"{result.status}: {result.reason}"
+        self._console.print(f"{name}  {text}", markup=False, soft_wrap=True)
+
+
+def results_table(results: Sequence[Result], baselines: dict[str, float]) -> Table:
+    """Returns the table that ends a comparison."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("mechanism", no_wrap=True)
+    headings = ("accuracy", "epoch", "compile", "memory", "weights")
+    for heading in (*headings, "runs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for attention in dict.fromkeys(result.experiment.attention for result in results):
+        runs = [r for r in results if r.experiment.attention == attention]
+        done = [r for r in runs if r.status == "completed"]
+        table.add_row(
+            attention,
+            _mean([r.test_accuracy for r in done], accuracy_text, True),
+            _mean([r.seconds_per_epoch for r in done], seconds_text),
+            _mean([r.compile_seconds for r in done], seconds_text),
+            _mean([r.model_memory for r in done], bytes_text),
+            f"{runs[0].parameters:,}" if runs[0].parameters else "",
+            _counts(runs),
+        )
+    for name, accuracy in baselines.items():
+        table.add_row(f"[dim]{name}", f"[dim]{accuracy_text(accuracy)}")
+    return table
+
+
+def _mean(values: Sequence[Any], text: Any, interval: bool = False) -> str:
+    found = estimate([value for value in values if value is not None])
+    if found is None:
+        return "–"
+    if interval and found.half_width is not None:
+        return f"{text(found.mean)} ± {100 * found.half_width:.1f}"
+    return str(text(found.mean))
+
+
+def _counts(runs: Sequence[Result]) -> str:
+    done = sum(run.status == "completed" for run in runs)
+    failed = sum(run.status == "failed" for run in runs)
+    parts = [f"{done}"] if done == len(runs) else [f"{done} of {len(runs)}"]
+    return ", ".join(parts + ([f"[red]{failed} failed"] if failed else []))
