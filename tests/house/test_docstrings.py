@@ -1,0 +1,67 @@
+"""Every public class says what it needs to, and every example runs."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import keras
+import pytest
+
+import keras_twa
+from keras_twa import layers
+from keras_twa import models
+
+PUBLIC = [
+    getattr(package, name)
+    for package in (layers, models)
+    for name in package.__all__
+    if inspect.isclass(getattr(package, name))
+]
+BACKENDS = ("jax", "tensorflow", "torch")
+
+
+def module_names():
+    """Return all modules of the package, but for the backends that do not run."""
+    others = {f"keras_twa.ops.backend.{name}" for name in BACKENDS}
+    others.discard(f"keras_twa.ops.backend.{keras.backend.backend()}")
+    found = pkgutil.walk_packages(keras_twa.__path__, "keras_twa.")
+    return [m.name for m in found if m.name not in others and "__main__" not in m.name]
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_examples_run(name):
+    module = importlib.import_module(name)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    assert doctest.testmod(module, optionflags=flags).failed == 0
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+@pytest.mark.parametrize(
+    "section", ["Args:", "Call arguments:", "Returns:", "Raises:", "Example:", ">>> "]
+)
+def test_public_classes_are_documented(public, section):
+    assert section in inspect.getdoc(public)
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_public_classes_name_their_source(public):
+    assert "Reference:" in inspect.getdoc(public)
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_every_argument_is_documented(public):
+    documented = inspect.getdoc(public)
+    named = [
+        name
+        for method in (public.__init__, public.call)
+        for name, argument in inspect.signature(method).parameters.items()
+        if name != "self" and argument.kind is not argument.VAR_KEYWORD
+    ]
+    assert [name for name in named if f"\n    {name}: " not in documented] == []
+
+
+def test_layers_and_models_export_what_they_define():
+    assert set(layers.ATTENTION_LAYERS) <= set(PUBLIC)
+    for package in (layers, models):
+        assert package.__all__ == sorted(package.__all__)

@@ -1,0 +1,92 @@
+"""What the documents say works, is there, and is what CI does."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_twa.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def read(name):
+    """Return the text of a file of the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name, language):
+    """Return the fenced code of a document."""
+    return re.findall(rf"^```{language}\n(.*?)^```", read(name), re.M | re.S)
+
+
+def commands(name):
+    """Return the shell lines of a document, without comments."""
+    lines = "".join(blocks(name, "shell")).splitlines()
+    return [line.partition("  #")[0].strip() for line in lines]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_code_runs(name):
+    codes = blocks(name, "python")
+    assert codes
+    for code in codes:
+        exec(compile(code, name, "exec"), {"__name__": "example"})
+
+
+def test_the_example_is_short():
+    (code,) = blocks("README.md", "python")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 12
+
+
+def test_the_table_of_mechanisms_is_up_to_date():
+    place = ROOT / "docs" / "generate.py"
+    spec = importlib.util.spec_from_file_location("generate", place)
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    text = read("README.md")
+    stale = text.replace("| `dot_product`", "| `dot`")
+    assert generate.with_table(stale) == text != stale
+
+
+def test_ci_runs_the_commands_of_the_readme():
+    ci = read(".ci/run")
+    patterns = re.findall(r"\$\(from_readme '(.*?)'\)", ci)
+    assert len(patterns) >= 3
+    for pattern in patterns:
+        found = [line for line in commands("README.md") if re.search(pattern, line)]
+        assert len(found) == 1, f"{pattern!r} finds {found} in the README"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_commands_name_files_that_exist(name):
+    files = re.findall(r"(?:python|pytest) ([\w/]+(?:\.py)?)", " ".join(commands(name)))
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (path.parent / link).exists()] == []
+
+
+def test_the_changelog_has_this_version():
+    assert f"## [{__version__}]" in read("CHANGELOG.md")
+
+
+def test_contributing_is_short():
+    assert len(read("CONTRIBUTING.md").splitlines()) <= 80
+
+
+def test_installed_commands_start():
+    for arguments in (["compare", "--help"], ["list", "--help"]):
+        command = [sys.executable, "-m", "keras_twa", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert "usage" in done.stdout

@@ -1,0 +1,82 @@
+"""Rules of the house that `lint-imports` cannot say."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import keras_twa
+from keras_twa import layers
+
+PACKAGE = Path(keras_twa.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MECHANISM_FILES = {
+    Path(inspect.getsourcefile(layer)).stem for layer in layers.ATTENTION_LAYERS
+}
+
+
+def relative(path):
+    """Return a path as it reads inside the package."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imported_names(source):
+    """Return the dotted names that a source imports, at any depth."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def asks_for_backend(source):
+    """Whether a source asks Keras which backend runs."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "backend"
+        and ast.unparse(node) in ("keras.backend.backend", "keras.config.backend")
+        for node in ast.walk(ast.parse(source))
+    ) or bool(
+        imported_names(source) & {"keras.backend.backend", "keras.config.backend"}
+    )
+
+
+@pytest.mark.parametrize("layer", layers.ATTENTION_LAYERS)
+def test_mechanisms_do_not_import_one_another(layer):
+    names = imported_names(Path(inspect.getsourcefile(layer)).read_text())
+    used = {part for name in names for part in name.split(".")[:-1]}
+    own = Path(inspect.getsourcefile(layer)).stem
+    assert not (used & MECHANISM_FILES) - {own}
+
+
+@pytest.mark.parametrize("layer", layers.ATTENTION_LAYERS)
+def test_mechanisms_live_in_a_file_of_their_own(layer):
+    assert Path(inspect.getsourcefile(layer)).stem == layers.name_of(layer)
+
+
+@pytest.mark.parametrize("layer", layers.ATTENTION_LAYERS)
+def test_mechanisms_are_final(layer):
+    derived = [derived.__module__ for derived in layer.__subclasses__()]
+    assert not [name for name in derived if name.startswith("keras_twa.")]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_only_ops_backend_asks_for_the_backend(path):
+    if relative(path).startswith("ops/backend/"):
+        return
+    assert not asks_for_backend(path.read_text(encoding="utf-8"))
+
+
+def test_the_check_for_the_backend_can_fail():
+    assert asks_for_backend("import keras\nif keras.backend.backend() == 'jax': pass")
+    assert asks_for_backend("import keras\nname = keras.config.backend()")
+    assert asks_for_backend("from keras.config import backend")
+    assert not asks_for_backend("from keras_twa.ops import backend\nbackend.NAME")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_files_are_read_in_one_go(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
