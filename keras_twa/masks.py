@@ -47,7 +47,7 @@ class AttentionMask:
         Keys that `attention_mask` shows to no query at all count as padding, so
         that whatever stands there (even NaN) cannot reach the output.
         """
-        keys = _both(_boolean(value_mask), _boolean(key_mask))
+        keys = both(_boolean(value_mask), _boolean(key_mask))
         pairs = _boolean(attention_mask)
         if pairs is not None:
             if len(pairs.shape) == 3:
@@ -55,43 +55,45 @@ class AttentionMask:
             seen = ops.any(pairs, axis=(1, 2))
             if seen.shape[0] == 1 and keys is not None:
                 seen = ops.broadcast_to(seen, ops.shape(keys))
-            keys = _both(keys, seen)
+            keys = both(keys, seen)
         return cls(bool(use_causal_mask), _boolean(query_mask), keys, pairs)
-
-    def visible(self, num_queries, num_keys, query_index=None):
-        """The dense mask of causality and pairs, without padding, or `None`.
-
-        Args:
-            num_queries: T.
-            num_keys: S.
-            query_index: Integer `(t,)`: only these rows, all by default.
-
-        Returns:
-            Boolean, broadcastable to `(B, H, t, S)`.
-        """
-        if query_index is None:
-            query_index = ops.arange(num_queries, dtype="int32")
-            pairs = self.pairs
-        else:
-            pairs = self.pairs
-            if pairs is not None and pairs.shape[2] != 1:
-                pairs = ops.take(pairs, query_index, axis=2)
-        if not self.causal:
-            return pairs
-        last_visible = ops.add(query_index, num_keys - num_queries)
-        past = ops.less_equal(
-            ops.arange(num_keys, dtype="int32")[None, :], last_visible[:, None]
-        )
-        return _both(past[None, None], pairs)
 
     def dense(self, num_queries, num_keys):
         """Everything at once: boolean, broadcastable to `(B, H, T, S)`, or `None`."""
-        visible = self.visible(num_queries, num_keys)
+        mask = self.pairs
+        if self.causal:
+            queries = ops.arange(num_queries, dtype="int32")
+            mask = both(mask, past(queries, num_queries, num_keys)[None, None])
         if self.keys is not None:
-            visible = _both(visible, self.keys[:, None, None, :])
+            mask = both(mask, self.keys[:, None, None, :])
         if self.queries is not None:
-            visible = _both(visible, self.queries[:, None, :, None])
-        return visible
+            mask = both(mask, self.queries[:, None, :, None])
+        return mask
+
+
+def past(query_index, num_queries, num_keys):
+    """What the causal rule shows to some of the queries.
+
+    Args:
+        query_index: Integer `(t,)`.
+        num_queries: T.
+        num_keys: S.
+
+    Returns:
+        Boolean `(t, S)`.
+    """
+    last_visible = ops.add(query_index, num_keys - num_queries)
+    keys = ops.arange(num_keys, dtype="int32")
+    return ops.less_equal(keys[None, :], last_visible[:, None])
+
+
+def both(first, second):
+    """The conjunction of two masks, either of which may be `None`."""
+    if first is None:
+        return second
+    if second is None:
+        return first
+    return ops.logical_and(first, second)
 
 
 def hide_padding(x, mask):
@@ -113,11 +115,3 @@ def hide_padding(x, mask):
 
 def _boolean(mask):
     return None if mask is None else ops.cast(mask, "bool")
-
-
-def _both(first, second):
-    if first is None:
-        return second
-    if second is None:
-        return first
-    return ops.logical_and(first, second)

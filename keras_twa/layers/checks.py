@@ -80,8 +80,8 @@ def input_shapes(query, value, key):
         )
 
 
-def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs):
-    """Inputs fit one another, and each mask fits its input."""
+def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs, heads):
+    """Inputs fit one another, each mask its input, and mask heads one of `heads`."""
     input_shapes(query.shape, value.shape, key.shape)
     masks = {
         "query_mask": (query_mask, query),
@@ -100,13 +100,15 @@ def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs):
     shape = tuple(pairs.shape)
     trimmed = (shape[0], *shape[2:]) if len(shape) == 4 else shape
     fits = len(trimmed) == 3 and _agree(trimmed[2], expected[2])
+    fits = fits and (len(shape) == 3 or shape[1] in (None, 1, *heads))
     if not fits or not all(
         given == 1 or _agree(given, wanted)
         for given, wanted in zip(trimmed, expected, strict=True)
     ):
         raise ValueError(
             "`attention_mask` must have shape (batch, queries, keys) or (batch, "
-            f"heads, queries, keys), here with {expected}; all but the keys may be 1. "
+            f"heads, queries, keys), here with {expected} and heads one of {heads}; "
+            "all but the keys may be 1. "
             f"Received: attention_mask of shape {shape}"
         )
 

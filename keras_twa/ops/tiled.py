@@ -16,6 +16,8 @@ import keras
 from keras import ops
 
 from keras_twa.masks import AttentionMask
+from keras_twa.masks import both
+from keras_twa.masks import past
 from keras_twa.ops import backend
 
 # A tile of 2^18 float32 scores is 1 MB: it fits the second-level cache.
@@ -201,25 +203,21 @@ class _Work:
         if self.mask.pairs is not None:
             visible = self._pairs(rows, query_index)
         if self.mask.causal:
-            past = AttentionMask(causal=True).visible(
-                self.num_queries, self.num_keys, query_index
-            )[0]
-            visible = past if visible is None else ops.logical_and(visible, past)
+            visible = both(visible, past(query_index, self.num_queries, self.num_keys))
         if key_mask is not None:
-            real = key_mask[:, None, :]
-            visible = real if visible is None else ops.logical_and(visible, real)
+            visible = both(visible, key_mask[:, None, :])
         return visible
 
     def _pairs(self, rows, query_index):
-        """The explicit pairs of one tile, taken out of `(B or 1, H or 1, T, S)`."""
+        """The explicit pairs of one tile, out of `(B or 1, mask heads, T, S)`."""
         pairs = self.mask.pairs
         batch, heads, queries, keys = ops.shape(pairs)
         element = ops.zeros_like(rows)
         if pairs.shape[0] != 1:
             element = ops.floor_divide(rows, self.heads)
-        head = ops.zeros_like(rows)
-        if pairs.shape[1] != 1:
-            head = ops.subtract(rows, ops.floor_divide(rows, self.heads) * self.heads)
+        # Where one mask head serves several heads, as for the timescales of a
+        # multi-timescale layer, heads that share one stand `heads` apart.
+        head = ops.mod(rows, heads)
         step = ops.zeros_like(query_index) if pairs.shape[2] == 1 else query_index
         lines = ops.reshape(pairs, (batch * heads * queries, keys))
         first = ops.multiply(ops.add(ops.multiply(element, heads), head), queries)

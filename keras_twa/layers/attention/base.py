@@ -184,7 +184,14 @@ class Attention(keras.layers.Layer):
             key_positions = query_positions
         key = value if key is None else key
         checks.call_arguments(
-            query, value, key, query_mask, value_mask, key_mask, attention_mask
+            query,
+            value,
+            key,
+            query_mask,
+            value_mask,
+            key_mask,
+            attention_mask,
+            self._mask_heads(),
         )
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, use_causal_mask
@@ -227,6 +234,7 @@ class Attention(keras.layers.Layer):
             key,
             *(kwargs.get(name) for name in ("query_mask", "value_mask", "key_mask")),
             kwargs.get("attention_mask"),
+            self._mask_heads(),
         )
         shape = self.compute_output_shape(query.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
@@ -272,6 +280,10 @@ class Attention(keras.layers.Layer):
             initializer = options[name]
             options[name] = type(initializer).from_config(initializer.get_config())
         return {**options, "dtype": self.dtype_policy}
+
+    def _mask_heads(self):
+        """How many heads a mask may have: as many as the layer, or the kernel."""
+        return sorted({self.num_heads, self.projections()[0].heads})
 
     def _cast(self, x):
         return ops.cast(x, self.compute_dtype)
