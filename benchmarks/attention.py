@@ -315,16 +315,20 @@ def table(results, settings):
         if "error" in result:
             shown.add_row(result["name"], "failed")
             continue
-        low, high = (1e3 * f(result["seconds"]) for f in (min, max))
+        seconds = result["seconds"]
         shown.add_row(
             result["name"],
-            f"{1e3 * result['median']:.1f}",
-            f"{low:.1f} - {high:.1f}",
+            milliseconds(result["median"]),
+            f"{milliseconds(min(seconds))}-{milliseconds(max(seconds))}",
             ratio(result, peer, "median"),
             f"{result['memory'] / 1e6:.0f}",
             ratio(result, peer, "memory"),
         )
     return shown
+
+
+def milliseconds(seconds):
+    return f"{1e3 * seconds:.{0 if seconds >= 0.1 else 1}f}"
 
 
 def ratio(result, peer, what):
