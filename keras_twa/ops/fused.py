@@ -79,7 +79,7 @@ def route(query, key, mask, dropout=None, return_weights=False):
 
 
 def _fused(query, key, value, mask, key_bias, scale):
-    dim, value_dim = query.shape[-1], value.shape[-1]
+    value_dim = value.shape[-1]
     dense, causal = None, mask.causal
     value = hide_padding(value, mask.keys)
     if mask.pairs is not None:

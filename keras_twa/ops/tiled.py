@@ -152,13 +152,13 @@ class _Work:
 
     def _attend_tile(self, *tensors):
         """One tile, `(t, g, D)`. Tensors come flat: remat differentiates those only."""
-        tensors = list(tensors)
-        query = {n: ops.swapaxes(tensors.pop(0), 0, 1) for n in self.query}
-        query_index = tensors.pop(0)
-        key = {name: tensors.pop(0) for name in self.key}
-        value = tensors.pop(0)
-        key_mask = tensors.pop(0) if self.key_mask is not None else None
-        rows, *parameters = tensors
+        rest = list(tensors)
+        query = {name: ops.swapaxes(rest.pop(0), 0, 1) for name in self.query}
+        query_index = rest.pop(0)
+        key = {name: rest.pop(0) for name in self.key}
+        value = rest.pop(0)
+        key_mask = rest.pop(0) if self.key_mask is not None else None
+        rows, *parameters = rest
         output = self._attend(
             rows, query_index, query, key, value, key_mask, parameters
         )

@@ -156,8 +156,10 @@ class GravitationalMultiTimescaleAttention(Attention):
         return_weights=False,
     ):
         # Where logits are logarithms of forces, a factor is a sum.
-        adds = "additive" == self.timescales.discount
-        adds = adds or self.gravity.normalization == "force"
+        adds = (
+            self.timescales.discount == "additive"
+            or self.gravity.normalization == "force"
+        )
 
         def score(query, key):
             logits = self.gravity.score(query, key)

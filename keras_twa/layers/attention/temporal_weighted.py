@@ -89,9 +89,9 @@ class TemporalWeightedAttention(Attention):
     (4, 10, 16)
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762) for the attention,
-        [Kim et al., 2021](https://arxiv.org/abs/2111.06647) for a relative that
-        scales scores by time.
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762) for the attention;
+        [Press et al., 2022](https://arxiv.org/abs/2108.12409) for terms in the
+        scores that depend on time alone.
     """
 
     def __init__(

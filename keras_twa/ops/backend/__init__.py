@@ -3,18 +3,19 @@
 Each module offers the same few functions; this one picks the module, once.
 """
 
+import importlib
+
 import keras
 
-if keras.backend.backend() == "torch":
-    from keras_twa.ops.backend.torch import fused_attention, map_blocks
-elif keras.backend.backend() == "jax":
-    from keras_twa.ops.backend.jax import fused_attention, map_blocks
-elif keras.backend.backend() == "tensorflow":
-    from keras_twa.ops.backend.tensorflow import fused_attention, map_blocks
-else:
+NAME = keras.backend.backend()
+
+if NAME not in ("tensorflow", "jax", "torch"):
     raise ValueError(
         "keras_twa runs on the tensorflow, jax and torch backends of Keras. "
-        f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        f"Received: KERAS_BACKEND={NAME}"
     )
+_module = importlib.import_module(f"{__name__}.{NAME}")
 
-__all__ = ["fused_attention", "map_blocks"]
+# `None` where the backend has no kernel that beats the tiled one.
+fused_attention = _module.fused_attention
+map_blocks = _module.map_blocks
