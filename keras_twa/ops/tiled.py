@@ -122,9 +122,9 @@ class _Work:
         """Loops over blocks of rows, and inside each over blocks of queries."""
         row_block, query_block = self._tile_sizes()
         tensors = [*self.query.values(), *self.key.values(), self.value]
+        tensors.append(ops.arange(self.rows, dtype="int32"))
         if self.key_mask is not None:
             tensors.append(self.key_mask)
-        tensors.append(ops.arange(self.rows, dtype="int32"))
         output = backend.map_blocks(
             lambda block: self._attend_rows(block, query_block),
             [_split(x, row_block) for x in tensors],
@@ -135,34 +135,37 @@ class _Work:
 
     def _attend_rows(self, block, query_block):
         """All queries of one block of rows, `(g, T, D)`."""
-        count = len(self.query)
-        queries, fixed = block[:count], block[count:]
-        row_block = ops.shape(fixed[0])[0]
         # Queries lead, so that the loop can cut them: (T, g, ...).
-        queries = [ops.swapaxes(x, 0, 1) for x in queries]
+        queries = [ops.swapaxes(x, 0, 1) for x in block[: len(self.query)]]
         queries.append(ops.arange(self.num_queries, dtype="int32"))
-        attend = keras.remat(self._attend_tile)
-        output = backend.map_blocks(
-            lambda tile: attend(*tile, *fixed, *self.parameters),
-            [_split(x, query_block) for x in queries],
-            (_static(query_block), _static(row_block), self.value.shape[-1]),
-        )
-        output = ops.reshape(output, (-1, row_block, self.dim))
-        return ops.swapaxes(output[: self.num_queries], 0, 1)
+        rest = block[len(self.query) :]
+        keys, value, rows = rest[: len(self.key)], *rest[len(self.key) :][:2]
+        key_mask = rest[-1] if self.key_mask is not None else None
 
-    def _attend_tile(self, *tensors):
-        """One tile, `(t, g, D)`. Tensors come flat: remat differentiates those only."""
-        rest = list(tensors)
-        query = {name: ops.swapaxes(rest.pop(0), 0, 1) for name in self.query}
-        query_index = rest.pop(0)
-        key = {name: rest.pop(0) for name in self.key}
-        value = rest.pop(0)
-        key_mask = rest.pop(0) if self.key_mask is not None else None
-        rows, *parameters = rest
-        output = self._attend(
-            rows, query_index, query, key, value, key_mask, parameters
+        def attend_tile(tile):
+            *tile, query_index = tile
+
+            # Recomputation differentiates what comes as an argument, and only
+            # that; TensorFlow's wants no booleans among it.
+            @keras.remat
+            def attend(value, *tensors):
+                tensors = list(tensors)
+                query = {n: ops.swapaxes(tensors.pop(0), 0, 1) for n in self.query}
+                key = {n: tensors.pop(0) for n in self.key}
+                return self._attend(
+                    rows, query_index, query, key, value, key_mask, tensors
+                )
+
+            output = attend(value, *tile, *keys, *self.parameters)
+            return ops.swapaxes(output, 0, 1)
+
+        output = backend.map_blocks(
+            attend_tile,
+            [_split(x, query_block) for x in queries],
+            (_static(query_block), _static(ops.shape(value)[0]), value.shape[-1]),
         )
-        return ops.swapaxes(output, 0, 1)
+        output = ops.reshape(output, (-1, ops.shape(value)[0], self.dim))
+        return ops.swapaxes(output[: self.num_queries], 0, 1)
 
     def _attend(
         self,
