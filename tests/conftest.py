@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# Every test compiles something new and runs it once: compile fast, run slowly.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 try:
     import torch  # noqa: F401  (must be imported before tensorflow, or it crashes)

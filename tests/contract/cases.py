@@ -33,7 +33,7 @@ class Case:
 
     def reference(self, weights, call):
         """Return the loop's `(output, scores)` for a call."""
-        return self.loop(weights, **call, **self.loop_options)
+        return self.loop(weights, **{**self.loop_options, **call})
 
     def with_layer(self, layer):
         """Return this case with another layer class, such as a broken one."""

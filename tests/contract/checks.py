@@ -127,8 +127,8 @@ def padding_is_inert(case, poison, causal=False):
         tensors, _ = harness.split(call)
         lengths = {name: x.shape[1] for name, x in tensors.items()}
         layer = harness.built(case, call)
-        output = harness.run(layer, call).output
-        cotangent = normal(*output.shape, seed=40)
+        shape = (*tensors["query"].shape[:2], layer(**call).shape[-1])
+        cotangent = normal(*shape, seed=40)
         clean = harness.run_with_gradients(layer, call, cotangent)
 
         padded = dict(call)
@@ -156,16 +156,16 @@ def padding_is_inert(case, poison, causal=False):
             for name, length in lengths.items()
         }
         padded_cotangent = np.zeros(
-            (*padded["query"].shape[:2], *output.shape[2:]), "float32"
+            (*padded["query"].shape[:2], shape[-1]), "float32"
         )
         padded_cotangent[:, kept["query"]] = cotangent
+        got = harness.run_with_gradients(layer, padded, padded_cotangent)
         assert_close(
-            harness.run(layer, padded).output[:, kept["query"]],
-            output,
+            got.output[:, kept["query"]],
+            clean.output,
             f"valid outputs with {masks} and padding {poison}",
             1e-5,
         )
-        got = harness.run_with_gradients(layer, padded, padded_cotangent)
         for name, gradient in got.inputs.items():
             what = f"gradient to {name} with {masks} and padding {poison}"
             assert_finite(gradient, what)
@@ -288,18 +288,20 @@ def half_precision_is_close(case, dtype):
     output = harness.run(layer, call).output
     assert_half_close(output, expected.output, "output without scores", tolerance)
     cotangent = normal(*output.shape, seed=60)
-    expected = harness.run_with_gradients(exact, call, cotangent)
-    got = harness.run_with_gradients(layer, call, cotangent)
-    for name, gradient in got.gradients().items():
-        want = expected.gradients()[name]
-        assert_half_close(gradient, want, f"gradient to {name}", 5 * tolerance)
+    expected = harness.run_with_gradients(exact, call, cotangent).gradients()
+    got = harness.run_with_gradients(layer, call, cotangent).gradients()
+    # A gradient that cancels to nothing still has the rounding of its parts.
+    least = 0.1 * max(np.abs(want).max() for want in expected.values())
+    for name, gradient in got.items():
+        what = f"gradient to {name}"
+        assert_half_close(gradient, expected[name], what, 5 * tolerance, least)
 
 
-def assert_half_close(actual, expected, what, tolerance):
+def assert_half_close(actual, expected, what, tolerance, least=1e-2):
     """Assert that the error is small beside the largest entry."""
     assert_finite(actual, what)
     error = np.abs(actual - expected).max()
-    size = max(np.abs(expected).max(), 1e-2)
+    size = max(np.abs(expected).max(), least)
     assert error <= tolerance * size, f"{what} is off by {error} of {size}"
 
 
@@ -344,7 +346,8 @@ def timestamps_keep_their_precision(case):
     rounded = {name: x - 1e6 for name, x in positions.items()}
     if "temporal_function/slope" in names and on_keys:
         names["temporal_function/offset"].assign([0.0, 0.0])
-    output, scores = case.reference(harness.weights_of(exact), {**call, **rounded})
+    call = {**call, **rounded, **options}
+    output, scores = case.reference(harness.weights_of(exact), call)
     # Float32 has steps of 1/16 at a million; that much may be lost, and no more.
     assert_half_close(want.scores, scores, "float32 scores at large times", 2e-2)
     assert_half_close(want.output, output, "float32 output at large times", 2e-2)
@@ -382,9 +385,10 @@ def dropout_is_sound(case):
 
 
 def dropout_drops_whole_weights(case):
-    """Each weight is dropped or scaled by 1/(1 - rate), at the stated rate."""
-    if "discounts" in case.layer.__init__.__annotations__:
-        return
+    """Each weight is dropped or scaled by 1/(1 - rate), at the stated rate.
+
+    For layers without a decoder: there the output shows the weights themselves.
+    """
     rate, keys = 0.3, 4
     heads = {"num_heads": 1, "key_dim": keys, "value_dim": keys, "use_bias": False}
     call = {
@@ -503,19 +507,17 @@ def saves_and_loads(case, folder):
         "prediction of the loaded model",
         1e-6,
     )
-    before = {v.path: to_array(v) for v in model.variables}
-    for variable in loaded.variables:
-        np.testing.assert_array_equal(to_array(variable), before[variable.path])
-    assert type(loaded.get_layer("attention")) is case.layer
-    assert_same_config(
-        loaded.get_layer("attention").get_config(),
-        model.get_layer("attention").get_config(),
-    )
-
-
-def to_array(variable):
-    """Return a variable's value as NumPy."""
-    return ops.convert_to_numpy(variable.value)
+    layer, again = (m.get_layer("attention") for m in (model, loaded))
+    assert type(again) is case.layer
+    assert_same_config(again.get_config(), layer.get_config())
+    want, got = harness.weights_of(layer), harness.weights_of(again)
+    assert set(got) == set(want)
+    for name, weight in want.items():
+        np.testing.assert_array_equal(got[name], weight, name)
+    own = not isinstance(case.options.get("temporal_function"), keras.Layer)
+    if own:  # the paths inside a layer of the user's are up to the user
+        paths = [sorted(v.path for v in x.variables) for x in (layer, again)]
+        assert paths[0] == paths[1], "the weights' paths change with every layer"
 
 
 def randomise_model(model, seed=90):
@@ -536,7 +538,9 @@ def functional_model(case, length=None, **call):
     tokens = keras.Input((length,), dtype="int32", name="tokens")
     x = keras.layers.Embedding(9, harness.QUERY_WIDTH, mask_zero=True)(tokens)
     x = case.make(name="attention")(x, x, **call)
-    x = keras.layers.GlobalAveragePooling1D()(x)
+    flat = len(x.shape) == 3
+    pooling = "GlobalAveragePooling1D" if flat else "GlobalAveragePooling2D"
+    x = getattr(keras.layers, pooling)()(x)
     return keras.Model(tokens, keras.layers.Dense(3, name="logits")(x))
 
 

@@ -43,7 +43,7 @@ def randomise(layer, seed=1, scale=0.5):
         variable.assign((value + noise).astype("float32"))
 
 
-def built(case, call, seed=1, dtype=None, **options):
+def built(case, call, noise_seed=1, dtype=None, **options):
     """Return the case's layer, built on the shapes in `call`, with random weights."""
     if dtype is not None:
         options["dtype"] = dtype
@@ -52,7 +52,7 @@ def built(case, call, seed=1, dtype=None, **options):
     layer = case.make(**options)
     shapes = {f"{name}_shape": np.shape(call[name]) for name in TENSORS if name in call}
     layer.build(**shapes)
-    randomise(layer, seed)
+    randomise(layer, noise_seed)
     return layer
 
 
@@ -137,25 +137,18 @@ def _dense(gradient, shape):
 def _jax(layer, tensors, options, variables, loss_of):
     import jax
 
-    order = [
-        next(i for i, v in enumerate(layer.trainable_variables) if v is variable)
-        for variable in variables
-    ]
-    frozen = [v.value for v in layer.non_trainable_variables]
+    places = {id(v): i for i, v in enumerate(layer.trainable_variables)}
+    states = [v.value for v in layer.non_trainable_variables]
 
-    @jax.jit
-    def differentiate(weights, tensors):
-        def loss(weights, tensors):
-            result, _ = layer.stateless_call(weights, frozen, **tensors, **options)
-            return loss_of(result)
+    def loss(weights, tensors):
+        result, _ = layer.stateless_call(weights, states, **tensors, **options)
+        return loss_of(result)
 
-        graded = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-        (_, result), (weights, tensors) = graded(weights, tensors)
-        return result, tensors, weights
-
+    # Not jitted: most operations are compiled for an earlier case already.
+    graded = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
     weights = [v.value for v in layer.trainable_variables]
-    result, inputs, weights = differentiate(weights, tensors)
-    return result, inputs, [weights[i] for i in order]
+    (_, result), (weights, inputs) = graded(weights, tensors)
+    return result, inputs, [weights[places[id(v)]] for v in variables]
 
 
 def _tensorflow(layer, tensors, options, variables, loss_of):

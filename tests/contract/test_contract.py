@@ -143,7 +143,7 @@ def test_dropout_is_sound(case, route):
         checks.dropout_is_sound(case)
 
 
-@on(PLAIN)
+@on([case for case in PLAIN if "multi_timescale" not in case.id])
 @by_route
 def test_dropout_drops_whole_weights(case, route):
     with scenarios.route(route, tile_elements=200):
