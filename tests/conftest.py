@@ -8,7 +8,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 try:
-    import torch  # noqa: F401  (must be imported before tensorflow, or it crashes)
+    import torch  # must come before tensorflow, or the process crashes
 except ImportError:
     pass
 
@@ -32,9 +32,12 @@ def use_exact_float32():
 
 
 def pytest_configure(config):
-    """Declare the markers, and turn warnings raised in keras_twa into errors."""
-    config.addinivalue_line("markers", "slow: left out of the default run")
+    """Turn warnings raised in keras_twa into errors, and keep float32 exact."""
     config.addinivalue_line("filterwarnings", "error:::keras_twa")
+    # Keras's own reading of torch tensors, under NumPy 2.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:__array__ implementation:DeprecationWarning"
+    )
     use_exact_float32()
 
 

@@ -336,7 +336,9 @@ def log_discounts(weights, all_heads):
 
 def temporal_linear(weights, u, head):
     """Return offset + slope u."""
-    offset, slope = (weights[f"temporal_function/{name}"] for name in ("offset", "slope"))
+    offset, slope = (
+        weights[f"temporal_function/{name}"] for name in ("offset", "slope")
+    )
     return offset[head] + slope[head] * u
 
 

@@ -167,13 +167,27 @@ OPTIONS = [
         discount="additive",
         trainable_discounts=True,
     ),
-    case("gravitational_multi_timescale-additive", *BOTH, "discount",
-         discount="additive"),
-    case("gravitational_multi_timescale-force", *BOTH, "normalization",
-         normalization="force"),
-    case("gravitational_multi_timescale-options", *BOTH, "exponent", "softening",
-         exponent=1.5, softening=1.0, value_dim=3, discounts=(0.5,), gravity=3.0,
-         trainable_discounts=True),
+    case(
+        "gravitational_multi_timescale-additive", *BOTH, "discount", discount="additive"
+    ),
+    case(
+        "gravitational_multi_timescale-force",
+        *BOTH,
+        "normalization",
+        normalization="force",
+    ),
+    case(
+        "gravitational_multi_timescale-options",
+        *BOTH,
+        "exponent",
+        "softening",
+        exponent=1.5,
+        softening=1.0,
+        value_dim=3,
+        discounts=(0.5,),
+        gravity=3.0,
+        trainable_discounts=True,
+    ),
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

@@ -54,9 +54,7 @@ def equals_reference_at_length(case, query_length, key_length):
     mask = np.ones((harness.BATCH, key_length), bool)
     mask[1, key_length // 2 + 1 :] = False
     for causal in (False, True):
-        call = cross(
-            query_length, key_length, value_mask=mask, use_causal_mask=causal
-        )
+        call = cross(query_length, key_length, value_mask=mask, use_causal_mask=causal)
         equals_reference(case, call)
 
 
@@ -155,9 +153,7 @@ def padding_is_inert(case, poison, causal=False):
             name: slice(-length, None) if causal else slice(length)
             for name, length in lengths.items()
         }
-        padded_cotangent = np.zeros(
-            (*padded["query"].shape[:2], shape[-1]), "float32"
-        )
+        padded_cotangent = np.zeros((*padded["query"].shape[:2], shape[-1]), "float32")
         padded_cotangent[:, kept["query"]] = cotangent
         got = harness.run_with_gradients(layer, padded, padded_cotangent)
         assert_close(
@@ -199,9 +195,7 @@ def masked_rows_give_zero(case):
         ),
         (cross(use_causal_mask=True), empty | (np.arange(queries) < queries - keys)),
         (
-            itself(
-                value_mask=~lengths_mask([2, 3], queries), use_causal_mask=True
-            ),
+            itself(value_mask=~lengths_mask([2, 3], queries), use_causal_mask=True),
             lengths_mask([2, 3], queries),
         ),
     ):
@@ -211,12 +205,15 @@ def masked_rows_give_zero(case):
             # With these at zero, what the layer makes of nothing is 0.
             if name.endswith(("bias", "beta")) and "temporal" not in name:
                 variable.assign(ops.zeros(variable.shape))
-        for asked in ({}, SCORES):
-            output = harness.run(layer, {**call, **asked}).output
+        scored = harness.run(layer, {**call, **SCORES})
+        cotangent = normal(*scored.output.shape, seed=41)
+        got = harness.run_with_gradients(layer, call, cotangent)
+        for output in (scored.output, got.output):
             assert_finite(output, what)
             assert not output[rows].any(), f"{what} are not 0: {output[rows]}"
             assert np.abs(output[~rows]).max() > 1e-3, f"{what}: all the others are 0"
-        got = harness.run_with_gradients(layer, call, normal(*output.shape, seed=41))
+        unseen = np.broadcast_to(rows[:, None], scored.scores.shape[:3])
+        assert not scored.scores[unseen].any(), f"{what} have weights"
         for name, gradient in got.gradients().items():
             assert_finite(gradient, f"gradient to {name} with {what}")
 
@@ -251,7 +248,7 @@ def large_logits_stay_finite(case):
 
 
 def coincident_points_stay_exact(case):
-    """Queries that equal a key, at any distance from the origin, are no exception."""
+    """Queries that equal a key get the exact weight, and a finite gradient."""
     x = normal(harness.BATCH, harness.QUERY_LENGTH, harness.QUERY_WIDTH, seed=51)
     x[:, 1] = x[:, 0]
     call = {"query": x, "value": x}
@@ -422,7 +419,8 @@ def dropout_has_its_own_gradient(case):
 
     tensors, _ = harness.split(call)
     directions = {
-        name: normal(*x.shape, seed=80 + i) for i, (name, x) in enumerate(tensors.items())
+        name: normal(*x.shape, seed=80 + i)
+        for i, (name, x) in enumerate(tensors.items())
     }
     layer = harness.built(case, call, dropout=0.4, seed=5)
     shape = harness.run(harness.built(case, call), {**call, "training": False})
@@ -486,6 +484,7 @@ def config_round_trips(case):
 
 def assert_same_config(actual, expected):
     """Assert that two configs are the same data, lists and tuples alike."""
+
     def plain(config):
         serialized = keras.saving.serialize_keras_object(config)
         return json.loads(json.dumps(serialized))
@@ -622,16 +621,15 @@ def masks_propagate(case):
         value_mask=real,
     )
     assert_close(harness.to_numpy(got), harness.to_numpy(want), "output", 1e-6)
-    unmasked = layer(
-        *[ops.convert_to_tensor(harness.to_numpy(x)) for _ in range(2)]
-    )
+    unmasked = layer(*[ops.convert_to_tensor(harness.to_numpy(x)) for _ in range(2)])
     moved = np.abs(harness.to_numpy(unmasked) - harness.to_numpy(want)).max()
     assert moved > 1e-4, "the mask changes nothing"
     assert layer.supports_masking
     pooled = keras.layers.GlobalAveragePooling1D()(got)
-    mean = [row[keep].mean(axis=0) for row, keep in zip(
-        harness.to_numpy(want), real, strict=True
-    )]
+    mean = [
+        row[keep].mean(axis=0)
+        for row, keep in zip(harness.to_numpy(want), real, strict=True)
+    ]
     assert_close(harness.to_numpy(pooled), np.stack(mean), "masked mean", 1e-5)
 
 
@@ -695,7 +693,8 @@ def refuses_bad_call(case, call):
         tensors, options = harness.split(call)
         tensors = {n: keras.KerasTensor(x.shape) for n, x in tensors.items()}
         options = {
-            n: keras.KerasTensor(x.shape, dtype=str(x.dtype)) if hasattr(x, "shape")
+            n: keras.KerasTensor(x.shape, dtype=str(x.dtype))
+            if hasattr(x, "shape")
             else x
             for n, x in options.items()
         }
@@ -711,6 +710,7 @@ def assert_refused(action):
     except ValueError as error:
         assert "Received:" in str(error), f"the message shows no value: {error}"
     except Exception as error:
-        raise AssertionError(f"{type(error).__name__}, not ValueError: {error}")
+        kind = type(error).__name__
+        raise AssertionError(f"{kind}, not ValueError: {error}") from error
     else:
         raise AssertionError("nothing was raised")

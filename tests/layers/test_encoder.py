@@ -104,9 +104,9 @@ def test_takes_the_mask_that_rides_on_its_input():
     real = tokens != 0
     harness.assert_close(value(got)[real], value(want)[real], "output", 1e-6)
     pooled = value(keras.layers.GlobalAveragePooling1D()(got))
-    mean = np.stack([row[keep].mean(0) for row, keep in zip(
-        value(want), real, strict=True
-    )])
+    mean = np.stack(
+        [row[keep].mean(0) for row, keep in zip(value(want), real, strict=True)]
+    )
     harness.assert_close(pooled, mean, "masked mean", 1e-5)
 
 

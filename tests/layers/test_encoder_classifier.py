@@ -60,7 +60,9 @@ def test_equals_its_parts(pooling, positions):
     if pooling == "cls":
         pooled = x[:, 0]
     else:
-        pooled = np.stack([row[keep].mean(0) for row, keep in zip(x, real, strict=True)])
+        pooled = np.stack(
+            [row[keep].mean(0) for row, keep in zip(x, real, strict=True)]
+        )
     want = harness.to_numpy(model.head(model.hidden(pooled)))
     harness.assert_close(logits(model, TOKENS), want, "logits", 1e-5)
 

@@ -76,20 +76,27 @@ def test_sinusoidal_refuses_positions_of_another_shape(shape):
         layers.SinusoidalPositions()(normal(2, 7, 6), positions=np.zeros(shape))
 
 
-@pytest.mark.parametrize("make", [
-    lambda: layers.LearnedPositions(0),
-    lambda: layers.LearnedPositions(2.5),
-    lambda: layers.SinusoidalPositions(max_wavelength=0),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LearnedPositions(0),
+        lambda: layers.LearnedPositions(2.5),
+        lambda: layers.SinusoidalPositions(max_wavelength=0),
+    ],
+)
 def test_refuses_bad_options(make):
     with pytest.raises(ValueError, match="Received:"):
         make()
 
 
-@pytest.mark.parametrize("make", [
-    lambda: layers.SinusoidalPositions(max_wavelength=77),
-    lambda: layers.LearnedPositions(8, initializer="zeros"),
-], ids=["sinusoidal", "learned"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.SinusoidalPositions(max_wavelength=77),
+        lambda: layers.LearnedPositions(8, initializer="zeros"),
+    ],
+    ids=["sinusoidal", "learned"],
+)
 def test_masks_shapes_and_files(make, tmp_path):
     tokens = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(9, 6, mask_zero=True)(tokens)

@@ -81,6 +81,8 @@ def test_names_the_function_that_was_meant():
 
 
 def test_refuses_a_function_of_the_wrong_width():
-    layer = TemporalWeightedAttention(2, 4, temporal_function=lambda u: u)
+    layer = TemporalWeightedAttention(
+        2, 4, temporal_function=lambda u: ops.concatenate([u, u, u], axis=-1)
+    )
     with pytest.raises(ValueError, match="Received:"):
         layer(*itself().values())
