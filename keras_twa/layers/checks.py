@@ -73,6 +73,12 @@ def input_shapes(query, value, key):
                 f"`{name}` must have shape (batch, length, features) with a known "
                 f"number of features. Received: {name} of shape {tuple(shape)}"
             )
+    if not (_agree(query[0], value[0]) and _agree(value[0], key[0])):
+        raise ValueError(
+            "`query`, `value` and `key` must have the same batch size. Received: "
+            f"query of shape {tuple(query)}, value of shape {tuple(value)}, key of "
+            f"shape {tuple(key)}"
+        )
     if not _agree(value[1], key[1]):
         raise ValueError(
             "`value` and `key` must have the same length. Received: value of shape "
@@ -83,17 +89,9 @@ def input_shapes(query, value, key):
 def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs, heads):
     """Inputs fit one another, each mask its input, and mask heads one of `heads`."""
     input_shapes(query.shape, value.shape, key.shape)
-    masks = {
-        "query_mask": (query_mask, query),
-        "value_mask": (value_mask, value),
-        "key_mask": (key_mask, key),
-    }
-    for name, (mask, x) in masks.items():
-        if mask is not None and not _fits(mask.shape, x.shape[:2]):
-            raise ValueError(
-                f"`{name}` must have shape (batch, length) = {tuple(x.shape[:2])}. "
-                f"Received: {name} of shape {tuple(mask.shape)}"
-            )
+    padding("query_mask", query_mask, query)
+    padding("value_mask", value_mask, value)
+    padding("key_mask", key_mask, key)
     if pairs is None:
         return
     expected = (query.shape[0], query.shape[1], key.shape[1])
@@ -113,8 +111,19 @@ def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs, h
         )
 
 
+def padding(name, mask, x):
+    """A padding mask has the shape `(batch, length)` of its input."""
+    if mask is not None and not _fits(mask.shape, x.shape[:2]):
+        raise ValueError(
+            f"`{name}` must have shape (batch, length) = {tuple(x.shape[:2])}. "
+            f"Received: {name} of shape {tuple(mask.shape)}"
+        )
+
+
 def positions(name, given, x):
-    """Positions have shape `(length,)` or `(batch, length)`."""
+    """Positions, if any, have shape `(length,)` or `(batch, length)`."""
+    if given is None:
+        return
     shape = tuple(given.shape)
     if len(shape) == 1 and _agree(shape[0], x.shape[1]):
         return

@@ -160,6 +160,8 @@ def get_temporal_function(identifier, num_heads, of_lags=False):
             f"{sorted(TEMPORAL_FUNCTIONS)}.{hint} "
             f"Received: temporal_function={identifier!r}"
         )
+    # A fixed name gives the weights the same path in every copy of a model.
+    name = "temporal_function"
     if identifier == "exponential" and of_lags:
-        return ExponentialTime(num_heads, initial_amplitude=1.0)
-    return TEMPORAL_FUNCTIONS[identifier](num_heads)
+        return ExponentialTime(num_heads, initial_amplitude=1.0, name=name)
+    return TEMPORAL_FUNCTIONS[identifier](num_heads, name=name)

@@ -91,8 +91,13 @@ class EncoderClassifier(keras.Model):
             "activation": activation,
             "normalize_first": normalize_first,
         }
-        sizes = ("vocabulary_size", "num_classes", "num_layers", "embedding_dim")
-        checks.positive_integer(**{name: self._config[name] for name in sizes})
+        checks.positive_integer(
+            vocabulary_size=vocabulary_size,
+            num_classes=num_classes,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            max_length=max_length,
+        )
         checks.one_of(("sinusoidal", "learned"), positions=positions)
         checks.one_of(("mean", "cls"), pooling=pooling)
         self.pooling = pooling

@@ -193,6 +193,8 @@ class Attention(keras.layers.Layer):
             attention_mask,
             self._mask_heads(),
         )
+        checks.positions("query_positions", query_positions, query)
+        checks.positions("key_positions", key_positions, key)
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, use_causal_mask
         )
@@ -212,8 +214,8 @@ class Attention(keras.layers.Layer):
         outputs = self.attend(
             heads,
             mask,
-            self._positions("query_positions", query_positions, query, mask.queries),
-            self._positions("key_positions", key_positions, key, mask.keys),
+            self._positions(query_positions, query, mask.queries),
+            self._positions(key_positions, key, mask.keys),
             dropout,
             return_attention_scores,
         )
@@ -227,15 +229,18 @@ class Attention(keras.layers.Layer):
     def compute_output_spec(
         self, query, value=None, key=None, return_attention_scores=False, **kwargs
     ):
-        key = query if value is None else value if key is None else key
+        value = query if value is None else value
+        key = value if key is None else key
         checks.call_arguments(
             query,
-            query if value is None else value,
+            value,
             key,
             *(kwargs.get(name) for name in ("query_mask", "value_mask", "key_mask")),
             kwargs.get("attention_mask"),
             self._mask_heads(),
         )
+        checks.positions("query_positions", kwargs.get("query_positions"), query)
+        checks.positions("key_positions", kwargs.get("key_positions"), key)
         shape = self.compute_output_shape(query.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_scores:
@@ -288,12 +293,11 @@ class Attention(keras.layers.Layer):
     def _cast(self, x):
         return ops.cast(x, self.compute_dtype)
 
-    def _positions(self, name, positions, x, mask):
+    def _positions(self, positions, x, mask):
         """Float32 `(B or 1, length)`; 0, 1, 2, ... where none were given."""
         length = ops.shape(x)[1]
         if positions is None:
             return ops.arange(length, dtype="float32")[None]
-        checks.positions(name, positions, x)
         positions = ops.cast(positions, "float32")
         positions = positions[None] if len(positions.shape) == 1 else positions
         return hide_padding(positions, mask)

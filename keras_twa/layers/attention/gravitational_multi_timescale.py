@@ -119,6 +119,7 @@ class GravitationalMultiTimescaleAttention(Attention):
             discount,
             num_heads,
             use_bias,
+            self._dense_options,
             dtype=self.dtype_policy,
             name="timescales",
         )

@@ -109,6 +109,7 @@ class MultiTimescaleAttention(Attention):
             discount,
             num_heads,
             use_bias,
+            self._dense_options,
             dtype=self.dtype_policy,
             name="timescales",
         )

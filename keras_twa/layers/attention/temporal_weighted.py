@@ -178,7 +178,7 @@ class TemporalWeightedAttention(Attention):
             # (g, t, S, H or 1) against (g, t, 1, H)
             values = function(ops.divide(lags, self.time_scale), *parameters)
             values = ops.multiply(
-                ops.cast(values, "float32"), query["own_head"][:, :, None, :]
+                self._checked(values), query["own_head"][:, :, None, :]
             )
             values = ops.sum(values, axis=-1)
             if self.mode == "log_additive":
@@ -224,8 +224,18 @@ class TemporalWeightedAttention(Attention):
     def _per_head(self, positions):
         """`f` at each position, float32 `(B or 1, length, H)`."""
         times = ops.divide(positions, self.time_scale)[..., None]
-        values = ops.cast(self.temporal_function(times), "float32")
+        values = self._checked(self.temporal_function(times))
         return ops.broadcast_to(values, (*ops.shape(positions), self.num_heads))
+
+    def _checked(self, values):
+        """Values of `f` in float32, if there is one for all heads or one for each."""
+        if len(values.shape) == 0 or values.shape[-1] not in (1, self.num_heads):
+            raise ValueError(
+                "`temporal_function` must return values of shape (..., "
+                f"{self.num_heads}) or (..., 1) for times (..., 1). Received: "
+                f"values of shape {tuple(values.shape)}"
+            )
+        return ops.cast(values, "float32")
 
     def _weigh(self, x, positions):
         weights = ops.sigmoid(self._per_head(positions))

@@ -21,6 +21,8 @@ class Timescales(keras.layers.Layer):
         discount: "multiplicative" or "additive": what the discount does to scores.
         num_heads: Heads H per timescale.
         use_bias: Whether the decoder has biases.
+        dense_options: Function that returns the options of one dense layer:
+            initializers, regularizers, constraints.
 
     Call arguments:
         outputs: `(B, T, S * H, D)`, timescale by timescale.
@@ -30,7 +32,14 @@ class Timescales(keras.layers.Layer):
     """
 
     def __init__(
-        self, discounts, trainable_discounts, discount, num_heads, use_bias, **kwargs
+        self,
+        discounts,
+        trainable_discounts,
+        discount,
+        num_heads,
+        use_bias,
+        dense_options,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         checks.discounts(discounts)
@@ -40,6 +49,7 @@ class Timescales(keras.layers.Layer):
         self.discount = discount
         self.num_heads = num_heads
         self.use_bias = use_bias
+        self.dense_options = dense_options
 
     @property
     def num_timescales(self):
@@ -56,17 +66,11 @@ class Timescales(keras.layers.Layer):
         )
         width, heads = outputs_shape[-1], self.num_heads
         joint = self.num_timescales * width
-        options = {"bias_axes": "hd" if self.use_bias else None}
-        options["dtype"] = self.dtype_policy
-        self.expand = keras.layers.EinsumDense(
-            "bthc,hcd->bthd", (None, heads, joint), name="expand", **options
-        )
+        self.expand = self._dense("expand", joint)
         self.norm = keras.layers.LayerNormalization(
             epsilon=1e-5, center=self.use_bias, dtype=self.dtype_policy, name="norm"
         )
-        self.read = keras.layers.EinsumDense(
-            "bthc,hcd->bthd", (None, heads, width), name="read", **options
-        )
+        self.read = self._dense("read", width)
         shape = (None, None, heads, joint)
         for layer in (self.expand, self.norm, self.read):
             layer.build(shape)
@@ -78,6 +82,16 @@ class Timescales(keras.layers.Layer):
         joint = (batch, length, self.num_heads, self.num_timescales * width)
         hidden = self.norm(self.expand(ops.reshape(by_head, joint)))
         return self.read(ops.relu(hidden))
+
+    def _dense(self, name, width):
+        return keras.layers.EinsumDense(
+            # b: batch, t: time, h: heads, c and d: widths; each head has its own.
+            "bthc,hcd->bthd",
+            output_shape=(None, self.num_heads, width),
+            bias_axes="hd" if self.use_bias else None,
+            name=name,
+            **self.dense_options(),
+        )
 
     def log_discounts(self):
         """`log(gamma)` for each of the S * H heads, float32 `(1, 1, S * H)`."""

@@ -98,7 +98,8 @@ class TransformerEncoder(keras.layers.Layer):
             "bias_initializer": self.bias_initializer,
         }
         self.attention_layer = self._make_attention(inputs_shape, initializers)
-        self.attention_layer.build(inputs_shape)
+        if not self.attention_layer.built:
+            self.attention_layer.build(inputs_shape)
         self.attention_norm = self._norm("attention_norm")
         self.attention_norm.build(inputs_shape)
         self.feed_forward = FeedForward(
@@ -127,6 +128,7 @@ class TransformerEncoder(keras.layers.Layer):
         if padding_mask is None:
             padding_mask = getattr(inputs, "_keras_mask", None)
 
+        checks.padding("padding_mask", padding_mask, inputs)
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
         weights = None
