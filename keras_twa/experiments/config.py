@@ -53,6 +53,17 @@ _QUICK: dict[str, Any] = {
     "warmup_steps": 50,
 }
 
+# All the data for the least model that learns from it: one pass over the reviews
+# is a matter of minutes for each mechanism on two cores.
+_SMALL: dict[str, Any] = {
+    **_QUICK,
+    "num_layers": 1,
+    "embedding_dim": 32,
+    "num_heads": 1,
+    "batch_size": 32,
+    "epochs": 1,
+}
+
 PRESETS: dict[str, dict[str, Settings]] = {
     "quick": {
         "listops": Settings(
@@ -75,6 +86,10 @@ PRESETS: dict[str, dict[str, Settings]] = {
             max_length=256,
             epochs=3,
         ),
+    },
+    "small": {
+        "listops": Settings(**_SMALL),
+        "imdb": Settings(**_SMALL | _IMDB),
     },
     "mvp": {
         "listops": Settings(),
