@@ -2,10 +2,10 @@
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +123,13 @@ def _integers(text: str) -> list[int]:
 
 def _compare(options: argparse.Namespace) -> int:
     from keras_twa.experiments.comparison import Comparison
-    from keras_twa.experiments.config import Experiment, preset_settings
+    from keras_twa.experiments.config import Experiment
+    from keras_twa.experiments.config import preset_settings
     from keras_twa.experiments.data import load_task
     from keras_twa.experiments.report import write_report
     from keras_twa.experiments.settings import check_choice
-    from keras_twa.experiments.terminal import ProgressView, results_table
+    from keras_twa.experiments.terminal import ProgressView
+    from keras_twa.experiments.terminal import results_table
 
     changes = {"epochs": options.epochs, "max_length": options.max_length}
     changes = {name: value for name, value in changes.items() if value is not None}
@@ -230,7 +232,8 @@ def _mechanisms() -> tuple[str, dict[str, Any]]:
     with _quiet():
         import keras
 
-        from keras_twa.layers import ATTENTION_LAYERS, name_of
+        from keras_twa.layers import ATTENTION_LAYERS
+        from keras_twa.layers import name_of
 
     return keras.backend.backend(), {name_of(c): c for c in ATTENTION_LAYERS}
 

@@ -49,6 +49,8 @@ _QUICK: dict[str, Any] = {
     "dropout": 0.0,
     "schedule": "cosine",
     "batch_size": 64,
+    "num_heads": 2,
+    "max_buckets": 2,
     "learning_rate": 2e-3,
     "warmup_steps": 50,
 }
@@ -75,7 +77,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
             max_length=65,
             max_depth=4,
             max_args=5,
-            epochs=4,
+            epochs=2,
         ),
         "imdb": Settings(
             **_QUICK,

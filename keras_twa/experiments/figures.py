@@ -16,7 +16,8 @@ from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
 from keras_twa.experiments.results import Result
-from keras_twa.experiments.summary import Mechanism, Summary
+from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import Summary
 
 # Okabe and Ito's colours, which most colour-blind readers can tell apart.
 COLOURS = {
@@ -27,7 +28,7 @@ COLOURS = {
     "gravitational_multi_timescale": "#cc79a7",
 }
 MORE_COLOURS = ("#e69f00", "#56b4e9", "#8c6d1f", "#7b5aa6", "#a6761d", "#1b6b6b")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
@@ -123,7 +124,11 @@ def learning_curves(summary: Summary) -> Figure:
         tint = colour(mechanism.name)
         for index, run in enumerate(mechanism.trained):
             label = mechanism.label if index == 0 else None
-            look = {"color": tint, "linewidth": 1.8, "alpha": 1.0 if index == 0 else 0.5}
+            look = {
+                "color": tint,
+                "linewidth": 1.8,
+                "alpha": 1.0 if index == 0 else 0.5,
+            }
             if len(run.curve) == 1:
                 look |= {"marker": "o"}
             else:
@@ -219,9 +224,7 @@ def improvement(summary: Summary) -> Figure | None:
         width = each.half_width
         sure = width is not None and abs(each.mean) > width
         if width is not None:
-            axes.errorbar(
-                100 * each.mean, row, xerr=100 * width, color=tint, capsize=4
-            )
+            axes.errorbar(100 * each.mean, row, xerr=100 * width, color=tint, capsize=4)
         axes.scatter(
             [100 * value for value in each.values],
             [row + 0.22] * len(each.values),

@@ -2,24 +2,27 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments import figures
 from keras_twa.experiments.config import BASELINE
-from keras_twa.experiments.document import (
-    Block,
-    Bullets,
-    Heading,
-    Paragraph,
-    Table,
-    write_html,
-    write_markdown,
-)
-from keras_twa.experiments.results import Estimate, Result
-from keras_twa.experiments.summary import Mechanism, Summary
-from keras_twa.experiments.text import accuracy_text, bytes_text, seconds_text
+from keras_twa.experiments.document import Block
+from keras_twa.experiments.document import Bullets
+from keras_twa.experiments.document import Heading
+from keras_twa.experiments.document import Paragraph
+from keras_twa.experiments.document import Table
+from keras_twa.experiments.document import write_html
+from keras_twa.experiments.document import write_markdown
+from keras_twa.experiments.results import Estimate
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import Summary
+from keras_twa.experiments.text import accuracy_text
+from keras_twa.experiments.text import bytes_text
+from keras_twa.experiments.text import seconds_text
 
 TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
 HTML_NAME = "report.html"
@@ -212,7 +215,9 @@ def _efficiency_table(summary: Summary) -> Table:
                 _text(mechanism.mean("compile_seconds"), seconds_text),
                 _text(mechanism.mean("wall_seconds"), seconds_text),
                 *(
-                    bytes_text(max((m.get(name) or 0 for m in memory), default=0) or None)
+                    bytes_text(
+                        max((m.get(name) or 0 for m in memory), default=0) or None
+                    )
                     for name in ("before_model", "peak", "device_peak")
                 ),
             ]

@@ -1,20 +1,19 @@
 """What the runs of a comparison say together."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments.comparison import COMPARISON_FILE
 from keras_twa.experiments.config import BASELINE
-from keras_twa.experiments.results import (
-    Estimate,
-    Result,
-    estimate,
-    load_results,
-    read_json,
-    relative_improvement,
-)
+from keras_twa.experiments.results import Estimate
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import estimate
+from keras_twa.experiments.results import load_results
+from keras_twa.experiments.results import read_json
+from keras_twa.experiments.results import relative_improvement
 
 SHARE = 0.9
 

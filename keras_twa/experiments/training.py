@@ -65,8 +65,8 @@ class Training:
             ),
             weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
-        tokens, _, _ = next(iter(self.batches.epoch(0)))
-        model(tokens[:1])
+        if not model.built:
+            model.build((self.settings.batch_size, None))
         self.optimizer.build(model.trainable_variables)
         result.parameters = sum(
             math.prod(variable.shape) for variable in model.trainable_variables
@@ -76,6 +76,8 @@ class Training:
         self.sums = [0.0, 0.0, 0.0]
         self.best: list[np.ndarray] = []
         self.clock = StepClock()
+        self._train_functions: dict[Any, Any] = {}
+        self._test_functions: dict[Any, Any] = {}
 
     @property
     def finished(self) -> bool:
@@ -195,14 +197,24 @@ class Training:
             )
 
     def _timed(self, kind: str, tokens: Any, labels: Any, weights: Any) -> Any:
-        self.model.reset_metrics()
-        step = (
-            self.model.train_on_batch if kind == "train" else self.model.test_on_batch
-        )
+        model, shape = self.model, tokens.shape
+        model.reset_metrics()
         start = time.perf_counter()
+        # A function for each shape: TensorFlow would turn one that has met two
+        # lengths into one for any length, which is slower than both.
+        if kind == "train":
+            model.train_function = self._train_functions.get(shape)
+            step = model.train_on_batch
+        else:
+            model.test_function = self._test_functions.get(shape)
+            step = model.test_on_batch
         logs = step(tokens, labels, sample_weight=weights, return_dict=True)
         # The numbers are on the host, so the device is done too.
         loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
+        if kind == "train":
+            self._train_functions[shape] = model.train_function
+        else:
+            self._test_functions[shape] = model.test_function
         self.clock.add(kind, tokens.shape, time.perf_counter() - start)
         return loss, accuracy
 

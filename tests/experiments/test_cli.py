@@ -1,0 +1,158 @@
+"""The command: what it prints, and its exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+from keras_twa.cli import main
+from keras_twa.experiments import config
+from tests.experiments.canned_results import canned_result
+from tests.experiments.canned_results import write_comparison
+from tests.experiments.tiny import SIZES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def error_of(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.fixture
+def tiny_quick(monkeypatch):
+    settings = config.preset_settings("listops", "quick", **SIZES | {"epochs": 1})
+    monkeypatch.setitem(config.PRESETS["quick"], "listops", settings)
+
+
+def test_a_comparison_ends_with_a_table_and_a_report(tiny_quick, tmp_path, capsys):
+    output = tmp_path / "out"
+    arguments = ["compare", "--task", "listops", "--attention", "dot_product"]
+    arguments += ["--output", str(output)]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "Not the published task" in text
+    assert "root operator" in text
+    assert "epoch 1/1" in text
+    assert f"Report: {output / 'report.html'}" in text
+    assert (output / "report.md").exists()
+    # Again: nothing is left to do.
+    result = output / "dot_product-seed0" / "result.json"
+    before = result.read_bytes()
+    assert main(arguments) == 0
+    assert result.read_bytes() == before
+    assert "epoch 1/1" not in capsys.readouterr().out
+    # Another setting in the same folder is refused.
+    assert "epochs is 1 there, 2 here" in error_of(capsys, *arguments, "--epochs", "2")
+
+
+def test_bad_input_is_one_line_and_code_2(tmp_path, capsys):
+    compare = ("compare", "--task", "listops", "--output", str(tmp_path / "out"))
+    for wrong, hint in (
+        (("--preset", "quik"), "Did you mean 'quick'"),
+        (("--attention", "gravitationl"), "Did you mean 'gravitational'"),
+        (("--epochs", "0"), "epochs=0"),
+        (("--max-length", "-5"), "max_length=-5"),
+        (("--time-limit", "0"), "time_limit=0"),
+        (("--seeds", "-1"), "seed=-1"),
+        (("--data", "/no/such/folder"), "/no/such/folder"),
+    ):
+        assert hint in error_of(capsys, *compare, *wrong)
+    imdb = ("compare", "--task", "imdb", "--output", str(tmp_path / "out"))
+    assert "/no/archive" in error_of(capsys, *imdb, "--data", "/no/archive")
+    broken = tmp_path / "aclImdb_v1.tar.gz"
+    broken.write_bytes(b"\x1f\x8b\x08\x00 truncated")
+    assert "aclImdb_v1" in error_of(capsys, *imdb, "--data", str(broken))
+    assert "Did you mean" in error_of(capsys, "compare", "--task", "listop")
+    assert "comparison.json" in error_of(capsys, "report", str(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    compare = ("compare", "--task", "listops", "--output", str(file / "out"))
+    assert "Not a folder" in error_of(capsys, *compare)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    compare = ("compare", "--task", "listops", "--output", str(tmp_path / "full"))
+    assert "holds no comparison" in error_of(capsys, *compare)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_output_is_refused(tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    compare = ("compare", "--task", "listops", "--output", str(tmp_path / "out"))
+    assert "Cannot write" in error_of(capsys, *compare)
+
+
+def test_a_wrong_option_is_code_2(capsys):
+    for arguments in (["compare"], ["compare", "--seeds", "a"], ["nothing"], []):
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    assert "keras-twa compare --task imdb" in capsys.readouterr().out
+
+
+def test_list_names_the_mechanisms(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for name in ("dot_product", "temporal_weighted", "gravitational"):
+        assert name in text
+
+
+def test_report_writes_a_report_again(tmp_path, capsys):
+    write_comparison(tmp_path, [canned_result("dot_product", 0)])
+    assert main(["report", str(tmp_path)]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert (tmp_path / "report.html").exists()
+
+
+def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "keras_twa", "compare", "--task", "listops"]
+    command += ["--attention", "dot_product", "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:
+        if "epoch 1/" in line:
+            break
+    # As the terminal does it: to all processes in the foreground.
+    os.killpg(process.pid, signal.SIGINT)
+    text, errors = process.communicate(timeout=300)
+    assert process.returncode == 130, errors
+    assert "goes on from there" in text
+    assert "Traceback" not in errors
+    run = tmp_path / "out" / "dot_product-seed0"
+    assert '"stopped"' in (run / "result.json").read_text()
+    assert (run / "checkpoint.npz").exists()
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_the_default_output_names_task_preset_and_backend(
+    tiny_quick, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["compare", "--task", "listops", "--attention", "dot_product"]
+    assert main([*arguments, "--time-limit", "0.01"]) == 0
+    text = capsys.readouterr().out
+    assert "the same command goes on" in text
+    backend = keras.backend.backend()
+    assert (tmp_path / "runs" / f"listops-quick-{backend}" / "report.html").exists()

@@ -1,0 +1,158 @@
+"""Several runs in processes of their own: killed, resumed, limited, refused."""
+
+import os
+import signal
+
+import keras
+import pytest
+
+from keras_twa.experiments.comparison import Comparison
+from keras_twa.experiments.data import load_task
+from keras_twa.experiments.lock import locked
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.settings import Settings
+from tests.experiments.test_run import assert_same_learning
+from tests.experiments.test_run import start_and_expect_a_kill
+from tests.experiments.tiny import compare_tiny
+from tests.experiments.tiny import tiny_experiment
+
+
+def prepared(folder, experiments):
+    comparison = Comparison(folder, experiments, keras.backend.backend())
+    first = experiments[0]
+    comparison.prepare(load_task(first.task, first.data, first.settings))
+    return comparison
+
+
+def test_a_killed_comparison_goes_on_and_ends_the_same(tmp_path):
+    whole = compare_tiny(tmp_path / "whole")
+    assert [result.status for result in whole] == ["completed", "completed"]
+    # Each run is a process of its own, with the same seed.
+    assert whole[0].experiment.attention != whole[1].experiment.attention
+
+    start_and_expect_a_kill("compare", str(tmp_path / "killed"), 3)
+    first = Result.load(tmp_path / "killed" / "dot_product-seed0" / "result.json")
+    assert first.status == "completed"
+    seen = []
+    results = prepared(
+        tmp_path / "killed", [result.experiment for result in whole]
+    ).run(lambda experiment, event: seen.append((experiment.attention, event)))
+    assert results[0] == first
+    assert [name for name, event in seen if event["event"] == "start"] == [
+        "gravitational"
+    ]
+    for result, other in zip(results, whole, strict=True):
+        assert_same_learning(result, other)
+
+
+def test_a_time_limit_leaves_the_rest_for_later(tmp_path):
+    experiments = [tiny_experiment(seed=0, epochs=1), tiny_experiment(seed=1, epochs=1)]
+    comparison = prepared(tmp_path, experiments)
+    results = comparison.run(lambda *_: None, time_limit=0.5)
+    assert [result.status for result in results] == ["stopped"]
+    assert not (tmp_path / experiments[1].name).exists()
+
+
+def test_a_run_that_is_killed_is_failed_and_the_others_go_on(tmp_path):
+    experiments = [
+        tiny_experiment("dot_product", epochs=1),
+        # No mechanism, so its process fails.
+        tiny_experiment("no_such_attention", epochs=1),
+    ]
+    comparison = prepared(tmp_path, experiments[::-1])
+    results = comparison.run(lambda *_: None)
+    assert [result.status for result in results] == ["failed", "completed"]
+    assert "no_such_attention" in results[0].reason
+
+
+def test_a_crash_is_told_by_its_signal(tmp_path):
+    comparison = prepared(tmp_path / "out", [tiny_experiment(epochs=1)])
+    before = os.environ.get("PYTHONPATH")
+    # Something that ends the process before it can say anything.
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys\nif 'keras_twa.experiments.run' in str(sys.orig_argv):\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+    )
+    os.environ["PYTHONPATH"] = str(tmp_path)
+    try:
+        (result,) = comparison.run(lambda *_: None)
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    assert result.status == "failed"
+    assert "signal 9" in result.reason
+
+
+def test_another_comparison_in_the_folder_is_refused(tmp_path):
+    prepared(tmp_path, [tiny_experiment(epochs=1)])
+    before = (tmp_path / "comparison.json").read_bytes()
+    with pytest.raises(ValueError, match="epochs is 1 there, 2 here"):
+        prepared(tmp_path, [tiny_experiment(epochs=2)])
+    assert (tmp_path / "comparison.json").read_bytes() == before
+    # More mechanisms and seeds are welcome.
+    prepared(tmp_path, [tiny_experiment("gravitational", seed=5, epochs=1)])
+
+
+def test_a_folder_with_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(ValueError, match="holds no comparison"):
+        prepared(tmp_path, [tiny_experiment()])
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="Received"):
+        prepared(tmp_path / "file" / "out", [tiny_experiment()])
+
+
+def test_two_comparisons_do_not_share_a_folder(tmp_path):
+    comparison = prepared(tmp_path, [tiny_experiment()])
+    with locked(tmp_path), pytest.raises(BlockingIOError, match="Another process"):
+        comparison.run(lambda *_: None)
+
+
+def test_nothing_to_compare_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="experiments="):
+        Comparison(tmp_path, [], "jax")
+
+
+def test_released_files_are_read(tmp_path):
+    rows = "Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n( ( ( [MIN 4 ) 3 ) ] )\t3\n"
+    for name in ("train", "val", "test"):
+        (tmp_path / f"basic_{name}.tsv").write_text(rows)
+    data = load_task("listops", str(tmp_path), Settings())
+    tokens, labels = data.splits["test"]
+    assert list(tokens[0]) == [12, 5, 4, 15]
+    assert list(labels) == [4, 3]
+    assert data.symbols(tokens[0]) == ["[MAX", "4", "3", "]"]
+    with pytest.raises(ValueError, match="max_length=3"):
+        load_task("listops", str(tmp_path), Settings(max_length=3, min_length=0))
+    (tmp_path / "basic_val.tsv").write_text(rows + "oops\n")
+    with pytest.raises(ValueError, match=r"basic_val.tsv, line 4"):
+        load_task("listops", str(tmp_path), Settings())
+    with pytest.raises(ValueError, match="basic_train.tsv"):
+        load_task("listops", str(tmp_path / "none"), Settings())
+
+
+def test_the_sample_of_reviews_is_called_one():
+    settings = Settings(
+        num_train=100, num_validation=20, num_test=30, min_length=0, max_length=64
+    )
+    data = load_task("imdb", "sample", settings)
+    assert data.source == "sample, not IMDb"
+    assert data.data == "sample"
+    assert [len(x) for x, _ in data.splits.values()] == [100, 20, 30]
+    assert len(data.symbols(data.example)) == len(data.example) <= 64
+    assert set(data.baselines("imdb")) == {"majority", "5-gram naive Bayes"}
+
+
+def test_batches_come_in_a_handful_of_shapes():
+    experiment = tiny_experiment()
+    data = load_task("listops", "generated", experiment.settings)
+    train = data.train_batches(16, seed=0)
+    test = data.evaluation_batches("test", 16)
+    assert len(train.shapes) <= 2
+    assert set(test.shapes) <= set(train.shapes)
