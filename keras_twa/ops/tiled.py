@@ -135,12 +135,13 @@ class _Work:
 
     def _attend_rows(self, block, query_block):
         """All queries of one block of rows, `(g, T, D)`."""
+        num_leaves = len(self.query) + len(self.key)
         # Queries lead, so that the loop can cut them: (T, g, ...).
         queries = [ops.swapaxes(x, 0, 1) for x in block[: len(self.query)]]
         queries.append(ops.arange(self.num_queries, dtype="int32"))
-        rest = block[len(self.query) :]
-        keys, value, rows = rest[: len(self.key)], *rest[len(self.key) :][:2]
-        key_mask = rest[-1] if self.key_mask is not None else None
+        keys = block[len(self.query) : num_leaves]
+        value, rows = block[num_leaves], block[num_leaves + 1]
+        key_mask = block[-1] if self.key_mask is not None else None
 
         def attend_tile(tile):
             *tile, query_index = tile
@@ -149,11 +150,11 @@ class _Work:
             # that; TensorFlow's wants no booleans among it.
             @keras.remat
             def attend(value, *tensors):
-                tensors = list(tensors)
-                query = {n: ops.swapaxes(tensors.pop(0), 0, 1) for n in self.query}
-                key = {n: tensors.pop(0) for n in self.key}
+                rest = list(tensors)
+                query = {name: ops.swapaxes(rest.pop(0), 0, 1) for name in self.query}
+                key = {name: rest.pop(0) for name in self.key}
                 return self._attend(
-                    rows, query_index, query, key, value, key_mask, tensors
+                    rows, query_index, query, key, value, key_mask, rest
                 )
 
             output = attend(value, *tile, *keys, *self.parameters)
