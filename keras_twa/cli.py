@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--preset",
         default="quick",
-        help="quick, mvp, skyformer or lra_paper (default: quick)",
+        help="quick, small, mvp, skyformer or lra_paper (default: quick)",
     )
     compare.add_argument(
         "--attention",
@@ -223,7 +223,11 @@ def _list(options: argparse.Namespace) -> int:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # Eighty columns are the default of files, and too few for the table.
+        console.width = max(console.width, 100)
+    return console
 
 
 def _mechanisms() -> tuple[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Several runs beside one another, each in a process of its own."""
 
+import io
 import json
 import os
 import subprocess
@@ -205,15 +206,12 @@ def _run_in_process(
     }
     with (folder / LOG).open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         )
         try:
-            for line in process.stdout or ():
-                on_event(experiment, json.loads(line))
+            with process.stdout or io.StringIO() as events:
+                for line in events:
+                    on_event(experiment, json.loads(line))
             code = process.wait()
         except BaseException:
             _stop(process)

@@ -77,7 +77,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
             max_length=65,
             max_depth=4,
             max_args=5,
-            epochs=2,
+            epochs=3,
         ),
         "imdb": Settings(
             **_QUICK,

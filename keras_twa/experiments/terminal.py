@@ -115,7 +115,7 @@ class ProgressView:
 
 def results_table(results: Sequence[Result], baselines: dict[str, float]) -> Table:
     """Returns the table that ends a comparison."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("mechanism", no_wrap=True)
     headings = ("accuracy", "epoch", "compile", "memory", "weights")
     for heading in (*headings, "runs"):

@@ -131,9 +131,9 @@ def test_released_files_are_read(tmp_path):
     with pytest.raises(ValueError, match="max_length=3"):
         load_task("listops", str(tmp_path), Settings(max_length=3, min_length=0))
     (tmp_path / "basic_val.tsv").write_text(rows + "oops\n")
-    with pytest.raises(ValueError, match=r"basic_val.tsv, line 4"):
+    with pytest.raises(ValueError, match=r"basic_val\.tsv, line 4"):
         load_task("listops", str(tmp_path), Settings())
-    with pytest.raises(ValueError, match="basic_train.tsv"):
+    with pytest.raises(ValueError, match=r"basic_train\.tsv"):
         load_task("listops", str(tmp_path / "none"), Settings())
 
 

@@ -92,7 +92,7 @@ def test_the_kept_weights_give_the_test_accuracy_again(whole, tmp_path):
     data = load_task(experiment.task, experiment.data, experiment.settings)
     model = build_model(experiment, data)
     model.load_weights(tmp_path / "best.weights.h5")
-    tokens, labels = data.splits["test"]
+    _, labels = data.splits["test"]
     batches = data.evaluation_batches("test", 16).epoch()
     right = sum(
         float(((np.argmax(model.predict(x, verbose=0), -1) == y) * w).sum())
