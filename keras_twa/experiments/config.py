@@ -55,8 +55,8 @@ _QUICK: dict[str, Any] = {
     "warmup_steps": 50,
 }
 
-# All the data for the least model that learns from it: one pass over the reviews
-# is a matter of minutes for each mechanism on two cores.
+# All the training data for the least model that learns from it: one pass over the
+# reviews is a matter of minutes for each mechanism on two cores.
 _SMALL: dict[str, Any] = {
     **_QUICK,
     "num_layers": 1,
@@ -91,7 +91,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
     },
     "small": {
         "listops": Settings(**_SMALL),
-        "imdb": Settings(**_SMALL | _IMDB),
+        "imdb": Settings(**_SMALL | _IMDB | {"num_test": 10_000}),
     },
     "mvp": {
         "listops": Settings(),

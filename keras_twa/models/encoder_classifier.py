@@ -103,7 +103,13 @@ class EncoderClassifier(keras.Model):
         self.pooling = pooling
         options = {"dtype": self.dtype_policy}
         self.embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, name="embedding", **options
+            vocabulary_size,
+            embedding_dim,
+            # As large as the sines added to it: Keras's default of 0.05 would
+            # leave the tokens all but invisible among the positions.
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="embedding",
+            **options,
         )
         if positions == "learned":
             # One more for the class token.
