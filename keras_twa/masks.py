@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
+from keras.src.backend import get_keras_mask
 
 Tensor = Any
 
@@ -94,6 +95,15 @@ def both(first, second):
     if second is None:
         return first
     return ops.logical_and(first, second)
+
+
+def carried_mask(x):
+    """The padding mask that rides on a tensor, `(B, T)`, or `None`.
+
+    Keras has no public name for this, and only its own way knows where each
+    backend keeps the mask.
+    """
+    return get_keras_mask(x)
 
 
 def hide_padding(x, mask):

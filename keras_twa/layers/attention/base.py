@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.masks import AttentionMask
+from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 
@@ -178,7 +179,7 @@ class Attention(keras.layers.Layer):
             # Inside `Sequential` there is one input, whose mask rides on it.
             value = query
             if query_mask is None:
-                query_mask = getattr(query, "_keras_mask", None)
+                query_mask = carried_mask(query)
             value_mask = query_mask if value_mask is None else value_mask
         if key_positions is None and value is query:
             key_positions = query_positions

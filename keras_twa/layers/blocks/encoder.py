@@ -6,6 +6,7 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.feed_forward import FeedForward
 from keras_twa.layers.registry import get
+from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
 
@@ -126,7 +127,7 @@ class TransformerEncoder(keras.layers.Layer):
         positions=None,
     ):
         if padding_mask is None:
-            padding_mask = getattr(inputs, "_keras_mask", None)
+            padding_mask = carried_mask(inputs)
 
         checks.padding("padding_mask", padding_mask, inputs)
         # Normalising NaN in a padded step would spoil the gradient of its scale.
