@@ -80,7 +80,7 @@ PRESETS: dict[str, dict[str, Settings]] = {
             epochs=3,
         ),
         "imdb": Settings(
-            **_QUICK,
+            **_QUICK | {"num_layers": 1, "embedding_dim": 32, "num_heads": 1},
             num_train=4_000,
             num_validation=500,
             num_test=1_000,
@@ -190,15 +190,17 @@ class Experiment:
         """How the task differs from Long Range Arena's; empty where it does not."""
         settings = self.settings
         if self.task == "imdb":
-            parts = [f"Reviews are cut after {settings.max_length:,} bytes"]
-            if settings.num_train or settings.num_test:
-                parts.append(
-                    f"and only {settings.num_train or 'all'} are used for training "
-                    f"and {settings.num_test or 'all'} for testing"
-                )
-            full = settings.max_length >= 1_000 and len(parts) == 1
-            reference = "Long Range Arena uses all, with 1,000 to 4,000 bytes"
-            return "" if full else f"{' '.join(parts)}. {reference}."
+            note = f"Reviews are cut after {settings.max_length:,} bytes"
+            if settings.num_train is not None:
+                note += f", {settings.num_train:,} are used for training"
+            if settings.num_test is not None:
+                note += f", {settings.num_test:,} for testing"
+            all_rows = settings.num_train is None and settings.num_test is None
+            if all_rows and settings.max_length >= 1_000:
+                return ""
+            return (
+                f"{note}. Long Range Arena uses all 50,000, with 1,000 to 4,000 bytes."
+            )
         if _generator(settings) == _generator(PRESETS["mvp"]["listops"]):
             return ""
         return (

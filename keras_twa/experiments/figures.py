@@ -1,65 +1,30 @@
-"""The drawings of a report."""
+"""The charts of a report."""
 
-import io
-import math
-import textwrap
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import numpy as np
 from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.results import Result
-from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.drawing import STYLE
+from keras_twa.experiments.drawing import WIDTH
+from keras_twa.experiments.drawing import colour
+from keras_twa.experiments.drawing import drawn
+from keras_twa.experiments.drawing import name_rows
+from keras_twa.experiments.drawing import row_axes
 from keras_twa.experiments.summary import Summary
 
-# Okabe and Ito's colours, which most colour-blind readers can tell apart.
-COLOURS = {
-    "dot_product": "#4d4d4d",
-    "temporal_weighted": "#0072b2",
-    "gravitational": "#d55e00",
-    "multi_timescale": "#009e73",
-    "gravitational_multi_timescale": "#cc79a7",
-}
-MORE_COLOURS = ("#e69f00", "#56b4e9", "#8c6d1f", "#7b5aa6", "#a6761d", "#1b6b6b")
-STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#8a94a0",
-    "axes.labelcolor": "#1c2430",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "xtick.color": "#5d6875",
-    "ytick.color": "#5d6875",
-    "grid.color": "#e3e7ec",
-    "figure.constrained_layout.use": True,
-    "svg.hashsalt": "keras_twa",
-}
 BASELINE_COLOURS = ("#8a94a0", "#b8860b", "#7a5195")
-WIDTH = 9.0
-
-
-def colour(name: str) -> str:
-    """Returns the colour of a mechanism, the same in all figures and reports."""
-    return COLOURS.get(name) or MORE_COLOURS[sum(name.encode()) % len(MORE_COLOURS)]
 
 
 def accuracy_bars(summary: Summary) -> Figure:
     """Bars of the test accuracy, a dot per seed, 95 % intervals, baselines."""
     shown = [m for m in summary.mechanisms if m.accuracy]
-    figure, axes = _rows(len(shown) + 0.6)
+    figure, axes = row_axes(len(shown) + 0.6)
     for row, mechanism in enumerate(shown):
         found = mechanism.accuracy
-        assert found is not None
+        if found is None:
+            continue
         values = 100 * np.array(found.values)
         axes.barh(row, values.mean(), 0.6, color=colour(mechanism.name), alpha=0.75)
         if found.half_width is not None:
@@ -105,7 +70,7 @@ def accuracy_bars(summary: Summary) -> Figure:
         )
     axes.set_ylim(len(shown) - 0.45, -1.2)
     axes.margins(x=0.12)
-    _name_rows(axes, shown)
+    name_rows(axes, shown)
     axes.set_xlabel("test accuracy (%)")
     seeds = max((len(m.accuracies) for m in shown), default=0)
     caption = "Test accuracy; a dot for each seed, dashed lines without attention. " + (
@@ -113,7 +78,7 @@ def accuracy_bars(summary: Summary) -> Figure:
         if seeds > 1
         else "One seed: there is no interval."
     )
-    return _drawn(figure, "accuracy", caption)
+    return drawn(figure, "accuracy", caption)
 
 
 def learning_curves(summary: Summary) -> Figure:
@@ -165,7 +130,7 @@ def learning_curves(summary: Summary) -> Figure:
         ncols=3,
         frameon=False,
     )
-    return _drawn(
+    return drawn(
         figure,
         "learning",
         "Learning curves, a line for each seed. Dashed: the majority class.",
@@ -202,9 +167,10 @@ def efficiency(summary: Summary) -> Figure:
             )
         panel.margins(x=0.2)
         panel.set_title(title)
+        panel.tick_params(axis="y", length=0)
     axes[0].invert_yaxis()
-    _name_rows(axes[0], shown)
-    return _drawn(
+    name_rows(axes[0], shown)
+    return drawn(
         figure,
         "efficiency",
         "Time and memory, means over seeds: shorter is better. Each run had a "
@@ -218,7 +184,7 @@ def improvement(summary: Summary) -> Figure | None:
     shown = [(m, e) for m, e in found if e is not None]
     if not shown:
         return None
-    figure, axes = _rows(len(shown))
+    figure, axes = row_axes(len(shown))
     for row, (mechanism, each) in enumerate(shown):
         tint = colour(mechanism.name)
         width = each.half_width
@@ -245,146 +211,12 @@ def improvement(summary: Summary) -> Figure | None:
     axes.invert_yaxis()
     axes.margins(y=0.25)
     axes.grid(axis="x")
-    _name_rows(axes, [mechanism for mechanism, _ in shown])
+    name_rows(axes, [mechanism for mechanism, _ in shown])
     axes.set_xlabel("improvement over conventional (% of its test accuracy)")
-    return _drawn(
+    return drawn(
         figure,
         "improvement",
         "Relative improvement over conventional attention, paired by seed. Filled: "
         "the 95 % interval leaves out 0. Hollow: it does not, or there is one seed. "
         "Small dots: seeds.",
     )
-
-
-def radar(summary: Summary) -> Figure | None:
-    """Everything at a glance, each axis relative to the best mechanism."""
-    shown = [m for m in summary.mechanisms if m.completed]
-    if len(shown) < 2:
-        return None
-    axes_names = ("test accuracy", "speed", "memory", "parameters", "fast to learn")
-    values = {m.name: _radar_values(summary, m) for m in shown}
-    table = np.array([values[m.name] for m in shown])
-    if np.isnan(table).all(axis=0).any():
-        return None
-    scaled = np.nan_to_num(table / np.nanmax(table, axis=0))
-    angles = np.linspace(0, 2 * math.pi, len(axes_names), endpoint=False)
-    closed = np.append(angles, angles[0])
-    with pyplot.rc_context(STYLE):
-        figure, axes = pyplot.subplots(
-            figsize=(7.6, 4.8), subplot_kw={"projection": "polar"}
-        )
-    axes.set_theta_offset(math.pi / 2)
-    axes.set_theta_direction(-1)
-    for mechanism, row in zip(shown, scaled, strict=True):
-        tint = colour(mechanism.name)
-        line = np.append(row, row[0])
-        axes.plot(closed, line, color=tint, linewidth=1.8, label=mechanism.label)
-        axes.fill(closed, line, color=tint, alpha=0.06)
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0.25, 0.5, 0.75, 1.0], ["", "0.5", "", "1"], fontsize=8)
-    axes.set_xticks(angles, axes_names)
-    axes.tick_params(axis="x", pad=12)
-    axes.legend(loc="center left", bbox_to_anchor=(1.18, 0.5), frameon=False)
-    return _drawn(
-        figure,
-        "radar",
-        "At a glance. On every axis 1, the rim, is the best mechanism here and "
-        "outward is better: accuracy over the best accuracy, else the smallest "
-        "cost over the cost (seconds per epoch, peak memory, parameters, seconds to "
-        "90 % of the own best accuracy).",
-    )
-
-
-def attention_maps(summary: Summary, folder: Path) -> Figure | None:
-    """What each mechanism attends to in the same example."""
-    found: list[tuple[Mechanism, dict[str, Any]]] = []
-    for mechanism in summary.mechanisms:
-        for run in mechanism.completed[:1]:
-            maps = load_maps(folder, run)
-            if maps:
-                found.append((mechanism, maps))
-    if not found:
-        return None
-    layers = [name for name in found[0][1] if name.startswith("layer")]
-    layers = [layers[0], layers[-1]] if len(layers) > 1 else layers
-    with pyplot.rc_context(STYLE):
-        figure, grid = pyplot.subplots(
-            len(layers),
-            len(found),
-            squeeze=False,
-            figsize=(WIDTH * 1.25, 0.7 + 2.15 * len(layers)),
-        )
-    for column, (mechanism, maps) in enumerate(found):
-        for row, layer in enumerate(layers):
-            axes = grid[row][column]
-            weights = maps[layer].astype("float32").mean(axis=0)
-            # The strongest few weights would leave the rest black.
-            axes.imshow(
-                weights,
-                cmap="viridis",
-                vmin=0,
-                vmax=max(float(np.quantile(weights, 0.99)), 1e-6),
-                interpolation="nearest",
-            )
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_visible(False)
-            if column == 0:
-                axes.set_ylabel(f"layer {int(layer.removeprefix('layer')) + 1}")
-            if row == 0:
-                title = "\n".join(textwrap.wrap(mechanism.name.replace("_", " "), 18))
-                axes.set_title(title, color=colour(mechanism.name), fontsize=10)
-    return _drawn(
-        figure,
-        "attention",
-        "Attention weights in one validation example, means over heads: a row for "
-        "each position that attends, a column for each it attends to. Brighter is "
-        "more, each map on its own scale. Weights are no explanation of a decision.",
-    )
-
-
-def load_maps(folder: Path, run: Result) -> dict[str, Any]:
-    """Returns the attention maps of a run by layer, empty if there are none."""
-    path = folder / run.experiment.name / "attention.npz"
-    if not path.exists():
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _radar_values(summary: Summary, mechanism: Mechanism) -> list[float]:
-    def cheapness(found: Any) -> float:
-        return 1 / found.mean if found is not None and found.mean > 0 else math.nan
-
-    seconds = [summary.to_own_best(run) for run in mechanism.completed]
-    learning = [value[1] for value in seconds if value is not None and value[1] > 0]
-    accuracy = mechanism.accuracy
-    return [
-        accuracy.mean if accuracy else math.nan,
-        cheapness(mechanism.mean("seconds_per_epoch")),
-        cheapness(mechanism.mean("model_memory")),
-        cheapness(mechanism.mean("parameters")),
-        1 / (sum(learning) / len(learning)) if learning else math.nan,
-    ]
-
-
-def _rows(count: float) -> tuple[Any, Any]:
-    with pyplot.rc_context(STYLE):
-        return pyplot.subplots(figsize=(WIDTH, 0.9 + 0.55 * count))
-
-
-def _name_rows(axes: Any, mechanisms: Sequence[Mechanism]) -> None:
-    axes.set_yticks(range(len(mechanisms)), [m.label for m in mechanisms])
-    for label, mechanism in zip(axes.get_yticklabels(), mechanisms, strict=True):
-        label.set_color(colour(mechanism.name))
-    axes.tick_params(axis="y", length=0)
-
-
-def _drawn(figure: Any, name: str, caption: str) -> Figure:
-    with pyplot.rc_context(STYLE):
-        svg, png = io.BytesIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-        figure.savefig(png, format="png", dpi=130)
-    pyplot.close(figure)
-    return Figure(name, svg.getvalue(), png.getvalue(), caption)

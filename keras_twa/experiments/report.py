@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments import figures
+from keras_twa.experiments import pictures
+from keras_twa.experiments import tables
 from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Bullets
@@ -16,13 +16,9 @@ from keras_twa.experiments.document import Paragraph
 from keras_twa.experiments.document import Table
 from keras_twa.experiments.document import write_html
 from keras_twa.experiments.document import write_markdown
-from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.results import Result
-from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
-from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import bytes_text
-from keras_twa.experiments.text import seconds_text
 
 TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
 HTML_NAME = "report.html"
@@ -52,29 +48,29 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     """Returns the report as blocks."""
     blocks: list[Block] = _head(summary)
     completed = [m for m in summary.mechanisms if m.completed]
-    blocks += [Heading("Summary"), _summary_table(summary)]
+    blocks += [Heading("Summary"), tables.summary_table(summary)]
     if completed:
         blocks += [Heading("Accuracy"), figures.accuracy_bars(summary)]
-    blocks += [Heading("Without attention"), _baseline_table(summary)]
+    blocks += [Heading("Without attention"), tables.baseline_table(summary)]
     if any(m.trained for m in summary.mechanisms):
         blocks += [Heading("Learning"), figures.learning_curves(summary)]
-        blocks += [_convergence_table(summary), Paragraph(_CONVERGENCE_NOTE)]
+        blocks += [tables.convergence_table(summary), Paragraph(_CONVERGENCE_NOTE)]
     if completed:
         blocks += [Heading("Time and memory"), figures.efficiency(summary)]
-        blocks += [_efficiency_table(summary), Paragraph(_memory_note(summary))]
+        blocks += [tables.efficiency_table(summary), Paragraph(_memory_note(summary))]
     blocks += [Heading("Relative improvement over conventional attention")]
     blocks += _improvement(summary)
     drawings = [
-        ("At a glance", figures.radar(summary)),
-        ("What they attend to", figures.attention_maps(summary, folder)),
+        ("At a glance", pictures.radar(summary)),
+        ("What they attend to", pictures.attention_maps(summary, folder)),
     ]
     for title, figure in drawings:
         if figure is not None:
             blocks += [Heading(title), figure]
     blocks += _example(summary, folder)
-    blocks += [Heading("Failed and unfinished runs"), _unfinished(summary)]
+    blocks += [Heading("Failed and unfinished runs"), tables.unfinished(summary)]
     blocks += [Heading("Caveats"), Bullets(_caveats(summary))]
-    blocks += [Heading("Settings"), _settings_table(summary)]
+    blocks += [Heading("Settings"), tables.settings_table(summary)]
     blocks += [Heading("Versions and hardware"), *_environment(summary)]
     return blocks
 
@@ -120,120 +116,6 @@ def _head(summary: Summary) -> list[Block]:
     return blocks
 
 
-def _colours(mechanisms: Sequence[Mechanism]) -> list[str | None]:
-    return [figures.colour(mechanism.name) for mechanism in mechanisms]
-
-
-def _summary_table(summary: Summary) -> Table:
-    rows = []
-    for mechanism in summary.mechanisms:
-        validation = [m.best_validation_accuracy for m in mechanism.completed]
-        best = max((v for v in validation if v is not None), default=None)
-        rows.append(
-            [
-                mechanism.label,
-                _percent(mechanism.accuracy),
-                accuracy_text(best),
-                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
-                _relative(summary.improvement(mechanism)),
-                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
-                _text(mechanism.mean("model_memory"), bytes_text),
-                _text(mechanism.mean("parameters"), lambda value: f"{value:,.0f}"),
-                f"{len(mechanism.completed)} of {len(mechanism.runs)}",
-            ]
-        )
-    header = (
-        "mechanism",
-        "test accuracy",
-        "best validation",
-        "test loss",
-        "over conventional",
-        "epoch",
-        "peak memory",
-        "parameters",
-        "runs",
-    )
-    return Table(header, rows, _colours(summary.mechanisms))
-
-
-def _baseline_table(summary: Summary) -> Table:
-    explanations = {
-        "majority": "the most frequent label of the training rows, always",
-        "root operator": "the most frequent label for the first operator",
-    }
-    rows = [
-        [
-            name,
-            accuracy_text(value),
-            explanations.get(name, "which byte n-grams occur, counted"),
-        ]
-        for name, value in summary.facts["baselines"].items()
-    ]
-    return Table(("baseline", "test accuracy", "what it gives"), rows, text=True)
-
-
-def _convergence_table(summary: Summary) -> Table:
-    rows = [
-        [
-            mechanism.label,
-            *_reached([summary.to_own_best(run) for run in mechanism.trained]),
-            *_reached([summary.to_baseline_gain(run) for run in mechanism.trained]),
-        ]
-        for mechanism in summary.mechanisms
-    ]
-    header = (
-        "mechanism",
-        "epochs to 90 % of own best",
-        "seconds",
-        "epochs to 90 % of conventional gain",
-        "seconds",
-    )
-    return Table(header, rows, _colours(summary.mechanisms))
-
-
-def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
-    """Returns mean epochs and seconds of the runs that got there."""
-    there = [value for value in found if value is not None]
-    if not there:
-        return ["not reached", "–"]
-    epochs = sum(value[0] for value in there) / len(there)
-    seconds = sum(value[1] for value in there) / len(there)
-    text = f"{epochs:.1f}".removesuffix(".0")
-    if len(there) < len(found):
-        text += f" ({len(there)} of {len(found)} runs)"
-    return [text, seconds_text(seconds)]
-
-
-def _efficiency_table(summary: Summary) -> Table:
-    rows = []
-    for mechanism in summary.mechanisms:
-        memory = [run.memory for run in mechanism.completed]
-        rows.append(
-            [
-                mechanism.label,
-                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
-                _text(mechanism.mean("compile_seconds"), seconds_text),
-                _text(mechanism.mean("wall_seconds"), seconds_text),
-                *(
-                    bytes_text(
-                        max((m.get(name) or 0 for m in memory), default=0) or None
-                    )
-                    for name in ("before_model", "peak", "device_peak")
-                ),
-            ]
-        )
-    header = (
-        "mechanism",
-        "epoch",
-        "compilation",
-        "whole run",
-        "process before the model",
-        "process peak",
-        "device peak",
-    )
-    return Table(header, rows, _colours(summary.mechanisms))
-
-
 def _memory_note(summary: Summary) -> str:
     if any(run.memory.get("device_peak") for run in summary.runs):
         return "Peak memory is that of the device, as the backend counts it."
@@ -256,29 +138,12 @@ def _improvement(summary: Summary) -> list[Block]:
 
 def _example(summary: Summary, folder: Path) -> list[Block]:
     for run in summary.runs:
-        symbols = figures.load_maps(folder, run).get("symbols")
+        symbols = pictures.load_maps(folder, run).get("symbols")
         if symbols is not None:
             space = " " if summary.facts["task"] == "listops" else ""
             text = space.join(map(str, symbols)).replace("`", "'")
             return [Paragraph(f"The example: `{' '.join(text.split())}`")]
     return []
-
-
-def _unfinished(summary: Summary) -> Block:
-    runs = [run for run in summary.runs if run.status != "completed"]
-    if not runs:
-        return Paragraph("None.")
-    rows = [
-        [
-            run.experiment.attention.replace("_", " "),
-            str(run.experiment.seed),
-            run.status,
-            run.reason or "it was killed, or it is running",
-            str(len(run.curve)),
-        ]
-        for run in runs
-    ]
-    return Table(("mechanism", "seed", "status", "why", "epochs done"), rows, text=True)
 
 
 def _caveats(summary: Summary) -> list[str]:
@@ -295,7 +160,7 @@ def _caveats(summary: Summary) -> list[str]:
         "Long Range Arena measures locality and the training recipe as much as long "
         "range: see its baselines above.",
     ]
-    if summary.facts["preset"] in ("quick", "mvp"):
+    if summary.facts["preset"] in ("quick", "small", "mvp"):
         found.append(
             f"The preset {summary.facts['preset']} is smaller than the published "
             "settings. Do not put its numbers beside published ones."
@@ -312,18 +177,6 @@ def _sampling_half_width(summary: Summary) -> float:
     rows = summary.facts.get("rows", {}).get("test") or 1
     best = max((m.accuracy.mean for m in summary.mechanisms if m.accuracy), default=0.5)
     return float(100 * 1.96 * (best * (1 - best) / rows) ** 0.5)
-
-
-def _settings_table(summary: Summary) -> Table:
-    facts = summary.facts
-    names = ("task", "preset", "data", "backend")
-    rows = [[name, f"`{facts.get(name)}`"] for name in names]
-    rows += [
-        [name.replace("_", " "), f"`{value}`"]
-        for name, value in facts["settings"].items()
-    ]
-    rows += [["optimizer", "AdamW"]]
-    return Table(("setting", "value"), rows, text=True)
 
 
 def _environment(summary: Summary) -> list[Block]:
@@ -347,22 +200,3 @@ def _environment(summary: Summary) -> list[Block]:
         ]
         blocks.append(Table(("what", "which"), rows, text=True))
     return blocks
-
-
-def _text(found: Estimate | None, text: Callable[[float], str]) -> str:
-    return "–" if found is None else text(found.mean)
-
-
-def _percent(found: Estimate | None) -> str:
-    if found is None or found.half_width is None:
-        return _text(found, accuracy_text)
-    return f"{100 * found.mean:.1f} ± {100 * found.half_width:.1f} %"
-
-
-def _relative(found: Estimate | None) -> str:
-    if found is None:
-        return "–"
-    text = f"{100 * found.mean:+.1f}"
-    if found.half_width is not None:
-        text += f" ± {100 * found.half_width:.1f}"
-    return f"{text} %"

@@ -1,0 +1,130 @@
+"""The pictures of a report: the radar, and what mechanisms attend to."""
+
+import math
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot
+
+from keras_twa.experiments.document import Figure
+from keras_twa.experiments.drawing import STYLE
+from keras_twa.experiments.drawing import WIDTH
+from keras_twa.experiments.drawing import colour
+from keras_twa.experiments.drawing import drawn
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import Summary
+
+
+def radar(summary: Summary) -> Figure | None:
+    """Everything at a glance, each axis relative to the best mechanism."""
+    shown = [m for m in summary.mechanisms if m.completed]
+    if len(shown) < 2:
+        return None
+    axes_names = ("test accuracy", "speed", "memory", "parameters", "fast to learn")
+    values = {m.name: _radar_values(summary, m) for m in shown}
+    table = np.array([values[m.name] for m in shown])
+    if np.isnan(table).all(axis=0).any():
+        return None
+    scaled = np.nan_to_num(table / np.nanmax(table, axis=0))
+    angles = np.linspace(0, 2 * math.pi, len(axes_names), endpoint=False)
+    closed = np.append(angles, angles[0])
+    with pyplot.rc_context(STYLE):
+        figure = pyplot.figure(figsize=(8.4, 4.8))
+        axes: Any = figure.add_subplot(projection="polar")
+    axes.set_theta_offset(math.pi / 2)
+    axes.set_theta_direction(-1)
+    for mechanism, row in zip(shown, scaled, strict=True):
+        tint = colour(mechanism.name)
+        line = np.append(row, row[0])
+        axes.plot(closed, line, color=tint, linewidth=1.8, label=mechanism.label)
+        axes.fill(closed, line, color=tint, alpha=0.06)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.25, 0.5, 0.75, 1.0], ["", "0.5", "", "1"], fontsize=8)
+    axes.set_xticks(angles, axes_names)
+    axes.tick_params(axis="x", pad=16)
+    axes.legend(loc="center left", bbox_to_anchor=(1.25, 0.5), frameon=False)
+    return drawn(
+        figure,
+        "radar",
+        "At a glance. On every axis 1, the rim, is the best mechanism here and "
+        "outward is better: accuracy over the best accuracy, else the smallest "
+        "cost over the cost (seconds per epoch, peak memory, parameters, seconds to "
+        "90 % of the own best accuracy).",
+    )
+
+
+def attention_maps(summary: Summary, folder: Path) -> Figure | None:
+    """What each mechanism attends to in the same example."""
+    found: list[tuple[Mechanism, dict[str, Any]]] = []
+    for mechanism in summary.mechanisms:
+        for run in mechanism.completed[:1]:
+            maps = load_maps(folder, run)
+            if maps:
+                found.append((mechanism, maps))
+    if not found:
+        return None
+    layers = [name for name in found[0][1] if name.startswith("layer")]
+    layers = [layers[0], layers[-1]] if len(layers) > 1 else layers
+    with pyplot.rc_context(STYLE):
+        figure, grid = pyplot.subplots(
+            len(layers),
+            len(found),
+            squeeze=False,
+            figsize=(WIDTH * 1.25, 0.7 + 2.15 * len(layers)),
+        )
+    for column, (mechanism, maps) in enumerate(found):
+        for row, layer in enumerate(layers):
+            axes = grid[row][column]
+            weights = maps[layer].astype("float32").mean(axis=0)
+            # The strongest few weights would leave the rest black.
+            axes.imshow(
+                weights,
+                cmap="viridis",
+                vmin=0,
+                vmax=max(float(np.quantile(weights, 0.99)), 1e-6),
+                interpolation="nearest",
+            )
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+            if column == 0:
+                axes.set_ylabel(f"layer {int(layer.removeprefix('layer')) + 1}")
+            if row == 0:
+                title = "\n".join(textwrap.wrap(mechanism.name.replace("_", " "), 18))
+                axes.set_title(title, color=colour(mechanism.name), fontsize=10)
+    return drawn(
+        figure,
+        "attention",
+        "Attention weights in one validation example, means over heads: a row for "
+        "each position that attends, a column for each it attends to. Brighter is "
+        "more, each map on its own scale. Weights are no explanation of a decision.",
+    )
+
+
+def load_maps(folder: Path, run: Result) -> dict[str, Any]:
+    """Returns the attention maps of a run by layer, empty if there are none."""
+    path = folder / run.experiment.name / "attention.npz"
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _radar_values(summary: Summary, mechanism: Mechanism) -> list[float]:
+    def cheapness(found: Any) -> float:
+        return 1 / found.mean if found is not None and found.mean > 0 else math.nan
+
+    seconds = [summary.to_own_best(run) for run in mechanism.completed]
+    learning = [value[1] for value in seconds if value is not None and value[1] > 0]
+    accuracy = mechanism.accuracy
+    return [
+        accuracy.mean if accuracy else math.nan,
+        cheapness(mechanism.mean("seconds_per_epoch")),
+        cheapness(mechanism.mean("model_memory")),
+        cheapness(mechanism.mean("parameters")),
+        1 / (sum(learning) / len(learning)) if learning else math.nan,
+    ]

@@ -1,0 +1,183 @@
+"""The tables of a report."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from keras_twa.experiments.document import Block
+from keras_twa.experiments.document import Paragraph
+from keras_twa.experiments.document import Table
+from keras_twa.experiments.drawing import colour
+from keras_twa.experiments.results import Estimate
+from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import Summary
+from keras_twa.experiments.text import accuracy_text
+from keras_twa.experiments.text import bytes_text
+from keras_twa.experiments.text import seconds_text
+
+
+def summary_table(summary: Summary) -> Table:
+    """The one table that most readers want."""
+    rows = []
+    for mechanism in summary.mechanisms:
+        validation = [m.best_validation_accuracy for m in mechanism.completed]
+        best = max((v for v in validation if v is not None), default=None)
+        rows.append(
+            [
+                mechanism.label,
+                _percent(mechanism.accuracy),
+                accuracy_text(best),
+                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
+                _relative(summary.improvement(mechanism)),
+                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
+                _text(mechanism.mean("model_memory"), bytes_text),
+                _text(mechanism.mean("parameters"), lambda value: f"{value:,.0f}"),
+                f"{len(mechanism.completed)} of {len(mechanism.runs)}",
+            ]
+        )
+    header = (
+        "mechanism",
+        "test accuracy",
+        "best validation",
+        "test loss",
+        "over conventional",
+        "epoch",
+        "peak memory",
+        "parameters",
+        "runs",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def baseline_table(summary: Summary) -> Table:
+    """What can be had without attention."""
+    explanations = {
+        "majority": "the most frequent label of the training rows, always",
+        "root operator": "the most frequent label for the first operator",
+    }
+    rows = [
+        [
+            name,
+            accuracy_text(value),
+            explanations.get(name, "which byte n-grams occur, counted"),
+        ]
+        for name, value in summary.facts["baselines"].items()
+    ]
+    return Table(("baseline", "test accuracy", "what it gives"), rows, text=True)
+
+
+def convergence_table(summary: Summary) -> Table:
+    """How fast they learn."""
+    rows = [
+        [
+            mechanism.label,
+            *_reached([summary.to_own_best(run) for run in mechanism.trained]),
+            *_reached([summary.to_baseline_gain(run) for run in mechanism.trained]),
+        ]
+        for mechanism in summary.mechanisms
+    ]
+    header = (
+        "mechanism",
+        "epochs to 90 % of own best",
+        "seconds",
+        "epochs to 90 % of conventional gain",
+        "seconds",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
+    """Returns mean epochs and seconds of the runs that got there."""
+    there = [value for value in found if value is not None]
+    if not there:
+        return ["not reached", "–"]
+    epochs = sum(value[0] for value in there) / len(there)
+    seconds = sum(value[1] for value in there) / len(there)
+    text = f"{epochs:.1f}".removesuffix(".0")
+    if len(there) < len(found):
+        text += f" ({len(there)} of {len(found)} runs)"
+    return [text, seconds_text(seconds)]
+
+
+def efficiency_table(summary: Summary) -> Table:
+    """Time and memory."""
+    rows = []
+    for mechanism in summary.mechanisms:
+        memory = [run.memory for run in mechanism.completed]
+        rows.append(
+            [
+                mechanism.label,
+                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
+                _text(mechanism.mean("compile_seconds"), seconds_text),
+                _text(mechanism.mean("wall_seconds"), seconds_text),
+                *(
+                    bytes_text(
+                        max((m.get(name) or 0 for m in memory), default=0) or None
+                    )
+                    for name in ("before_model", "peak", "device_peak")
+                ),
+            ]
+        )
+    header = (
+        "mechanism",
+        "epoch",
+        "compilation",
+        "whole run",
+        "process before the model",
+        "process peak",
+        "device peak",
+    )
+    return Table(header, rows, _colours(summary.mechanisms))
+
+
+def unfinished(summary: Summary) -> Block:
+    """The runs that are not complete, and why."""
+    runs = [run for run in summary.runs if run.status != "completed"]
+    if not runs:
+        return Paragraph("None.")
+    rows = [
+        [
+            run.experiment.attention.replace("_", " "),
+            str(run.experiment.seed),
+            run.status,
+            run.reason or "it was killed, or it is running",
+            str(len(run.curve)),
+        ]
+        for run in runs
+    ]
+    return Table(("mechanism", "seed", "status", "why", "epochs done"), rows, text=True)
+
+
+def settings_table(summary: Summary) -> Table:
+    """Every setting."""
+    facts = summary.facts
+    names = ("task", "preset", "data", "backend")
+    rows = [[name, f"`{facts.get(name)}`"] for name in names]
+    rows += [
+        [name.replace("_", " "), f"`{value}`"]
+        for name, value in facts["settings"].items()
+    ]
+    rows += [["optimizer", "AdamW"]]
+    return Table(("setting", "value"), rows, text=True)
+
+
+def _colours(mechanisms: Sequence[Mechanism]) -> list[str | None]:
+    return [colour(mechanism.name) for mechanism in mechanisms]
+
+
+def _text(found: Estimate | None, text: Callable[[float], str]) -> str:
+    return "–" if found is None else text(found.mean)
+
+
+def _percent(found: Estimate | None) -> str:
+    if found is None or found.half_width is None:
+        return _text(found, accuracy_text)
+    return f"{100 * found.mean:.1f} ± {100 * found.half_width:.1f} %"
+
+
+def _relative(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    text = f"{100 * found.mean:+.1f}"
+    if found.half_width is not None:
+        text += f" ± {100 * found.half_width:.1f}"
+    return f"{text} %"
