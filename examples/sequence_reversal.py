@@ -8,8 +8,8 @@ the second the one before it. So a model has to find its way by positions, and o
 with conventional attention gets them only from the embeddings added to its input.
 
 Temporal weighted attention scales each score by a gate that is a function of the
-key's position, one per head. The gates start out open, where the mechanism equals
-the conventional one, and learn from there; the last lines show what became of them.
+key's position, one per head. The gates start out open, where the mechanism all but
+equals the conventional one, and learn from there.
 """
 
 import time

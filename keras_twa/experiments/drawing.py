@@ -63,7 +63,7 @@ def drawn(figure: Any, name: str, caption: str) -> Figure:
     """Returns a figure as files, and lets go of it."""
     with pyplot.rc_context(STYLE):
         svg, png = io.BytesIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None})
-        figure.savefig(png, format="png", dpi=130)
+        figure.savefig(svg, format="svg", bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(png, format="png", bbox_inches="tight", dpi=130)
     pyplot.close(figure)
     return Figure(name, svg.getvalue(), png.getvalue(), caption)

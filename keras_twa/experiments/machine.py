@@ -19,7 +19,7 @@ STATUS = Path("/proc/self/status")
 
 def environment() -> dict[str, Any]:
     """Returns versions, backend and hardware."""
-    name = keras.backend.backend()
+    name = backend.NAME
     packages = ("keras", "numpy", name)
     return {
         "keras_twa": __version__,
@@ -27,7 +27,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: _version(package) for package in packages},
         "backend": name,
-        "device": _ask_backend("device_name") or "CPU",
+        "device": backend.device_name(),
         "dtype": keras.config.dtype_policy().name,
         "processor": _processor(),
         "cores": len(psutil.Process().cpu_affinity())
@@ -58,12 +58,7 @@ def peak_memory() -> int | None:
 
 def memory() -> dict[str, int | None]:
     """Returns the peaks of the process and, where it is told, of the device."""
-    return {"peak": peak_memory(), "device_peak": _ask_backend("device_peak_memory")}
-
-
-def _ask_backend(question: str) -> Any:
-    function = getattr(backend, question, None)
-    return None if function is None else function()
+    return {"peak": peak_memory(), "device_peak": backend.device_peak_memory()}
 
 
 def _version(package: str) -> str | None:
