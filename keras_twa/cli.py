@@ -234,12 +234,11 @@ def _mechanisms() -> tuple[str, dict[str, Any]]:
     """Returns the name of the backend, and the attention layers by name."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _quiet():
-        import keras
-
         from keras_twa.layers import ATTENTION_LAYERS
         from keras_twa.layers import name_of
+        from keras_twa.ops import backend
 
-    return keras.backend.backend(), {name_of(c): c for c in ATTENTION_LAYERS}
+    return backend.NAME, {name_of(c): c for c in ATTENTION_LAYERS}
 
 
 @contextlib.contextmanager

@@ -19,3 +19,5 @@ _module = importlib.import_module(f"{__name__}.{NAME}")
 # `None` where the backend has no kernel that beats the tiled one.
 fused_attention = _module.fused_attention
 map_blocks = _module.map_blocks
+device_name = _module.device_name
+device_peak_memory = _module.device_peak_memory

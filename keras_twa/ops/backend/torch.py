@@ -3,6 +3,16 @@
 import torch
 
 
+def device_name():
+    """The accelerator, or "CPU"."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+
+
+def device_peak_memory():
+    """The most bytes an accelerator has held in this process, `None` on a CPU."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
 def map_blocks(function, tensors, output_shape):
     """Applies `function` to each slice along the first axis and stacks the results."""
     del output_shape
