@@ -20,8 +20,8 @@ from keras_twa.masks import both
 from keras_twa.masks import past
 from keras_twa.ops import backend
 
-# A tile of 2^20 float32 scores is 4 MB. Smaller ones fit a core's own cache, but
-# loops cost more than that saves: measured on all three backends.
+# A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache,
+# but looked slower in short trials on a busy machine: the loop has its price too.
 TILE_ELEMENTS = 2**20
 # Up to 2^21 scores in all, recomputation costs more than it saves.
 DENSE_ELEMENTS = 2**21
