@@ -168,7 +168,8 @@ def _compare(options: argparse.Namespace) -> int:
         write_report(output)
         console.print(
             f"Interrupted. What is done is in {output}; "
-            "the same command goes on from there."
+            "the same command goes on from there.",
+            soft_wrap=True,
         )
         return 130
     report = write_report(output)

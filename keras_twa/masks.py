@@ -83,7 +83,7 @@ def past(query_index, num_queries, num_keys):
     Returns:
         Boolean `(t, S)`.
     """
-    last_visible = ops.add(query_index, num_keys - num_queries)
+    last_visible = query_index + (num_keys - num_queries)
     keys = ops.arange(num_keys, dtype="int32")
     return ops.less_equal(keys[None, :], last_visible[:, None])
 

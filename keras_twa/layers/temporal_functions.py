@@ -27,8 +27,8 @@ class _TemporalFunction(keras.layers.Layer):
         """A trainable `(H,)` weight that starts at a number or a list of them."""
         return self.add_weight(
             shape=(self.num_heads,),
-            initializer=lambda shape, dtype: ops.add(
-                ops.zeros(shape, dtype), ops.convert_to_tensor(values, dtype)
+            initializer=lambda shape, dtype: (
+                ops.zeros(shape, dtype) + ops.convert_to_tensor(values, dtype)
             ),
             name=name,
             autocast=False,
@@ -50,7 +50,7 @@ class LinearTime(_TemporalFunction):
         self.slope = self._per_head("slope", 0.0)
 
     def call(self, times):
-        return ops.add(self.offset, ops.multiply(self.slope, times))
+        return self.offset + self.slope * times
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -68,9 +68,9 @@ class SinusoidalTime(_TemporalFunction):
         self.phase = self._per_head("phase", 0.0)
 
     def call(self, times):
-        turns = ops.multiply(self.frequency, times)
-        wave = ops.sin(ops.add(ops.multiply(turns, 2.0 * math.pi), self.phase))
-        return ops.add(self.offset, ops.multiply(self.amplitude, wave))
+        turns = self.frequency * times
+        wave = ops.sin(self.phase + turns * (2.0 * math.pi))
+        return self.offset + self.amplitude * wave
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -92,9 +92,8 @@ class ExponentialTime(_TemporalFunction):
         self.rate = self._per_head("rate", 0.0)
 
     def call(self, times):
-        decay = ops.multiply(ops.softplus(self.rate), ops.absolute(times))
-        faded = ops.multiply(self.amplitude, ops.exp(ops.negative(decay)))
-        return ops.add(self.offset, faded)
+        decay = ops.softplus(self.rate) * ops.absolute(times)
+        return self.offset + self.amplitude * ops.exp(-decay)
 
     def get_config(self):
         return {**super().get_config(), "initial_amplitude": self.initial_amplitude}
@@ -126,8 +125,8 @@ class LearnedTime(_TemporalFunction):
         )
 
     def call(self, times):
-        hidden = ops.add(ops.matmul(times, self.hidden_kernel), self.hidden_bias)
-        return ops.add(self.offset, ops.matmul(ops.tanh(hidden), self.output_kernel))
+        hidden = self.hidden_bias + ops.matmul(times, self.hidden_kernel)
+        return self.offset + ops.matmul(ops.tanh(hidden), self.output_kernel)
 
     def get_config(self):
         return {**super().get_config(), "hidden_dim": self.hidden_dim}

@@ -33,8 +33,8 @@ class WeightDropout:
             query_index: Integer `(t,)`: which queries these are.
         """
         keys = ops.arange(ops.shape(weights)[-1], dtype="int32")
-        by_query = _scramble(ops.add(_scramble(query_index), self.seed[0]))
-        by_row = _scramble(ops.add(_scramble(rows), self.seed[1]))
+        by_query = _scramble(_scramble(query_index) + self.seed[0])
+        by_row = _scramble(_scramble(rows) + self.seed[1])
         by_key = _scramble(ops.bitwise_not(keys))
         left = _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))
         mixed = _scramble(ops.bitwise_xor(left[:, :, None], by_key[None, None, :]))

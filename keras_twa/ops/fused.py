@@ -56,7 +56,7 @@ def dot_product_attention(
         scaled = ops.multiply(ops.cast(queries["query"], "float32"), scale)
         logits = inner_product(scaled, keys["key"])
         if "bias" in keys:
-            logits = ops.add(logits, ops.expand_dims(keys["bias"], axis=-2))
+            logits = logits + ops.expand_dims(keys["bias"], axis=-2)
         return logits
 
     return tiled_attention(
@@ -94,7 +94,7 @@ def _fused(query, key, value, mask, key_bias, scale):
         dense = mask.keys[:, None, None, :]
     elif mask.keys is not None:
         hidden = ops.where(mask.keys, 0.0, _hidden_bias(key, scale))[:, :, None]
-        key_bias = hidden if key_bias is None else ops.add(key_bias, hidden)
+        key_bias = hidden if key_bias is None else key_bias + hidden
     if key_bias is not None:
         query, key = _fold(query, key, key_bias, scale)
     width = max(query.shape[-1], value_dim)

@@ -21,11 +21,9 @@ def squared_distance(query, key):
     for coincident points, hence the floor.
     """
     query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
-    norms = ops.add(
-        ops.sum(ops.square(query), axis=-1, keepdims=True),
-        ops.expand_dims(ops.sum(ops.square(key), axis=-1), axis=-2),
-    )
-    return ops.relu(ops.subtract(norms, ops.multiply(inner_product(query, key), 2.0)))
+    query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
+    key_norm = ops.expand_dims(ops.sum(ops.square(key), axis=-1), axis=-2)
+    return ops.relu(query_norm + key_norm - 2.0 * inner_product(query, key))
 
 
 def lag(query_positions, key_positions):
@@ -56,11 +54,11 @@ def force(query, key, log_query_mass, log_key_mass, exponent, softening, log=Fal
         softening: Distance added in quadrature, a Python number.
         log: Return the logarithm, which neither overflows nor underflows.
     """
-    distance = ops.add(squared_distance(query, key), softening**2)
+    distance = squared_distance(query, key) + softening**2
     log_key_mass = ops.swapaxes(log_key_mass, -1, -2)
     if log:
-        fall = ops.multiply(ops.log(distance), -0.5 * exponent)
-        return ops.add(ops.add(log_query_mass, log_key_mass), fall)
+        fall = ops.log(distance) * (-0.5 * exponent)
+        return log_query_mass + log_key_mass + fall
     # Masses are one per token: only this product and quotient are per pair.
     masses = ops.multiply(ops.exp(log_query_mass), ops.exp(log_key_mass))
     if exponent != 2:

@@ -225,8 +225,8 @@ class _Work:
         head = ops.mod(rows, heads)
         step = ops.zeros_like(query_index) if pairs.shape[2] == 1 else query_index
         lines = ops.reshape(pairs, (batch * heads * queries, keys))
-        first = ops.multiply(ops.add(ops.multiply(element, heads), head), queries)
-        return ops.take(lines, ops.add(first[:, None], step[None, :]), axis=0)
+        first = (element * heads + head) * queries
+        return ops.take(lines, first[:, None] + step[None, :], axis=0)
 
     def _as_rows(self, x):
         """`(B or 1, L, H or 1, ...)` to `(B * H, L, ...)`."""

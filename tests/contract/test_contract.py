@@ -60,6 +60,16 @@ def test_equals_reference_at_length(case, route, lengths):
         checks.equals_reference_at_length(case, *lengths)
 
 
+@on(PLAIN)
+@pytest.mark.parametrize("length", [2, 4, 6])
+@by_route
+def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
+    # As many steps as heads, as features, or as a tile has queries: an operation
+    # that guesses an axis by its length is right everywhere but here.
+    with scenarios.route(route, length**2):
+        checks.equals_reference_at_length(case, length, length)
+
+
 @on(ALL)
 def test_gradients_equal_reference(case):
     checks.gradients_equal_reference(case)

@@ -1,32 +1,15 @@
 """What every attention layer shares: project, mix along the sequence, project back."""
 
-from dataclasses import dataclass
-
 import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.layers.attention.projection import Projection
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
-
-
-@dataclass(frozen=True)
-class Projection:
-    """One tensor per head that a variant wants made from an input.
-
-    Args:
-        name: Name of the tensor, and of the sublayer that makes it.
-        source: "query", "key" or "value": the input it is made from.
-        heads: Number of heads.
-        dim: Width per head.
-    """
-
-    name: str
-    source: str
-    heads: int
-    dim: int
 
 
 class Attention(keras.layers.Layer):
@@ -139,7 +122,7 @@ class Attention(keras.layers.Layer):
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
         self._sublayers = {}
         for projection in self.projections():
-            layer = keras.layers.EinsumDense(
+            layer = HeadDense(
                 # b: batch, t: time, f: features, h: heads, d: width of a head.
                 "btf,fhd->bthd",
                 output_shape=(None, projection.heads, projection.dim),
@@ -151,7 +134,7 @@ class Attention(keras.layers.Layer):
             self._sublayers[projection.name] = layer
         output_dims = self._output_dims or (query_shape[-1],)
         letters = "vwxyz"[: len(output_dims)]
-        self._attention_output = keras.layers.EinsumDense(
+        self._attention_output = HeadDense(
             f"bthd,hd{letters}->bt{letters}",
             output_shape=(None, *output_dims),
             bias_axes=letters if self.use_bias else None,

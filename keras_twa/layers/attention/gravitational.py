@@ -3,8 +3,8 @@
 import keras
 
 from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.base import Projection
 from keras_twa.layers.attention.gravity import Gravity
+from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import tiled_attention
 
 

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.base import Projection
 from keras_twa.layers.attention.gravity import Gravity
+from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.ops import lag
 from keras_twa.ops import tiled_attention
@@ -167,7 +167,7 @@ class GravitationalMultiTimescaleAttention(Attention):
             distance = ops.absolute(lag(query["time"], key["time"]))
             log_fade = ops.multiply(distance, query["log_discount"][..., None])
             if adds:
-                return ops.add(logits, log_fade)
+                return logits + log_fade
             return ops.multiply(logits, ops.exp(log_fade))
 
         query_mass, key_mass = self.gravity(heads["query_mass"], heads["key_mass"])

@@ -50,7 +50,8 @@ class Gravity(keras.layers.Layer):
         )
 
     def call(self, query_mass, key_mass):
-        log_query_mass = ops.add(log_softplus(query_mass), self.log_gravity)
+        log_gravity = ops.convert_to_tensor(self.log_gravity)
+        log_query_mass = log_softplus(query_mass) + log_gravity
         return log_query_mass, log_softplus(key_mass)
 
     def score(self, query, key):

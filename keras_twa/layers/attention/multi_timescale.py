@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.base import Projection
+from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.ops import inner_product
 from keras_twa.ops import lag
@@ -142,7 +142,7 @@ class MultiTimescaleAttention(Attention):
             distance = ops.absolute(lag(query["time"], key["time"]))
             log_fade = ops.multiply(distance, query["log_discount"][..., None])
             if self.timescales.discount == "additive":
-                return ops.add(logits, log_fade)
+                return logits + log_fade
             return ops.multiply(logits, ops.exp(log_fade))
 
         log_discounts = self.timescales.log_discounts()

@@ -182,7 +182,7 @@ class TemporalWeightedAttention(Attention):
             )
             values = ops.sum(values, axis=-1)
             if self.mode == "log_additive":
-                return ops.add(logits, ops.log_sigmoid(values))
+                return logits + ops.log_sigmoid(values)
             return ops.multiply(logits, ops.sigmoid(values))
 
         num_queries = ops.shape(heads["query"])[1]

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import HeadDense
 
 
 class Timescales(keras.layers.Layer):
@@ -84,7 +85,7 @@ class Timescales(keras.layers.Layer):
         return self.read(ops.relu(hidden))
 
     def _dense(self, name, width):
-        return keras.layers.EinsumDense(
+        return HeadDense(
             # b: batch, t: time, h: heads, c and d: widths; each head has its own.
             "bthc,hcd->bthd",
             output_shape=(None, self.num_heads, width),

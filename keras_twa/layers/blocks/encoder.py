@@ -161,8 +161,8 @@ class TransformerEncoder(keras.layers.Layer):
 
     def _residual(self, x, branch, norm):
         if self.normalize_first:
-            return ops.add(x, branch(norm(x)))
-        return norm(ops.add(x, branch(x)))
+            return x + branch(norm(x))
+        return norm(x + branch(x))
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape

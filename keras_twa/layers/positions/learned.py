@@ -60,7 +60,7 @@ class LearnedPositions(keras.layers.Layer):
                 f"The input is longer than `max_length={self.max_length}`. "
                 f"Received: inputs of shape {tuple(inputs.shape)}"
             )
-        return ops.add(inputs, self.embeddings[: ops.shape(inputs)[1]])
+        return inputs + self.embeddings[: ops.shape(inputs)[1]]
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape

@@ -68,7 +68,7 @@ class SinusoidalPositions(keras.layers.Layer):
         waves = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
         waves = ops.reshape(waves, (*ops.shape(angles)[:-1], 2 * pairs))
         inputs = ops.cast(inputs, self.compute_dtype)
-        return ops.add(inputs, ops.cast(waves[..., :features], self.compute_dtype))
+        return inputs + ops.cast(waves[..., :features], self.compute_dtype)
 
     def compute_output_shape(self, inputs_shape, positions_shape=None):
         return inputs_shape

@@ -1,0 +1,37 @@
+"""What a variant makes of its inputs, head by head."""
+
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One tensor per head that a variant wants made from an input.
+
+    Args:
+        name: Name of the tensor, and of the sublayer that makes it.
+        source: "query", "key" or "value": the input it is made from.
+        heads: Number of heads.
+        dim: Width per head.
+    """
+
+    name: str
+    source: str
+    heads: int
+    dim: int
+
+
+class HeadDense(keras.layers.EinsumDense):
+    """`EinsumDense` that adds a bias `(H, 1)` along the heads on every backend.
+
+    On TensorFlow, `keras.ops.add` takes what has one axis longer than 1 for the
+    bias of a convolution, and adds it along the time of an input with H steps.
+    """
+
+    def call(self, inputs, training=None):
+        outputs = ops.einsum(self.equation, inputs, self.kernel)
+        if self.bias is None:
+            return outputs
+        return outputs + ops.convert_to_tensor(self.bias)
