@@ -2,7 +2,9 @@
 
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
-from keras_twa.ops.scores import force
+from keras_twa.ops.scores import Discounted
+from keras_twa.ops.scores import Force
+from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.scores import inner_product
 from keras_twa.ops.scores import lag
 from keras_twa.ops.scores import log_softplus
@@ -10,9 +12,11 @@ from keras_twa.ops.scores import squared_distance
 from keras_twa.ops.tiled import tiled_attention
 
 __all__ = [
+    "Discounted",
+    "Force",
+    "InnerProduct",
     "WeightDropout",
     "dot_product_attention",
-    "force",
     "inner_product",
     "lag",
     "log_softplus",

@@ -24,16 +24,16 @@ class WeightDropout:
     rate: float
     seed: Any
 
-    def __call__(self, weights, rows, query_index):
+    def __call__(self, weights, rows, queries, keys):
         """Drops entries of one tile.
 
         Args:
-            weights: `(g, t, S)`.
+            weights: `(g, t, s)`.
             rows: Integer `(g,)`: which batch-and-head rows these are.
-            query_index: Integer `(t,)`: which queries these are.
+            queries: Integer `(t,)`: which queries these are.
+            keys: Integer `(s,)`: which keys these are.
         """
-        keys = ops.arange(ops.shape(weights)[-1], dtype="int32")
-        by_query = _scramble(_scramble(query_index) + self.seed[0])
+        by_query = _scramble(_scramble(queries) + self.seed[0])
         by_row = _scramble(_scramble(rows) + self.seed[1])
         by_key = _scramble(ops.bitwise_not(keys))
         left = _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))

@@ -13,7 +13,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
-from keras_twa.ops.scores import inner_product
+from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.tiled import tiled_attention
 
 
@@ -48,19 +48,10 @@ def dot_product_attention(
     if route(query, key, mask, dropout, return_weights) == "fused":
         return _fused(query, key, value, mask, key_bias, scale)
 
-    keys = {"key": key}
-    if key_bias is not None:
-        keys["bias"] = key_bias
-
-    def score(queries, keys):
-        scaled = ops.multiply(ops.cast(queries["query"], "float32"), scale)
-        logits = inner_product(scaled, keys["key"])
-        if "bias" in keys:
-            logits = logits + ops.expand_dims(keys["bias"], axis=-2)
-        return logits
-
+    keys = {"key": key} if key_bias is None else {"key": key, "bias": key_bias}
+    queries = {"query": ops.cast(query, "float32") * scale}
     return tiled_attention(
-        score, {"query": query}, keys, value, mask, dropout, return_weights
+        InnerProduct(), queries, keys, value, mask, dropout, return_weights
     )
 
 

@@ -1,16 +1,24 @@
-"""What scores are made of: every pair of a query and a key, in float32.
+"""Scores: what a tile of queries and a tile of keys make of each other, in float32.
 
-All functions take tiles, `(..., t, D)` of queries against `(..., S, D)` of keys
-or `(..., t)` against `(..., S)`, and return `(..., t, S)`.
+Functions and scores alike take `(g, t, D)` of queries and `(g, D, S)` of keys, or
+`(g, t)` and `(g, S)`, and return `(g, t, S)`. Scores are values: equal ones compute the
+same, so that what was compiled for one serves the other.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 from keras import ops
+
+from keras_twa.ops import backend
+
+# Masses outside e^-30 ... e^30 would let forces and their inverses leave float32.
+LOG_MASS_LIMIT = 30.0
 
 
 def inner_product(query, key):
     """`q . k` for every pair."""
-    query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
-    return ops.matmul(query, ops.swapaxes(key, -1, -2))
+    return ops.matmul(ops.cast(query, "float32"), ops.cast(key, "float32"))
 
 
 def squared_distance(query, key):
@@ -22,7 +30,7 @@ def squared_distance(query, key):
     """
     query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
     query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
-    key_norm = ops.expand_dims(ops.sum(ops.square(key), axis=-1), axis=-2)
+    key_norm = ops.sum(ops.square(key), axis=-2, keepdims=True)
     return ops.relu(query_norm + key_norm - 2.0 * inner_product(query, key))
 
 
@@ -42,25 +50,106 @@ def log_softplus(x):
     return ops.where(ops.greater(x, -15.0), safe, x)
 
 
-def force(query, key, log_query_mass, log_key_mass, exponent, softening, log=False):
-    """`m_q m_k / (|q - k|^2 + softening^2)^(exponent / 2)` for every pair.
+@dataclass(frozen=True)
+class InnerProduct:
+    """`q . k`, plus the key's `bias` if there is one."""
+
+    def __call__(self, query, key):
+        logits = inner_product(query["query"], key["key"])
+        return logits + key["bias"][:, None, :] if "bias" in key else logits
+
+
+@dataclass(frozen=True)
+class Force:
+    """`m_q m_k / (|q - k|^2 + softening^2)^(exponent / 2)`, or its logarithm.
+
+    `prepare` makes of masses and vectors what the score needs, once for each token
+    instead of once for each pair.
 
     Args:
-        query: `(..., t, D)`.
-        key: `(..., S, D)`.
-        log_query_mass: `(..., t, 1)`; a constant of gravity is added here.
-        log_key_mass: `(..., S, 1)`.
-        exponent: Power of the distance, a Python number.
-        softening: Distance added in quadrature, a Python number.
-        log: Return the logarithm, which neither overflows nor underflows.
+        exponent: Power of the distance.
+        softening: Distance added in quadrature.
+        log: Whether the score is the logarithm of the force.
     """
-    distance = squared_distance(query, key) + softening**2
-    log_key_mass = ops.swapaxes(log_key_mass, -1, -2)
-    if log:
-        fall = ops.log(distance) * (-0.5 * exponent)
-        return log_query_mass + log_key_mass + fall
-    # Masses are one per token: only this product and quotient are per pair.
-    masses = ops.multiply(ops.exp(log_query_mass), ops.exp(log_key_mass))
-    if exponent != 2:
-        distance = ops.exp(ops.multiply(ops.log(distance), 0.5 * exponent))
-    return ops.divide(masses, distance)
+
+    exponent: float
+    softening: float
+    log: bool = False
+
+    def prepare(self, query, key, log_query_mass, log_key_mass):
+        """Folds norms and masses into the vectors.
+
+        The inner product of what comes out is
+        `(|q - k|^2 + softening^2) (m_q m_k)^(-2 / exponent)`; for the logarithm the
+        masses stay apart, where they cannot overflow.
+
+        Args:
+            query: `(B, T, H, D)`.
+            key: `(B, S, H, D)`.
+            log_query_mass: `(B, T, H, 1)`; a constant of gravity is added here.
+            log_key_mass: `(B, S, H, 1)`.
+
+        Returns:
+            Two dictionaries of tensors for `tiled_attention`.
+        """
+        query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
+        # Distances do not depend on the origin, but their digits do.
+        origin = ops.stop_gradient(key[:, :1])
+        query, key = query - origin, key - origin
+        query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
+        key_norm = ops.sum(ops.square(key), axis=-1, keepdims=True)
+        softened = query_norm + self.softening**2
+        query = [-2.0 * query, softened, ops.ones_like(query_norm)]
+        key = [key, ops.ones_like(key_norm), key_norm]
+        query, key = ops.concatenate(query, axis=-1), ops.concatenate(key, axis=-1)
+        if self.log:
+            return (
+                {"query": query, "log_mass": log_query_mass[..., 0]},
+                {"key": key, "log_mass": log_key_mass[..., 0]},
+            )
+        query_scale = self._inverse_mass(log_query_mass)
+        key_scale = self._inverse_mass(log_key_mass)
+        # Rounding may bring the product below what no distance of zero can reach.
+        least = ops.min(key_scale, axis=1, keepdims=True) * self.softening**2
+        floor = ops.stop_gradient(query_scale * least)
+        return (
+            {"query": query * query_scale, "floor": floor},
+            {"key": key * key_scale},
+        )
+
+    def __call__(self, query, key):
+        product = inner_product(query["query"], key["key"])
+        if self.log:
+            distance = ops.maximum(product, self.softening**2)
+            fall = ops.log(distance) * (-0.5 * self.exponent)
+            return fall + key["log_mass"][:, None, :] + query["log_mass"][..., None]
+        if self.exponent == 2:
+            return backend.floored_inverse(product, query["floor"])
+        power = ops.log(ops.maximum(product, query["floor"])) * (-0.5 * self.exponent)
+        return ops.exp(power)
+
+    def _inverse_mass(self, log_mass):
+        bounded = ops.clip(log_mass, -LOG_MASS_LIMIT, LOG_MASS_LIMIT)
+        return ops.exp(bounded * (-2.0 / self.exponent))
+
+
+@dataclass(frozen=True)
+class Discounted:
+    """A score that fades with time: `score * gamma^|t_q - t_k|`.
+
+    Queries carry `time` and `log_discount`, both `(g, t)`, and keys `time`.
+
+    Args:
+        score: The score without the discount.
+        adds: Whether `|t_q - t_k| log(gamma)` is added instead: the same for a score
+            that is a logarithm.
+    """
+
+    score: Any
+    adds: bool
+
+    def __call__(self, query, key):
+        logits = self.score(query, key)
+        distance = ops.absolute(lag(query["time"], key["time"]))
+        log_fade = distance * query["log_discount"][..., None]
+        return logits + log_fade if self.adds else logits * ops.exp(log_fade)

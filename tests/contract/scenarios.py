@@ -22,11 +22,12 @@ def route(name, tile_elements=11):
     if name == "default":
         yield
         return
+    tiles = importlib.import_module("keras_twa.ops.tiles")
     tiled = importlib.import_module("keras_twa.ops.tiled")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
-        mock.patch.object(tiled, "DENSE_ELEMENTS", 0),
-        mock.patch.object(tiled, "TILE_ELEMENTS", tile_elements),
+        mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
+        mock.patch.object(tiled, "LEAST_SPAN", 2),
         mock.patch.object(backend, "fused_attention", None),
     ):
         yield

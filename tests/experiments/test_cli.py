@@ -130,6 +130,8 @@ def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A background job ignores the interrupt, and its children would, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stdout:
         if "epoch 1/" in line:

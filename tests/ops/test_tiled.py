@@ -17,8 +17,7 @@ from tests.contract.scenarios import route
 
 def nearness(queries, keys):
     """Score a pair by how near it is, and by a bonus of the key."""
-    bonus = ops.swapaxes(keys["bonus"], -1, -2)
-    return ops.subtract(bonus, squared_distance(queries["q"], keys["k"]))
+    return keys["bonus"] - squared_distance(queries["q"], keys["k"])
 
 
 def loop(q, k, bonus, v, visible):
@@ -54,7 +53,9 @@ def dropped(rate, seed, rows, queries, keys=40):
     """Return what dropout leaves of weights that are all 1."""
     weights = ops.ones((len(rows), len(queries), keys))
     drop = WeightDropout(rate, ops.convert_to_tensor(seed, dtype="int32"))
-    as_index = [ops.convert_to_tensor(x, dtype="int32") for x in (rows, queries)]
+    as_index = [
+        ops.convert_to_tensor(x, dtype="int32") for x in (rows, queries, range(keys))
+    ]
     return to_numpy(drop(weights, *as_index))
 
 

@@ -116,7 +116,7 @@ class GravitationalAttention(Attention):
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        self.gravity.build(None, None)
+        self.gravity.build()
 
     def attend(
         self,
@@ -127,15 +127,11 @@ class GravitationalAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
-        query_mass, key_mass = self.gravity(heads["query_mass"], heads["key_mass"])
+        query, key = self.gravity(
+            heads["query"], heads["key"], heads["query_mass"], heads["key_mass"]
+        )
         return tiled_attention(
-            self.gravity.score,
-            {"query": heads["query"], "log_mass": query_mass},
-            {"key": heads["key"], "log_mass": key_mass},
-            heads["value"],
-            mask,
-            dropout,
-            return_weights,
+            self.gravity.law, query, key, heads["value"], mask, dropout, return_weights
         )
 
     def get_config(self):

@@ -1,14 +1,11 @@
 """Gravitational attention at several timescales."""
 
 import keras
-from keras import ops
 
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.gravity import Gravity
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
-from keras_twa.ops import lag
-from keras_twa.ops import tiled_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -145,7 +142,7 @@ class GravitationalMultiTimescaleAttention(Attention):
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
         self.timescales.build((None, None, None, self.value_dim))
-        self.gravity.build(None, None)
+        self.gravity.build()
 
     def attend(
         self,
@@ -156,41 +153,22 @@ class GravitationalMultiTimescaleAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
-        # Where logits are logarithms of forces, a factor is a sum.
-        adds = (
-            self.timescales.discount == "additive"
-            or self.gravity.normalization == "force"
+        query, key = self.gravity(
+            heads["query"], heads["key"], heads["query_mass"], heads["key_mass"]
         )
-
-        def score(query, key):
-            logits = self.gravity.score(query, key)
-            distance = ops.absolute(lag(query["time"], key["time"]))
-            log_fade = ops.multiply(distance, query["log_discount"][..., None])
-            if adds:
-                return logits + log_fade
-            return ops.multiply(logits, ops.exp(log_fade))
-
-        query_mass, key_mass = self.gravity(heads["query_mass"], heads["key_mass"])
-        log_discounts = self.timescales.log_discounts()
-        query = {
-            "query": heads["query"],
-            "log_mass": query_mass,
-            "time": query_positions[..., None],
-            "log_discount": ops.repeat(
-                log_discounts, ops.shape(query_positions)[1], axis=1
-            ),
-        }
-        key = {
-            "key": heads["key"],
-            "log_mass": key_mass,
-            "time": key_positions[..., None],
-        }
-        outputs = tiled_attention(
-            score, query, key, heads["value"], mask, dropout, return_weights
+        return self.timescales.attend(
+            self.gravity.law,
+            query,
+            key,
+            heads["value"],
+            query_positions,
+            key_positions,
+            # Where logits are logarithms of forces, a factor is a sum.
+            adds=self.gravity.normalization == "force",
+            mask=mask,
+            dropout=dropout,
+            return_weights=return_weights,
         )
-        if not return_weights:
-            return self.timescales(outputs)
-        return self.timescales(outputs[0]), outputs[1]
 
     def get_config(self):
         return {

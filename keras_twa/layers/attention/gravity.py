@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.ops import force
+from keras_twa.ops import Force
 from keras_twa.ops import log_softplus
 
 
@@ -23,11 +23,13 @@ class Gravity(keras.layers.Layer):
         gravity: Initial G.
 
     Call arguments:
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`.
         query_mass: `(B, T, H, 1)`, before the softplus.
         key_mass: `(B, S, H, 1)`, before the softplus.
 
     Returns:
-        The logarithms of G times the query masses and of the key masses.
+        What the score `law` needs of queries and keys, two dictionaries of tensors.
     """
 
     def __init__(
@@ -41,30 +43,19 @@ class Gravity(keras.layers.Layer):
         self.softening = softening
         self.normalization = normalization
         self.gravity = gravity
+        self.law = Force(exponent, softening, log=normalization == "force")
 
-    def build(self, query_mass_shape, key_mass_shape):
+    def build(self, query_shape=None):
         self.log_gravity = self.add_weight(
             shape=(self.num_heads, 1),
             initializer=keras.initializers.Constant(math.log(self.gravity)),
             name="log_gravity",
         )
 
-    def call(self, query_mass, key_mass):
+    def call(self, query, key, query_mass, key_mass):
         log_gravity = ops.convert_to_tensor(self.log_gravity)
         log_query_mass = log_softplus(query_mass) + log_gravity
-        return log_query_mass, log_softplus(key_mass)
-
-    def score(self, query, key):
-        """Logits `(g, t, S)` of one tile, before any discount."""
-        return force(
-            query["query"],
-            key["key"],
-            query["log_mass"],
-            key["log_mass"],
-            self.exponent,
-            self.softening,
-            log=self.normalization == "force",
-        )
+        return self.law.prepare(query, key, log_query_mass, log_softplus(key_mass))
 
     def options(self):
         """The constructor's arguments that an attention layer passes on."""

@@ -6,9 +6,7 @@ from keras import ops
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
-from keras_twa.ops import inner_product
-from keras_twa.ops import lag
-from keras_twa.ops import tiled_attention
+from keras_twa.ops import InnerProduct
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -135,31 +133,18 @@ class MultiTimescaleAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
-        scale = self.key_dim**-0.5
-
-        def score(query, key):
-            logits = ops.multiply(inner_product(query["query"], key["key"]), scale)
-            distance = ops.absolute(lag(query["time"], key["time"]))
-            log_fade = ops.multiply(distance, query["log_discount"][..., None])
-            if self.timescales.discount == "additive":
-                return logits + log_fade
-            return ops.multiply(logits, ops.exp(log_fade))
-
-        log_discounts = self.timescales.log_discounts()
-        query = {
-            "query": heads["query"],
-            "time": query_positions[..., None],
-            "log_discount": ops.repeat(
-                log_discounts, ops.shape(query_positions)[1], axis=1
-            ),
-        }
-        key = {"key": heads["key"], "time": key_positions[..., None]}
-        outputs = tiled_attention(
-            score, query, key, heads["value"], mask, dropout, return_weights
+        query = ops.cast(heads["query"], "float32") * self.key_dim**-0.5
+        return self.timescales.attend(
+            InnerProduct(),
+            {"query": query},
+            {"key": heads["key"]},
+            heads["value"],
+            query_positions,
+            key_positions,
+            mask=mask,
+            dropout=dropout,
+            return_weights=return_weights,
         )
-        if not return_weights:
-            return self.timescales(outputs)
-        return self.timescales(outputs[0]), outputs[1]
 
     def get_config(self):
         return {**super().get_config(), **self.timescales.options()}

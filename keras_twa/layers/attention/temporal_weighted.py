@@ -1,5 +1,8 @@
 """Temporal-weighted attention: scores scaled by a learned function of time."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -167,24 +170,9 @@ class TemporalWeightedAttention(Attention):
     def _attend_by_lag(
         self, heads, mask, query_positions, key_positions, dropout, return_weights
     ):
-        scale = self.key_dim**-0.5
         # Each row of the kernel is one head: this picks its column out of f's.
         own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
-        function, parameters = self._stateless_function()
-
-        def score(query, key, *parameters):
-            logits = ops.multiply(inner_product(query["query"], key["key"]), scale)
-            lags = lag(query["time"], key["time"])[..., None]
-            # (g, t, S, H or 1) against (g, t, 1, H)
-            values = function(ops.divide(lags, self.time_scale), *parameters)
-            values = ops.multiply(
-                self._checked(values), query["own_head"][:, :, None, :]
-            )
-            values = ops.sum(values, axis=-1)
-            if self.mode == "log_additive":
-                return logits + ops.log_sigmoid(values)
-            return ops.multiply(logits, ops.sigmoid(values))
-
+        score = _LagWeighted(self, self.mode == "log_additive")
         num_queries = ops.shape(heads["query"])[1]
         own_head = ops.broadcast_to(
             own_head, (1, num_queries, self.num_heads, self.num_heads)
@@ -192,7 +180,7 @@ class TemporalWeightedAttention(Attention):
         return tiled_attention(
             score,
             {
-                "query": heads["query"],
+                "query": ops.cast(heads["query"], "float32") * self.key_dim**-0.5,
                 "time": query_positions[..., None],
                 "own_head": own_head,
             },
@@ -201,25 +189,26 @@ class TemporalWeightedAttention(Attention):
             mask,
             dropout,
             return_weights,
-            parameters,
+            [variable.value for variable in self._function_variables()],
         )
 
-    def _stateless_function(self):
-        """`f` as a function of times and weights, so that tiles can recompute it."""
+    def lag_values(self, lags, *parameters):
+        """`f` at each lag, float32 `(..., H or 1)`, with its weights as arguments."""
+        times = ops.divide(lags, self.time_scale)[..., None]
         function = self.temporal_function
         if not isinstance(function, keras.layers.Layer):
-            return function, []
-        trainable = function.trainable_variables
-        rest = function.non_trainable_variables
+            return self._checked(function(times))
+        trainable = len(function.trainable_variables)
+        values, _ = function.stateless_call(
+            list(parameters[:trainable]), list(parameters[trainable:]), times
+        )
+        return self._checked(values)
 
-        def stateless(times, *values):
-            values = list(values)
-            output, _ = function.stateless_call(
-                values[: len(trainable)], values[len(trainable) :], times
-            )
-            return output
-
-        return stateless, [variable.value for variable in trainable + rest]
+    def _function_variables(self):
+        function = self.temporal_function
+        if not isinstance(function, keras.layers.Layer):
+            return []
+        return function.trainable_variables + function.non_trainable_variables
 
     def _per_head(self, positions):
         """`f` at each position, float32 `(B or 1, length, H)`."""
@@ -258,3 +247,26 @@ class TemporalWeightedAttention(Attention):
         if not isinstance(function, str):
             function = keras.saving.deserialize_keras_object(function)
         return cls(**{**config, "temporal_function": function})
+
+
+@dataclass(frozen=True)
+class _LagWeighted:
+    """`q . k` times, or plus the logarithm of, `sigmoid(f(t_q - t_k))`.
+
+    Args:
+        layer: The layer that knows `f`.
+        adds: Whether the logarithm is added.
+    """
+
+    layer: Any
+    adds: bool
+
+    def __call__(self, query, key, *parameters):
+        logits = inner_product(query["query"], key["key"])
+        lags = lag(query["time"], key["time"])
+        # (g, t, S, H or 1) against (g, t, 1, H)
+        values = self.layer.lag_values(lags, *parameters)
+        values = ops.sum(values * query["own_head"][:, :, None, :], axis=-1)
+        if self.adds:
+            return logits + ops.log_sigmoid(values)
+        return logits * ops.sigmoid(values)

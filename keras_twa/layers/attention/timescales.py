@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.ops import Discounted
+from keras_twa.ops import tiled_attention
 
 
 class Timescales(keras.layers.Layer):
@@ -93,6 +95,51 @@ class Timescales(keras.layers.Layer):
             name=name,
             **self.dense_options(),
         )
+
+    def attend(
+        self,
+        score,
+        query,
+        key,
+        value,
+        query_positions,
+        key_positions,
+        mask,
+        dropout,
+        return_weights,
+        adds=False,
+    ):
+        """Attends at all timescales, with a score that each discounts, and decodes.
+
+        Args:
+            score: The score without the discount.
+            query: Its tensors of queries, `(B, T, S * H, ...)`.
+            key: Its tensors of keys, `(B, T, S * H, ...)`.
+            value: `(B, T, S * H, D)`.
+            query_positions: Float32 `(B or 1, T)`.
+            key_positions: Float32 `(B or 1, S)`.
+            mask: An `AttentionMask`.
+            dropout: A `WeightDropout`, or `None`.
+            return_weights: Whether to return the weights too.
+            adds: Whether the score is a logarithm, for which a factor is a sum.
+
+        Returns:
+            `(B, T, H, D)`, or that and the weights `(B, S * H, T, S)`.
+        """
+        times = query_positions[..., None]
+        log_discounts = ops.broadcast_to(
+            self.log_discounts(), (1, ops.shape(times)[1], ops.shape(value)[2])
+        )
+        outputs = tiled_attention(
+            Discounted(score, adds or self.discount == "additive"),
+            {**query, "time": times, "log_discount": log_discounts},
+            {**key, "time": key_positions[..., None]},
+            value,
+            mask,
+            dropout,
+            return_weights,
+        )
+        return (self(outputs[0]), outputs[1]) if return_weights else self(outputs)
 
     def log_discounts(self):
         """`log(gamma)` for each of the S * H heads, float32 `(1, 1, S * H)`."""

@@ -1,6 +1,30 @@
 """The only folder that knows which backend runs.
 
 Each module offers the same few functions; this one picks the module, once.
+
+`scan(body, carry, slices, num_results) -> (carry, results)`
+    Calls `body(carry, part) -> (carry, results)` for each part along the first axis
+    of the tensors in the dictionary `slices`, and stacks the results. `carry` and the
+    results are lists of float32 tensors. Cannot be differentiated.
+
+`add_columns(total, part, first) -> total`
+    Adds `part` to the columns of `total` that begin at `first`. May reuse `total`.
+
+`differentiable(passes, tensors, loops) -> outputs`
+    A tuple of outputs, `passes.forward(*tensors)`, whose gradients are
+    `passes.backward(tensors, outputs, gradients, needed)`: one for each tensor, or
+    `None` where `needed` is false. `passes` is hashable; equal ones compute the same.
+    `loops` says whether the passes contain loops.
+
+`pullback(function, tensors, needed) -> (output, pull)`
+    The output of `function(*tensors)`, and the function from a gradient of it to the
+    gradients of the tensors.
+
+`floored_inverse(x, floor)`
+    `1 / max(x, floor)`, with `floor` positive and without a gradient. May reuse `x`.
+
+`fused_attention(query, key, value, mask, causal, scale)`
+    The backend's own kernel; `None` where none beats the tiled one.
 """
 
 import importlib
@@ -16,8 +40,11 @@ if NAME not in ("tensorflow", "jax", "torch"):
     )
 _module = importlib.import_module(f"{__name__}.{NAME}")
 
-# `None` where the backend has no kernel that beats the tiled one.
+scan = _module.scan
+add_columns = _module.add_columns
+differentiable = _module.differentiable
+pullback = _module.pullback
+floored_inverse = _module.floored_inverse
 fused_attention = _module.fused_attention
-map_blocks = _module.map_blocks
 device_name = _module.device_name
 device_peak_memory = _module.device_peak_memory

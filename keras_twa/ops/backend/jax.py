@@ -1,5 +1,7 @@
 """JAX: loops that compile to one body, and no fused attention on the CPU."""
 
+import functools
+
 import jax
 
 fused_attention = None
@@ -16,7 +18,52 @@ def device_peak_memory():
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
-def map_blocks(function, tensors, output_shape):
-    """Applies `function` to each slice along the first axis and stacks the results."""
-    del output_shape
-    return jax.lax.map(function, tensors)
+def scan(body, carry, slices, num_results):
+    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    del num_results
+    return jax.lax.scan(body, carry, slices)
+
+
+def add_columns(total, part, first):
+    """Adds to some of the columns; see `backend/__init__.py`."""
+    axis = total.ndim - 1
+    there = jax.lax.dynamic_slice_in_dim(total, first, part.shape[-1], axis)
+    return jax.lax.dynamic_update_slice_in_dim(total, there + part, first, axis)
+
+
+def differentiable(passes, tensors, loops):
+    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    # Outside of jit, a loop would be compiled anew in each call.
+    return (_compiled if loops else _run)(passes, *tensors)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(passes, *tensors):
+    return passes.forward(*tensors)
+
+
+def _save(passes, *tensors):
+    outputs = passes.forward(*tensors)
+    return outputs, (tensors, outputs)
+
+
+def _differentiate(passes, saved, gradients):
+    tensors, outputs = saved
+    needed = [jax.numpy.issubdtype(x.dtype, jax.numpy.floating) for x in tensors]
+    return tuple(passes.backward(tensors, outputs, gradients, needed))
+
+
+_run.defvjp(_save, _differentiate)
+_compiled = jax.jit(_run, static_argnums=0)
+
+
+def pullback(function, tensors, needed):
+    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    del needed
+    output, pull = jax.vjp(function, *tensors)
+    return output, pull
+
+
+def floored_inverse(x, floor):
+    """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    return jax.numpy.reciprocal(jax.numpy.maximum(x, floor))

@@ -1,5 +1,6 @@
 """TensorFlow: loops that compile to one body, and no fused attention."""
 
+import keras
 import tensorflow as tf
 
 fused_attention = None
@@ -20,17 +21,71 @@ def device_peak_memory():
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
-def map_blocks(function, tensors, output_shape):
-    """Applies `function` to each slice along the first axis and stacks the results.
+def scan(body, carry, slices, num_results):
+    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    count = tf.shape(next(iter(slices.values())))[0]
+    static = [x.shape for x in carry]
+    arrays = [
+        tf.TensorArray("float32", count, infer_shape=False) for _ in range(num_results)
+    ]
 
-    Args:
-        function: From a list of slices to one float32 tensor.
-        tensors: List of tensors with equal first dimensions.
-        output_shape: Static shape of one result, `None` where unknown.
-    """
-    return tf.map_fn(
-        function,
-        tensors,
-        parallel_iterations=1,
-        fn_output_signature=tf.TensorSpec(output_shape, "float32"),
+    shapes = []
+
+    def step(index, carry, arrays):
+        carry, results = body(carry, {name: x[index] for name, x in slices.items()})
+        shapes[:] = [x.shape for x in results]
+        # A sum may know less about its shape than the loop demands.
+        carry = [tf.ensure_shape(x, s) for x, s in zip(carry, static, strict=True)]
+        written = [a.write(index, x) for a, x in zip(arrays, results, strict=True)]
+        return index + 1, carry, written
+
+    _, carry, arrays = tf.while_loop(
+        lambda index, *_: index < count, step, (0, carry, arrays)
     )
+    stacks = [array.stack() for array in arrays]
+    return carry, [
+        tf.ensure_shape(stack, [None, *shape])
+        for stack, shape in zip(stacks, shapes, strict=True)
+    ]
+
+
+def add_columns(total, part, first):
+    """Adds to some of the columns; see `backend/__init__.py`."""
+    zeros = [0] * (len(total.shape) - 1)
+    there = tf.slice(total, [*zeros, first], tf.shape(part))
+    return keras.ops.slice_update(total, [*zeros, first], there + part)
+
+
+def differentiable(passes, tensors, loops):
+    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    del loops
+
+    @tf.custom_gradient
+    def run(*tensors):
+        outputs = passes.forward(*tensors)
+
+        def differentiate(*gradients):
+            needed = [x.dtype.is_floating for x in tensors]
+            return passes.backward(tensors, outputs, gradients, needed)
+
+        return outputs, differentiate
+
+    return run(*tensors)
+
+
+def pullback(function, tensors, needed):
+    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    del needed
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        output = function(*tensors)
+
+    def pull(cotangent):
+        return tape.gradient(output, tensors, cotangent, unconnected_gradients="zero")
+
+    return output, pull
+
+
+def floored_inverse(x, floor):
+    """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    return tf.math.reciprocal(tf.maximum(x, floor))

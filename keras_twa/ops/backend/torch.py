@@ -13,11 +13,89 @@ def device_peak_memory():
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
-def map_blocks(function, tensors, output_shape):
-    """Applies `function` to each slice along the first axis and stacks the results."""
-    del output_shape
-    slices = zip(*(torch.unbind(tensor) for tensor in tensors), strict=True)
-    return torch.stack([function(list(block)) for block in slices])
+def scan(body, carry, slices, num_results):
+    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    del num_results
+    results = []
+    for part in zip(*(torch.unbind(x) for x in slices.values()), strict=True):
+        carry, result = body(carry, dict(zip(slices, part, strict=True)))
+        results.append(result)
+    return carry, [torch.stack(column) for column in zip(*results, strict=True)]
+
+
+def add_columns(total, part, first):
+    """Adds to some of the columns, in place; see `backend/__init__.py`."""
+    total[..., first : first + part.shape[-1]] += part
+    return total
+
+
+def differentiable(passes, tensors, loops):
+    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    del loops
+    return _Differentiable.apply(passes, *tensors)
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, passes, *tensors):
+        outputs = passes.forward(*tensors)
+        ctx.passes = passes
+        ctx.num_inputs = len(tensors)
+        ctx.save_for_backward(*tensors, *outputs)
+        return outputs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, *gradients):
+        tensors = ctx.saved_tensors[: ctx.num_inputs]
+        outputs = ctx.saved_tensors[ctx.num_inputs :]
+        needed = ctx.needs_input_grad[1:]
+        return None, *ctx.passes.backward(tensors, outputs, gradients, needed)
+
+
+def pullback(function, tensors, needed):
+    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    leaves = [
+        tensor.detach().requires_grad_(need)
+        for tensor, need in zip(tensors, needed, strict=True)
+    ]
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    with torch.enable_grad():
+        output = function(*leaves)
+
+    def pull(cotangent):
+        if not output.requires_grad:
+            return [torch.zeros_like(leaf) for leaf in leaves]
+        found = iter(
+            torch.autograd.grad(output, wanted, cotangent, materialize_grads=True)
+        )
+        return [
+            next(found) if leaf.requires_grad else torch.zeros_like(leaf)
+            for leaf in leaves
+        ]
+
+    return output.detach(), pull
+
+
+class _FlooredInverse(torch.autograd.Function):
+    """In place, in both passes: memory traffic is what this costs."""
+
+    @staticmethod
+    def forward(ctx, x, floor):
+        inverse = torch.maximum(x, floor, out=x.detach()).reciprocal_()
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(inverse)
+        return x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (inverse,) = ctx.saved_tensors
+        return (gradient * inverse).mul_(inverse).neg_(), None
+
+
+def floored_inverse(x, floor):
+    """`1 / max(x, floor)`; `x` is used up. See `backend/__init__.py`."""
+    return _FlooredInverse.apply(x, floor)
 
 
 def fused_attention(query, key, value, mask, causal, scale):

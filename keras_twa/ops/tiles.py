@@ -1,0 +1,340 @@
+"""Softmax attention over tiles of scores, forward and backward.
+
+All tensors have their axes in the order that the matrix products like best: queries
+are rows, `(rows, T, ...)`, and keys are columns, `(rows, ..., S)`. The other way round,
+the two largest products of the backward pass would have to transpose a whole tile
+each, which takes twice the time where XLA compiles them.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from keras import ops
+
+from keras_twa.ops import backend
+from keras_twa.ops.rules import Rules
+
+# A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache,
+# but measure no faster: each turn of the loop has its price too.
+TILE_ELEMENTS = 2**20
+# With a window, a tile has at least this many queries.
+LEAST_QUERIES = 64
+
+
+def attend_in_tiles(score, query, key, value, rules, parameters=(), window=None):
+    """Computes the output of softmax attention, and its denominator.
+
+    Args:
+        score: See `tiled_attention`; hashable.
+        query: Dictionary of tensors `(rows, T, ...)`.
+        key: Dictionary of tensors `(rows, ..., S)`.
+        value: `(rows, D, S)`.
+        rules: The `Rules` of what a query sees and drops.
+        parameters: Tensors of any shape that `score` needs whole.
+        window: `(before, after)`: how many keys before its first and after its last
+            query a tile sees. Needs S = T. `None`: all keys.
+
+    Returns:
+        The output `(rows, T, D)`, and the logarithm of the sum of the exponentials
+        of each query's logits `(rows, T, 1)`, both float32.
+    """
+    passes = _Passes(
+        score, tuple(query), tuple(key), len(parameters), rules.static(), window
+    )
+    tensors = [*query.values(), *key.values(), value, *parameters]
+    rows, _, num_keys = ops.shape(value)
+    num_queries = ops.shape(tensors[0])[1]
+    loops = True
+    if all(isinstance(size, int) for size in (rows, num_queries, num_keys)):
+        sizes = tile_sizes(rows, num_queries, num_keys, window)
+        loops = sizes != (rows, num_queries)
+    tensors += rules.tensors().values()
+    return backend.differentiable(passes, tensors, loops)
+
+
+def tile_sizes(rows, num_queries, num_keys, window=None):
+    """How many rows, and how many queries of each, make a tile."""
+    if window is None:
+        queries = _clip(TILE_ELEMENTS // num_keys, num_queries)
+        keys = num_keys
+    else:
+        beside = sum(window)
+        # The q for which q (q + beside) scores make a tile.
+        most = int(math.sqrt((beside / 2) ** 2 + TILE_ELEMENTS) - beside / 2)
+        queries = _clip(min(most, max(beside, LEAST_QUERIES)), num_queries)
+        keys = queries + beside
+    block = _clip(TILE_ELEMENTS // (queries * keys), rows)
+    return _even(block, rows), _even(queries, num_queries)
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """The forward and the backward pass, as loops over rows and, inside, queries.
+
+    All that is constant is here, in fields that can be compared, so that a compiler
+    knows a call that it has met before.
+    """
+
+    score: Any
+    query_names: tuple[str, ...]
+    key_names: tuple[str, ...]
+    num_parameters: int
+    rules: Rules
+    window: tuple[int, int] | None
+
+    def forward(self, *tensors):
+        work = _Work(self, tensors)
+
+        def attend_rows(carry, rows):
+            def attend_tile(carry, queries):
+                tile = _Tile(work, rows, queries)
+                logits = tile.masked(tile.score(*tile.leaves))
+                highest = ops.max(logits, axis=-1, keepdims=True)
+                # The maximum of a row that sees nothing is -inf, and -inf + inf NaN.
+                highest = ops.maximum(highest, -1e30)
+                weights = ops.exp(logits - highest)
+                # One is the least sum of any row with a visible key.
+                total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 0.5)
+                value = ops.swapaxes(tile.value, -1, -2)
+                output = ops.matmul(tile.drop(weights), value)
+                # The division is left for here, where it touches t x D, not t x S.
+                return carry, [output / total, highest + ops.log(total)]
+
+            return carry, _loop(attend_tile, [], work.tiles(rows), 2)[1]
+
+        outputs = _loop(attend_rows, [], work.slices, 2)[1]
+        return tuple(work.join_queries(x) for x in outputs)
+
+    def backward(self, tensors, outputs, gradients, needed):
+        work = _Work(self, tensors)
+        output, log_total = outputs
+        gradient, log_gradient = gradients
+        # What softmax takes off the gradient of each weight of a query.
+        mean = ops.sum(gradient * output, axis=-1, keepdims=True) - log_gradient
+        work.add_queries(log_total=log_total)
+        work.add_queries(gradient=gradient, mean=mean, zeros=True)
+        num_queries = len(self.query_names)
+        num_leaves = num_queries + len(self.key_names)
+        num_columns = len(self.key_names) + 1
+        # The value is no argument of the score.
+        needed = [*needed[:num_leaves], *needed[num_leaves + 1 :]]
+        needed = needed[: num_leaves + self.num_parameters]
+
+        def pull_rows(in_parameters, rows):
+            def pull_tile(sums, queries):
+                tile = _Tile(work, rows, queries)
+                logits, pull = backend.pullback(tile.score, tile.leaves, needed)
+                weights = ops.exp(tile.masked(logits) - queries["log_total"])
+                gradient = queries["gradient"]
+                in_weights = tile.drop(ops.matmul(gradient, tile.value))
+                mixed = tile.drop(weights)
+                in_value = ops.matmul(ops.swapaxes(gradient, -1, -2), mixed)
+                pulled = pull(weights * (in_weights - queries["mean"]))
+                columns = [*pulled[num_queries:num_leaves], in_value]
+                sums = [
+                    *map(tile.add_keys, sums[:num_columns], columns),
+                    *_sums(sums[num_columns:], pulled[num_leaves:]),
+                ]
+                return sums, pulled[:num_queries]
+
+            zeros = [ops.zeros_like(rows[name]) for name in work.column_names]
+            sums, in_query = _loop(
+                pull_tile,
+                [*zeros, *in_parameters],
+                work.tiles(rows),
+                num_queries,
+            )
+            return sums[num_columns:], [*in_query, *sums[:num_columns]]
+
+        in_parameters, found = _loop(
+            pull_rows,
+            [ops.zeros_like(x) for x in work.parameters],
+            work.slices,
+            num_queries + num_columns,
+        )
+        in_query = [work.join_queries(x) for x in found[:num_queries]]
+        columns = [work.join_keys(x) for x in found[num_queries:]]
+        return [*in_query, *columns, *in_parameters, *[None] * len(work.rule_tensors)]
+
+
+class _Work:
+    """The tensors of one pass, cut for its loops.
+
+    `slices` is what the loop over blocks of rows runs through: tensors of queries as
+    `(row blocks, query blocks, g, t, ...)`, of keys as `(row blocks, g, ..., S)`.
+    """
+
+    def __init__(self, passes, tensors):
+        self.passes = passes
+        self.window = passes.window
+        tensors = list(tensors)
+        query = {name: tensors.pop(0) for name in passes.query_names}
+        columns = {name: tensors.pop(0) for name in (*passes.key_names, "value")}
+        self.parameters = tensors[: passes.num_parameters]
+        self.rule_tensors = tensors[passes.num_parameters :]
+        self.rules = passes.rules.with_tensors(self.rule_tensors)
+        self.rows, _, self.num_keys = ops.shape(columns["value"])
+        self.num_queries = ops.shape(next(iter(query.values())))[1]
+        self.row_block, self.query_block = tile_sizes(
+            self.rows, self.num_queries, self.num_keys, self.window
+        )
+        self.column_names = list(columns)
+        self.slices = {"rows": self._cut(ops.arange(self.rows, dtype="int32"))}
+        if self.rules.key_mask is not None or self.window is not None:
+            columns["key_mask"] = self._key_mask()
+        for name, x in columns.items():
+            self.slices[name] = self._cut(self._widen(x))
+        self.add_queries(**query)
+
+    def add_queries(self, zeros=False, **tensors):
+        """Cuts further tensors `(rows, T, ...)`, filled up with zeros or entries."""
+        for name, x in tensors.items():
+            x = self._cut(x, zeros)
+            blocks, g, _, *rest = ops.shape(x)
+            x = _fill(x, self.query_block, 2, zeros)
+            x = ops.reshape(x, (blocks, g, -1, self.query_block, *rest))
+            self.slices[f"query {name}"] = ops.swapaxes(x, 1, 2)
+
+    def tiles(self, rows):
+        """What the loop over blocks of queries runs through, in one block of rows."""
+        tiles = {
+            name.removeprefix("query "): x
+            for name, x in rows.items()
+            if name.startswith("query ")
+        }
+        blocks = ops.shape(next(iter(tiles.values())))[0]
+        tiles["block"] = ops.arange(blocks, dtype="int32")
+        return tiles
+
+    def join_queries(self, x):
+        """`(row blocks, query blocks, g, t, ...)` to `(rows, T, ...)`."""
+        rest = ops.shape(x)[4:]
+        x = ops.swapaxes(x, 1, 2)
+        filled = -(-self.num_queries // self.query_block) * self.query_block
+        x = ops.reshape(x, (-1, filled, *rest))
+        return x[: self.rows, : self.num_queries]
+
+    def join_keys(self, x):
+        """`(row blocks, g, ..., S)` to `(rows, ..., S)`."""
+        x = ops.reshape(x, (-1, *ops.shape(x)[2:]))[: self.rows]
+        if self.window is None:
+            return x
+        return x[..., self.window[0] : self.window[0] + self.num_keys]
+
+    def _key_mask(self):
+        if self.rules.key_mask is not None:
+            return self.rules.key_mask
+        return ops.ones((self.rows, self.num_keys), dtype="bool")
+
+    def _cut(self, x, zeros=False):
+        """`(rows, ...)` to `(row blocks, g, ...)`."""
+        x = _fill(x, self.row_block, 0, zeros)
+        return ops.reshape(x, (-1, self.row_block, *ops.shape(x)[1:]))
+
+    def _widen(self, x):
+        """With a window: as many columns as the first and the last tile look for."""
+        if self.window is None:
+            return x
+        before, after = self.window
+        after = after - self.num_queries % -self.query_block
+        return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(before, after)])
+
+
+class _Tile:
+    """Some queries of some rows, and the keys that they see."""
+
+    def __init__(self, work, rows, queries):
+        passes = work.passes
+        self._work = work
+        self._rows = rows["rows"]
+        self._first = queries["block"] * work.query_block
+        index = ops.arange(work.query_block, dtype="int32") + self._first
+        # The last tile is filled up with the first queries.
+        index = ops.mod(index, work.num_queries)
+        self._queries = index + work.rules.first_query
+        self._keys = ops.arange(self._num_keys(), dtype="int32")
+        if work.window is not None:
+            self._keys = self._keys + (self._first - work.window[0])
+        self.value = self._seen(rows["value"])
+        self.leaves = [
+            *(queries[name] for name in passes.query_names),
+            *(self._seen(rows[name]) for name in passes.key_names),
+            *work.parameters,
+        ]
+        self._key_mask = None
+        if "key_mask" in rows:
+            self._key_mask = self._seen(rows["key_mask"])
+
+    def score(self, *leaves):
+        passes, leaves = self._work.passes, list(leaves)
+        query = {name: leaves.pop(0) for name in passes.query_names}
+        key = {name: leaves.pop(0) for name in passes.key_names}
+        return passes.score(query, key, *leaves)
+
+    def masked(self, logits):
+        visible = self._work.rules.visible(
+            self._rows, self._queries, self._keys, self._key_mask
+        )
+        return logits if visible is None else ops.where(visible, logits, -math.inf)
+
+    def drop(self, weights):
+        dropout = self._work.rules.dropout
+        if dropout is None:
+            return weights
+        return dropout(weights, self._rows, self._queries, self._keys)
+
+    def add_keys(self, total, part):
+        """Adds what the keys of this tile get to what all keys got so far."""
+        if self._work.window is None:
+            return total + part
+        return backend.add_columns(total, part, self._first)
+
+    def _num_keys(self):
+        if self._work.window is None:
+            return self._work.num_keys
+        return self._work.query_block + sum(self._work.window)
+
+    def _seen(self, x):
+        if self._work.window is None:
+            return x
+        zeros = [0] * (len(x.shape) - 1)
+        shape = (*ops.shape(x)[:-1], self._num_keys())
+        return ops.slice(x, (*zeros, self._first), shape)
+
+
+def _loop(body, carry, slices, num_results):
+    """`backend.scan`, without the loop where there is a single part."""
+    if next(iter(slices.values())).shape[0] != 1:
+        return backend.scan(body, carry, slices, num_results)
+    carry, results = body(carry, {name: x[0] for name, x in slices.items()})
+    return carry, [x[None] for x in results]
+
+
+def _fill(x, block, axis, zeros=False):
+    """Lengthens an axis to whole blocks, by zeros or by its own first entries.
+
+    What comes of them is dropped, but until then it has to be finite.
+    """
+    missing = -ops.shape(x)[axis] % block
+    if isinstance(missing, int) and missing == 0:
+        return x
+    first = x[:missing] if axis == 0 else x[:, :, :missing]
+    return ops.concatenate([x, ops.zeros_like(first) if zeros else first], axis=axis)
+
+
+def _sums(totals, parts):
+    return [total + part for total, part in zip(totals, parts, strict=True)]
+
+
+def _clip(size, upper):
+    """`size`, at least 1 and at most `upper`; tensors where lengths are unknown."""
+    if isinstance(size, int) and isinstance(upper, int):
+        return max(1, min(size, upper))
+    return ops.maximum(1, ops.minimum(size, upper))
+
+
+def _even(block, size):
+    """The smallest block that needs no more blocks than `block` does."""
+    blocks = -(-size // block)
+    return -(-size // blocks)
