@@ -1,25 +1,27 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
+from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
-from keras_twa.ops.scores import Discounted
 from keras_twa.ops.scores import Force
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.scores import inner_product
 from keras_twa.ops.scores import lag
 from keras_twa.ops.scores import log_softplus
 from keras_twa.ops.scores import squared_distance
+from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import tiled_attention
 
 __all__ = [
-    "Discounted",
     "Force",
     "InnerProduct",
     "WeightDropout",
+    "discounted_attention",
     "dot_product_attention",
     "inner_product",
     "lag",
     "log_softplus",
     "squared_distance",
     "tiled_attention",
+    "times_of",
 ]

@@ -11,6 +11,8 @@ from typing import Any
 
 from keras import ops
 
+from keras_twa.ops import backend
+
 
 @dataclass(frozen=True)
 class WeightDropout:
@@ -24,11 +26,10 @@ class WeightDropout:
     rate: float
     seed: Any
 
-    def __call__(self, weights, rows, queries, keys):
-        """Drops entries of one tile.
+    def kept(self, rows, queries, keys):
+        """Decides about the weights of one tile, as `backend.keep` understands it.
 
         Args:
-            weights: `(g, t, s)`.
             rows: Integer `(g,)`: which batch-and-head rows these are.
             queries: Integer `(t,)`: which queries these are.
             keys: Integer `(s,)`: which keys these are.
@@ -37,12 +38,12 @@ class WeightDropout:
         by_row = _scramble(_scramble(rows) + self.seed[1])
         by_key = _scramble(ops.bitwise_not(keys))
         left = _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))
-        mixed = _scramble(ops.bitwise_xor(left[:, :, None], by_key[None, None, :]))
-        # The top bit is the sign: what is left is uniform on 0 ... 2^31 - 1.
-        uniform = ops.bitwise_and(mixed, 0x7FFFFFFF)
-        kept = ops.greater_equal(uniform, int(self.rate * 2.0**31))
-        scaled = ops.multiply(weights, 1.0 / (1.0 - self.rate))
-        return ops.where(kept, scaled, ops.zeros((), dtype=weights.dtype))
+        return backend.kept(left, by_key, int(self.rate * 2.0**31))
+
+    @property
+    def scale(self):
+        """What makes up for the dropped weights."""
+        return 1.0 / (1.0 - self.rate)
 
 
 def _scramble(x):

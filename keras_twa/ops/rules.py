@@ -1,12 +1,15 @@
 """What a query may see, and what it drops, for the rows and columns of a tile."""
 
+import functools
+import math
+import operator
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
 from keras import ops
 
-from keras_twa.masks import both
+from keras_twa.ops import backend
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,26 @@ class Rules:
             rules["dropout"] = replace(self.dropout, seed=rules.pop("seed"))
         return replace(self, **rules)
 
-    def visible(self, rows, queries, keys, key_mask):
-        """Boolean, broadcastable to `(g, t, s)`, or `None` where all is visible.
+    def bias(self, rows, queries, keys, key_mask):
+        """What to add to the logits: 0, or `-inf` where a key is hidden.
 
         Args:
             rows: Indices of the rows, integer `(g,)`.
             queries: Indices of the queries, integer `(t,)`.
             keys: Indices of the keys, integer `(s,)`.
             key_mask: Boolean `(g, s)`, or `None`.
+
+        Returns:
+            Float32, broadcastable to `(g, t, s)`, or `None` where all is visible.
         """
-        visible = None
-        if self.pairs is not None:
-            visible = self._visible_pairs(rows, queries, keys)
+        parts = []
         if self.causal:
-            past = ops.less_equal(keys[None, :], (queries + self.offset)[:, None])
-            visible = both(visible, past)
+            parts.append(backend.future_bias(queries + self.offset, keys)[None])
         if key_mask is not None:
-            visible = both(visible, key_mask[:, None, :])
-        return visible
+            parts.append(_bias(key_mask)[:, None, :])
+        if self.pairs is not None:
+            parts.append(_bias(self._visible_pairs(rows, queries, keys)))
+        return functools.reduce(operator.add, parts) if parts else None
 
     def _visible_pairs(self, rows, queries, keys):
         batch, heads, num_queries, num_keys = ops.shape(self.pairs)
@@ -95,3 +100,7 @@ class Rules:
         first = (element * heads + head) * num_queries
         tile = ops.take(lines, first[:, None] + line[None, :], axis=0)
         return tile[:, :, : ops.shape(keys)[0]]
+
+
+def _bias(visible):
+    return ops.where(visible, 0.0, -math.inf)

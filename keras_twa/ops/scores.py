@@ -14,11 +14,12 @@ from keras_twa.ops import backend
 
 # Masses outside e^-30 ... e^30 would let forces and their inverses leave float32.
 LOG_MASS_LIMIT = 30.0
+LEAST_LOG_FADE = -60.0
 
 
 def inner_product(query, key):
     """`q . k` for every pair."""
-    return ops.matmul(ops.cast(query, "float32"), ops.cast(key, "float32"))
+    return backend.matmul(ops.cast(query, "float32"), ops.cast(key, "float32"))
 
 
 def squared_distance(query, key):
@@ -40,6 +41,13 @@ def lag(query_positions, key_positions):
         ops.expand_dims(query_positions, axis=-1),
         ops.expand_dims(key_positions, axis=-2),
     )
+
+
+def times_of(positions, length):
+    """Positions as they were given, or 0, 1, 2, ...: float32 `(B or 1, length)`."""
+    if positions is not None:
+        return positions
+    return ops.arange(length, dtype="float32")[None]
 
 
 def log_softplus(x):
@@ -152,4 +160,7 @@ class Discounted:
         logits = self.score(query, key)
         distance = ops.absolute(lag(query["time"], key["time"]))
         log_fade = distance * query["log_discount"][..., None]
-        return logits + log_fade if self.adds else logits * ops.exp(log_fade)
+        if self.adds:
+            return logits + log_fade
+        # Smaller factors change nothing, but denormal numbers cost a lot of time.
+        return logits * ops.exp(ops.maximum(log_fade, LEAST_LOG_FADE))

@@ -11,12 +11,11 @@ the logarithm of its denominator; Rabe and Staats 2021
 (https://arxiv.org/abs/2112.05682) cut the queries as it is done here.
 """
 
-import math
-
 from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
+from keras_twa.ops import backend
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.tiles import attend_in_tiles
 
@@ -129,16 +128,16 @@ def _all_at_once(score, query, key, value, rules, parameters):
     queries = ops.arange(_length(query, 1), dtype="int32")
     keys = ops.arange(ops.shape(value)[-1], dtype="int32")
     logits = score(query, key, *parameters)
-    visible = rules.visible(rows, queries, keys, rules.key_mask)
-    if visible is not None:
-        logits = ops.where(visible, logits, -math.inf)
+    bias = rules.bias(rows, queries, keys, rules.key_mask)
+    logits = logits if bias is None else logits + bias
     highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
     weights = ops.exp(logits - ops.maximum(highest, -1e30))
     total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 0.5)
     weights = weights / total
     mixed = weights
     if rules.dropout is not None:
-        mixed = rules.dropout(weights, rows, queries, keys)
+        kept = rules.dropout.kept(rows, queries, keys)
+        mixed = backend.keep(weights, kept) * rules.dropout.scale
     return ops.matmul(mixed, ops.swapaxes(value, -1, -2)), weights
 
 

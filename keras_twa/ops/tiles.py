@@ -6,7 +6,6 @@ the two largest products of the backward pass would have to transpose a whole ti
 each, which takes twice the time where XLA compiles them.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,6 @@ from keras_twa.ops.rules import Rules
 # A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache,
 # but measure no faster: each turn of the loop has its price too.
 TILE_ELEMENTS = 2**20
-# With a window, a tile has at least this many queries.
-LEAST_QUERIES = 64
 
 
 def attend_in_tiles(score, query, key, value, rules, parameters=(), window=None):
@@ -32,8 +29,8 @@ def attend_in_tiles(score, query, key, value, rules, parameters=(), window=None)
         value: `(rows, D, S)`.
         rules: The `Rules` of what a query sees and drops.
         parameters: Tensors of any shape that `score` needs whole.
-        window: `(before, after)`: how many keys before its first and after its last
-            query a tile sees. Needs S = T. `None`: all keys.
+        window: The `Window` of keys that a tile sees, or `None` for all of them. It
+            needs S = T.
 
     Returns:
         The output `(rows, T, D)`, and the logarithm of the sum of the exponentials
@@ -43,29 +40,35 @@ def attend_in_tiles(score, query, key, value, rules, parameters=(), window=None)
         score, tuple(query), tuple(key), len(parameters), rules.static(), window
     )
     tensors = [*query.values(), *key.values(), value, *parameters]
-    rows, _, num_keys = ops.shape(value)
-    num_queries = ops.shape(tensors[0])[1]
-    loops = True
-    if all(isinstance(size, int) for size in (rows, num_queries, num_keys)):
-        sizes = tile_sizes(rows, num_queries, num_keys, window)
-        loops = sizes != (rows, num_queries)
-    tensors += rules.tensors().values()
-    return backend.differentiable(passes, tensors, loops)
+    return backend.differentiable(passes, [*tensors, *rules.tensors().values()])
+
+
+@dataclass(frozen=True)
+class Window:
+    """The keys that a tile of queries sees: those around it.
+
+    Args:
+        block: Number of queries in a tile.
+        before: How many keys before the first query.
+        after: How many keys after the last query.
+    """
+
+    block: int
+    before: int
+    after: int
+
+    @property
+    def num_keys(self):
+        return self.before + self.block + self.after
 
 
 def tile_sizes(rows, num_queries, num_keys, window=None):
     """How many rows, and how many queries of each, make a tile."""
     if window is None:
-        queries = _clip(TILE_ELEMENTS // num_keys, num_queries)
-        keys = num_keys
+        queries = _even(_clip(TILE_ELEMENTS // num_keys, num_queries), num_queries)
     else:
-        beside = sum(window)
-        # The q for which q (q + beside) scores make a tile.
-        most = int(math.sqrt((beside / 2) ** 2 + TILE_ELEMENTS) - beside / 2)
-        queries = _clip(min(most, max(beside, LEAST_QUERIES)), num_queries)
-        keys = queries + beside
-    block = _clip(TILE_ELEMENTS // (queries * keys), rows)
-    return _even(block, rows), _even(queries, num_queries)
+        queries, num_keys = window.block, window.num_keys
+    return _even(_clip(TILE_ELEMENTS // (queries * num_keys), rows), rows), queries
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class _Passes:
     key_names: tuple[str, ...]
     num_parameters: int
     rules: Rules
-    window: tuple[int, int] | None
+    window: Window | None
 
     def forward(self, *tensors):
         work = _Work(self, tensors)
@@ -93,13 +96,14 @@ class _Passes:
                 highest = ops.max(logits, axis=-1, keepdims=True)
                 # The maximum of a row that sees nothing is -inf, and -inf + inf NaN.
                 highest = ops.maximum(highest, -1e30)
-                weights = ops.exp(logits - highest)
+                weights = backend.exp_difference(logits, highest)
                 # One is the least sum of any row with a visible key.
                 total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 0.5)
                 value = ops.swapaxes(tile.value, -1, -2)
-                output = ops.matmul(tile.drop(weights), value)
+                output = backend.matmul(tile.drop(weights, tile.kept()), value)
                 # The division is left for here, where it touches t x D, not t x S.
-                return carry, [output / total, highest + ops.log(total)]
+                output = output * (work.scale / total)
+                return carry, [output, highest + ops.log(total)]
 
             return carry, _loop(attend_tile, [], work.tiles(rows), 2)[1]
 
@@ -125,12 +129,17 @@ class _Passes:
             def pull_tile(sums, queries):
                 tile = _Tile(work, rows, queries)
                 logits, pull = backend.pullback(tile.score, tile.leaves, needed)
-                weights = ops.exp(tile.masked(logits) - queries["log_total"])
-                gradient = queries["gradient"]
-                in_weights = tile.drop(ops.matmul(gradient, tile.value))
-                mixed = tile.drop(weights)
-                in_value = ops.matmul(ops.swapaxes(gradient, -1, -2), mixed)
-                pulled = pull(weights * (in_weights - queries["mean"]))
+                logits = tile.masked(logits)
+                weights = backend.exp_difference(logits, queries["log_total"])
+                gradient = queries["gradient"] * work.scale
+                kept = tile.kept()
+                in_weights = tile.drop(backend.matmul(gradient, tile.value), kept)
+                mixed = tile.drop(weights, kept)
+                in_value = backend.matmul(ops.swapaxes(gradient, -1, -2), mixed)
+                in_logits = backend.softmax_gradient(
+                    weights, in_weights, queries["mean"]
+                )
+                pulled = pull(in_logits)
                 columns = [*pulled[num_queries:num_leaves], in_value]
                 sums = [
                     *map(tile.add_keys, sums[:num_columns], columns),
@@ -174,6 +183,8 @@ class _Work:
         self.parameters = tensors[: passes.num_parameters]
         self.rule_tensors = tensors[passes.num_parameters :]
         self.rules = passes.rules.with_tensors(self.rule_tensors)
+        dropout = self.rules.dropout
+        self.scale = 1.0 if dropout is None else dropout.scale
         self.rows, _, self.num_keys = ops.shape(columns["value"])
         self.num_queries = ops.shape(next(iter(query.values())))[1]
         self.row_block, self.query_block = tile_sizes(
@@ -220,7 +231,8 @@ class _Work:
         x = ops.reshape(x, (-1, *ops.shape(x)[2:]))[: self.rows]
         if self.window is None:
             return x
-        return x[..., self.window[0] : self.window[0] + self.num_keys]
+        first = self.window.before
+        return x[..., first : first + self.num_keys]
 
     def _key_mask(self):
         if self.rules.key_mask is not None:
@@ -236,9 +248,9 @@ class _Work:
         """With a window: as many columns as the first and the last tile look for."""
         if self.window is None:
             return x
-        before, after = self.window
-        after = after - self.num_queries % -self.query_block
-        return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(before, after)])
+        after = self.window.after - self.num_queries % -self.query_block
+        beside = [(0, 0)] * (len(x.shape) - 1) + [(self.window.before, after)]
+        return ops.pad(x, beside)
 
 
 class _Tile:
@@ -255,7 +267,7 @@ class _Tile:
         self._queries = index + work.rules.first_query
         self._keys = ops.arange(self._num_keys(), dtype="int32")
         if work.window is not None:
-            self._keys = self._keys + (self._first - work.window[0])
+            self._keys = self._keys + (self._first - work.window.before)
         self.value = self._seen(rows["value"])
         self.leaves = [
             *(queries[name] for name in passes.query_names),
@@ -273,16 +285,20 @@ class _Tile:
         return passes.score(query, key, *leaves)
 
     def masked(self, logits):
-        visible = self._work.rules.visible(
+        bias = self._work.rules.bias(
             self._rows, self._queries, self._keys, self._key_mask
         )
-        return logits if visible is None else ops.where(visible, logits, -math.inf)
+        return logits if bias is None else logits + bias
 
-    def drop(self, weights):
+    def kept(self):
+        """Which weights stay, or `None` where none is dropped."""
         dropout = self._work.rules.dropout
         if dropout is None:
-            return weights
-        return dropout(weights, self._rows, self._queries, self._keys)
+            return None
+        return dropout.kept(self._rows, self._queries, self._keys)
+
+    def drop(self, weights, kept):
+        return weights if kept is None else backend.keep(weights, kept)
 
     def add_keys(self, total, part):
         """Adds what the keys of this tile get to what all keys got so far."""
@@ -293,7 +309,7 @@ class _Tile:
     def _num_keys(self):
         if self._work.window is None:
             return self._work.num_keys
-        return self._work.query_block + sum(self._work.window)
+        return self._work.window.num_keys
 
     def _seen(self, x):
         if self._work.window is None:

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import WeightDropout
+from keras_twa.ops import backend
 from keras_twa.ops import squared_distance
 from keras_twa.ops import tiled_attention
 from tests.contract.harness import assert_close
@@ -56,7 +57,7 @@ def dropped(rate, seed, rows, queries, keys=40):
     as_index = [
         ops.convert_to_tensor(x, dtype="int32") for x in (rows, queries, range(keys))
     ]
-    return to_numpy(drop(weights, *as_index))
+    return to_numpy(backend.keep(weights, drop.kept(*as_index)) * drop.scale)
 
 
 def test_dropout_does_not_depend_on_the_tile():

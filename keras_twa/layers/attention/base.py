@@ -105,8 +105,8 @@ class Attention(keras.layers.Layer):
             heads: Dictionary from the name of each projection to its tensor,
                 `(B, T, heads, dim)` or `(B, S, heads, dim)`; padding is finite.
             mask: An `AttentionMask`.
-            query_positions: Float32 `(B or 1, T)`.
-            key_positions: Float32 `(B or 1, S)`.
+            query_positions: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
+            key_positions: Float32 `(B or 1, S)`, or `None`.
             dropout: A `WeightDropout`, or `None`.
             return_weights: Whether to return the weights too.
 
@@ -198,8 +198,8 @@ class Attention(keras.layers.Layer):
         outputs = self.attend(
             heads,
             mask,
-            self._positions(query_positions, query, mask.queries),
-            self._positions(key_positions, key, mask.keys),
+            _positions(query_positions, mask.queries),
+            _positions(key_positions, mask.keys),
             dropout,
             return_attention_scores,
         )
@@ -277,11 +277,11 @@ class Attention(keras.layers.Layer):
     def _cast(self, x):
         return ops.cast(x, self.compute_dtype)
 
-    def _positions(self, positions, x, mask):
-        """Float32 `(B or 1, length)`; 0, 1, 2, ... where none were given."""
-        length = ops.shape(x)[1]
-        if positions is None:
-            return ops.arange(length, dtype="float32")[None]
-        positions = ops.cast(positions, "float32")
-        positions = positions[None] if len(positions.shape) == 1 else positions
-        return hide_padding(positions, mask)
+
+def _positions(positions, mask):
+    """Float32 `(B or 1, length)`, or `None` where none were given."""
+    if positions is None:
+        return None
+    positions = ops.cast(positions, "float32")
+    positions = positions[None] if len(positions.shape) == 1 else positions
+    return hide_padding(positions, mask)

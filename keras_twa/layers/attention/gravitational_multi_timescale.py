@@ -161,10 +161,10 @@ class GravitationalMultiTimescaleAttention(Attention):
             query,
             key,
             heads["value"],
-            query_positions,
-            key_positions,
             # Where logits are logarithms of forces, a factor is a sum.
             adds=self.gravity.normalization == "force",
+            query_positions=query_positions,
+            key_positions=key_positions,
             mask=mask,
             dropout=dropout,
             return_weights=return_weights,

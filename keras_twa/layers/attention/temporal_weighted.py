@@ -13,6 +13,7 @@ from keras_twa.ops import dot_product_attention
 from keras_twa.ops import inner_product
 from keras_twa.ops import lag
 from keras_twa.ops import tiled_attention
+from keras_twa.ops import times_of
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -146,6 +147,8 @@ class TemporalWeightedAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
+        query_positions = times_of(query_positions, ops.shape(heads["query"])[1])
+        key_positions = times_of(key_positions, ops.shape(heads["key"])[1])
         if self.applies_to == "lag":
             return self._attend_by_lag(
                 heads, mask, query_positions, key_positions, dropout, return_weights

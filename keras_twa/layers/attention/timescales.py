@@ -7,8 +7,7 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.projection import HeadDense
-from keras_twa.ops import Discounted
-from keras_twa.ops import tiled_attention
+from keras_twa.ops import discounted_attention
 
 
 class Timescales(keras.layers.Layer):
@@ -96,19 +95,7 @@ class Timescales(keras.layers.Layer):
             **self.dense_options(),
         )
 
-    def attend(
-        self,
-        score,
-        query,
-        key,
-        value,
-        query_positions,
-        key_positions,
-        mask,
-        dropout,
-        return_weights,
-        adds=False,
-    ):
+    def attend(self, score, query, key, value, adds=False, **options):
         """Attends at all timescales, with a score that each discounts, and decodes.
 
         Args:
@@ -116,35 +103,25 @@ class Timescales(keras.layers.Layer):
             query: Its tensors of queries, `(B, T, S * H, ...)`.
             key: Its tensors of keys, `(B, T, S * H, ...)`.
             value: `(B, T, S * H, D)`.
-            query_positions: Float32 `(B or 1, T)`.
-            key_positions: Float32 `(B or 1, S)`.
-            mask: An `AttentionMask`.
-            dropout: A `WeightDropout`, or `None`.
-            return_weights: Whether to return the weights too.
             adds: Whether the score is a logarithm, for which a factor is a sum.
+            **options: Further arguments of `discounted_attention`.
 
         Returns:
             `(B, T, H, D)`, or that and the weights `(B, S * H, T, S)`.
         """
-        times = query_positions[..., None]
-        log_discounts = ops.broadcast_to(
-            self.log_discounts(), (1, ops.shape(times)[1], ops.shape(value)[2])
-        )
-        outputs = tiled_attention(
-            Discounted(score, adds or self.discount == "additive"),
-            {**query, "time": times, "log_discount": log_discounts},
-            {**key, "time": key_positions[..., None]},
+        outputs = discounted_attention(
+            score,
+            query,
+            key,
             value,
-            mask,
-            dropout,
-            return_weights,
+            ops.log_sigmoid(ops.cast(self.discount_logits, "float32")),
+            None if self.trainable_discounts else self.discounts,
+            adds or self.discount == "additive",
+            **options,
         )
-        return (self(outputs[0]), outputs[1]) if return_weights else self(outputs)
-
-    def log_discounts(self):
-        """`log(gamma)` for each of the S * H heads, float32 `(1, 1, S * H)`."""
-        log_gamma = ops.log_sigmoid(ops.cast(self.discount_logits, "float32"))
-        return ops.repeat(log_gamma, self.num_heads)[None, None]
+        if not options["return_weights"]:
+            return self(outputs)
+        return self(outputs[0]), outputs[1]
 
     def options(self):
         """The constructor's arguments that an attention layer passes on."""

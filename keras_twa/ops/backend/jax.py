@@ -31,10 +31,10 @@ def add_columns(total, part, first):
     return jax.lax.dynamic_update_slice_in_dim(total, there + part, first, axis)
 
 
-def differentiable(passes, tensors, loops):
+def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
-    # Outside of jit, a loop would be compiled anew in each call.
-    return (_compiled if loops else _run)(passes, *tensors)
+    # Outside of jit, loops would be compiled anew in each call.
+    return _compiled(passes, *tensors)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -67,3 +67,35 @@ def pullback(function, tensors, needed):
 def floored_inverse(x, floor):
     """`1 / max(x, floor)`; see `backend/__init__.py`."""
     return jax.numpy.reciprocal(jax.numpy.maximum(x, floor))
+
+
+def matmul(x, y):
+    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    return jax.numpy.matmul(x, y)
+
+
+def exp_difference(x, y):
+    """`exp(x - y)`; see `backend/__init__.py`."""
+    return jax.numpy.exp(x - y)
+
+
+def softmax_gradient(weights, gradient, mean):
+    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    return weights * (gradient - mean)
+
+
+def kept(left, right, threshold):
+    """Which weights to keep; see `backend/__init__.py`."""
+    x = (left[:, :, None] ^ right) * 0x7FEB352D
+    x = (x ^ (x >> 15)) * (0x846CA68B - 2**32)
+    return (x & 0x7FFFFFFF) >= threshold
+
+
+def keep(weights, kept):
+    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    return jax.numpy.where(kept, weights, 0.0)
+
+
+def future_bias(last_visible, keys):
+    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    return jax.numpy.where(keys > last_visible[:, None], -jax.numpy.inf, 0.0)

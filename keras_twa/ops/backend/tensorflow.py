@@ -56,9 +56,8 @@ def add_columns(total, part, first):
     return keras.ops.slice_update(total, [*zeros, first], there + part)
 
 
-def differentiable(passes, tensors, loops):
+def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
-    del loops
 
     @tf.custom_gradient
     def run(*tensors):
@@ -89,3 +88,37 @@ def pullback(function, tensors, needed):
 def floored_inverse(x, floor):
     """`1 / max(x, floor)`; see `backend/__init__.py`."""
     return tf.math.reciprocal(tf.maximum(x, floor))
+
+
+def matmul(x, y):
+    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    return tf.matmul(x, y)
+
+
+def exp_difference(x, y):
+    """`exp(x - y)`; see `backend/__init__.py`."""
+    return tf.exp(x - y)
+
+
+def softmax_gradient(weights, gradient, mean):
+    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    return weights * (gradient - mean)
+
+
+def kept(left, right, threshold):
+    """Which weights to keep; see `backend/__init__.py`."""
+    x = (tf.bitwise.bitwise_xor(left[:, :, None], right)) * 0x7FEB352D
+    x = (tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))) * (
+        0x846CA68B - 2**32
+    )
+    return (tf.bitwise.bitwise_and(x, 0x7FFFFFFF)) >= threshold
+
+
+def keep(weights, kept):
+    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    return tf.where(kept, weights, 0.0)
+
+
+def future_bias(last_visible, keys):
+    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    return tf.where(keys > last_visible[:, None], float("-inf"), 0.0)

@@ -2,6 +2,9 @@
 
 import torch
 
+# The bits of -inf in float32, as a signed integer.
+MINUS_INFINITY = 0xFF800000 - 2**32
+
 
 def device_name():
     """The accelerator, or "CPU"."""
@@ -29,9 +32,8 @@ def add_columns(total, part, first):
     return total
 
 
-def differentiable(passes, tensors, loops):
+def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
-    del loops
     return _Differentiable.apply(passes, *tensors)
 
 
@@ -75,6 +77,62 @@ def pullback(function, tensors, needed):
         ]
 
     return output.detach(), pull
+
+
+def matmul(x, y):
+    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    # One large product runs on all cores, a stack of one does not.
+    if x.shape[0] == 1 and y.shape[0] == 1:
+        return torch.mm(x[0], y[0])[None]
+    return torch.bmm(x, y)
+
+
+def exp_difference(x, y):
+    """`exp(x - y)`; see `backend/__init__.py`."""
+    return torch.sub(x, y).exp_()
+
+
+def softmax_gradient(weights, gradient, mean):
+    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    return gradient.sub_(mean).mul_(weights)
+
+
+def future_bias(last_visible, keys):
+    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    # By the bits: the sign of the difference selects those of -inf. Arithmetic with
+    # booleans takes many times as long.
+    hidden = torch.sub(last_visible[:, None], keys).bitwise_right_shift_(31)
+    return hidden.bitwise_and_(MINUS_INFINITY).view(torch.float32)
+
+
+def kept(left, right, threshold):
+    """Which weights to keep, as masks of bits; see `backend/__init__.py`."""
+    x = torch.bitwise_xor(left[:, :, None], right).mul_(0x7FEB352D)
+    x = x.bitwise_xor_(x >> 15).mul_(0x846CA68B - 2**32)
+    return (
+        x.bitwise_and_(0x7FFFFFFF)
+        .sub_(threshold)
+        .bitwise_right_shift_(31)
+        .bitwise_not_()
+    )
+
+
+def keep(weights, kept):
+    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    return _Keep.apply(weights, kept)
+
+
+class _Keep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weights, kept):
+        ctx.save_for_backward(kept)
+        return torch.bitwise_and(weights.view(torch.int32), kept).view(torch.float32)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (kept,) = ctx.saved_tensors
+        bits = gradient.contiguous().view(torch.int32)
+        return torch.bitwise_and(bits, kept).view(torch.float32), None
 
 
 class _FlooredInverse(torch.autograd.Function):
