@@ -185,7 +185,7 @@ def windowed_attention(score, query, key, value, window, mask):
     """
     batch, length, heads, _ = ops.shape(value)
     rules = Rules.from_mask(mask, batch, heads, length, length)
-    values = as_keys(ops.cast(value, "float32"), batch, heads)
+    values = as_keys(value, batch, heads)
     near, log_near = attend_in_tiles(
         score,
         {name: as_queries(x, batch, heads) for name, x in query.items()},

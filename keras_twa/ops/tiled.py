@@ -63,7 +63,7 @@ def tiled_attention(
     batch, num_keys, heads, _ = ops.shape(value)
     queries = {name: as_queries(x, batch, heads) for name, x in query.items()}
     keys = {name: as_keys(x, batch, heads) for name, x in key.items()}
-    values = as_keys(ops.cast(value, "float32"), batch, heads)
+    values = as_keys(value, batch, heads)
     num_queries = _length(queries, 1)
     rules = Rules.from_mask(mask, batch, heads, num_queries, num_keys, dropout)
     if return_weights:
@@ -81,14 +81,15 @@ def tiled_attention(
 
 
 def as_queries(x, batch, heads):
-    """`(B or 1, T, H or 1, ...)` to `(B * H, T, ...)`."""
+    """`(B or 1, T, H or 1, ...)` to float32 `(B * H, T, ...)`."""
+    x = ops.cast(x, "float32")
     _, length, _, *rest = ops.shape(x)
     x = ops.broadcast_to(x, (batch, length, heads, *rest))
     return ops.reshape(ops.swapaxes(x, 1, 2), (batch * heads, length, *rest))
 
 
 def as_keys(x, batch, heads):
-    """`(B or 1, S, H or 1, ...)` to `(B * H, ..., S)`."""
+    """`(B or 1, S, H or 1, ...)` to float32 `(B * H, ..., S)`."""
     return ops.moveaxis(as_queries(x, batch, heads), 1, -1)
 
 

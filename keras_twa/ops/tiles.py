@@ -37,7 +37,13 @@ def attend_in_tiles(score, query, key, value, rules, parameters=(), window=None)
         of each query's logits `(rows, T, 1)`, both float32.
     """
     passes = _Passes(
-        score, tuple(query), tuple(key), len(parameters), rules.static(), window
+        score,
+        tuple(query),
+        tuple(key),
+        len(parameters),
+        rules.static(),
+        window,
+        TILE_ELEMENTS,
     )
     tensors = [*query.values(), *key.values(), value, *parameters]
     return backend.differentiable(passes, [*tensors, *rules.tensors().values()])
@@ -62,15 +68,6 @@ class Window:
         return self.before + self.block + self.after
 
 
-def tile_sizes(rows, num_queries, num_keys, window=None):
-    """How many rows, and how many queries of each, make a tile."""
-    if window is None:
-        queries = _even(_clip(TILE_ELEMENTS // num_keys, num_queries), num_queries)
-    else:
-        queries, num_keys = window.block, window.num_keys
-    return _even(_clip(TILE_ELEMENTS // (queries * num_keys), rows), rows), queries
-
-
 @dataclass(frozen=True)
 class _Passes:
     """The forward and the backward pass, as loops over rows and, inside, queries.
@@ -85,6 +82,7 @@ class _Passes:
     num_parameters: int
     rules: Rules
     window: Window | None
+    tile_elements: int
 
     def forward(self, *tensors):
         work = _Work(self, tensors)
@@ -187,9 +185,7 @@ class _Work:
         self.scale = 1.0 if dropout is None else dropout.scale
         self.rows, _, self.num_keys = ops.shape(columns["value"])
         self.num_queries = ops.shape(next(iter(query.values())))[1]
-        self.row_block, self.query_block = tile_sizes(
-            self.rows, self.num_queries, self.num_keys, self.window
-        )
+        self.row_block, self.query_block = self._tile_sizes(passes.tile_elements)
         self.column_names = list(columns)
         self.slices = {"rows": self._cut(ops.arange(self.rows, dtype="int32"))}
         if self.rules.key_mask is not None or self.window is not None:
@@ -233,6 +229,16 @@ class _Work:
             return x
         first = self.window.before
         return x[..., first : first + self.num_keys]
+
+    def _tile_sizes(self, elements):
+        """How many rows, and how many queries of each, make a tile."""
+        num_queries, num_keys = self.num_queries, self.num_keys
+        if self.window is None:
+            queries = _even(_clip(elements // num_keys, num_queries), num_queries)
+        else:
+            queries, num_keys = self.window.block, self.window.num_keys
+        rows = _clip(elements // (queries * num_keys), self.rows)
+        return _even(rows, self.rows), queries
 
     def _key_mask(self):
         if self.rules.key_mask is not None:
@@ -279,10 +285,10 @@ class _Tile:
             self._key_mask = self._seen(rows["key_mask"])
 
     def score(self, *leaves):
-        passes, leaves = self._work.passes, list(leaves)
-        query = {name: leaves.pop(0) for name in passes.query_names}
-        key = {name: leaves.pop(0) for name in passes.key_names}
-        return passes.score(query, key, *leaves)
+        passes, rest = self._work.passes, list(leaves)
+        query = {name: rest.pop(0) for name in passes.query_names}
+        key = {name: rest.pop(0) for name in passes.key_names}
+        return passes.score(query, key, *rest)
 
     def masked(self, logits):
         bias = self._work.rules.bias(

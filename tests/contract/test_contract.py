@@ -135,6 +135,12 @@ def test_half_precision_is_close(case, dtype):
 
 
 @on(PLAIN)
+def test_half_precision_is_close_in_tiles(case):
+    with scenarios.route("tiled"):
+        checks.half_precision_is_close(case, "mixed_bfloat16")
+
+
+@on(PLAIN)
 @by_route
 def test_half_precision_does_not_overflow(case, route):
     with scenarios.route(route):

@@ -29,7 +29,7 @@ def scan(body, carry, slices, num_results):
         tf.TensorArray("float32", count, infer_shape=False) for _ in range(num_results)
     ]
 
-    shapes = []
+    shapes: list[tf.TensorShape] = []
 
     def step(index, carry, arrays):
         carry, results = body(carry, {name: x[index] for name, x in slices.items()})
