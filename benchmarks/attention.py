@@ -1,90 +1,79 @@
-"""Times every attention layer beside `keras.layers.MultiHeadAttention`.
+"""Times every attention layer beside what a user would have instead.
 
-    KERAS_BACKEND=jax python benchmarks/attention.py
-    KERAS_BACKEND=torch python benchmarks/attention.py --length 4096 --batch 2
+    KERAS_BACKEND=torch python benchmarks/attention.py
+    KERAS_BACKEND=torch python benchmarks/attention.py --scaling
+    python benchmarks/attention.py --render docs/performance
+
+The first command fills the table of targets of the backend: forward and backward, and
+forward alone. The second one follows time and memory from 512 to 32,768 steps. With
+`--output`, both record their numbers as JSON, and the third one writes the tables of
+`docs/performance.md` from them. `pip install -e ".[peers]"` adds more to compare with.
 
 One step is self-attention forward and backward: the gradients of the sum of the
 squared outputs with respect to the input and all weights. It is compiled as Keras
 compiles training on that backend: `jax.jit`, `tf.function(jit_compile=True)`, and
 eager PyTorch.
 
-Each layer runs in a process of its own, so that none pays for the memory or the
-caches of another. There it first has to be right: on a short sequence, cut into
-tiles, outputs and gradients must equal those of the dense route that also returns
-the attention scores. A layer that fails gets no ratio.
+Each case runs in processes of its own, so that none pays for the memory or the
+caches of another, and what passes `--memory-limit` or `--time-limit` is ended. There
+a layer first has to be right: on a short sequence, cut into tiles, outputs and
+gradients must equal those of the dense route that also returns the attention
+scores. A layer that fails gets no ratio.
 
-The time is the median of `--repeats` steps after two that do not count; the range
-is from the fastest to the slowest. The memory is how far the peak rises above what
-the process held after a short warm-up: resident memory on a CPU, the device's own
-count where the backend tells it. Numbers of one run compare with one another;
-those of another machine, or of a busy one, do not.
+The time is the median over `--rounds` times `--repeats` steps, each round in a fresh
+process after two steps that do not count; the range is from the fastest to the
+slowest. All cases run in the first round before any runs in the second. The memory is
+how far the peak rises above what the process held after a short warm-up: resident
+memory on a CPU, the device's own count where the backend tells it. It is measured in
+another process than the time, with `MALLOC_MMAP_THRESHOLD_=65536`: so glibc gives back
+what is freed, instead of keeping up to several times what was in use at once. Asking
+the system for every tensor takes time, so time is measured without it. Numbers of one
+run compare with one another; those of another machine, or of a busy one, do not.
 """
 
 import argparse
+import datetime
 import json
-import statistics
-import subprocess
+import os
 import sys
-import time
 from pathlib import Path
-from unittest import mock
 
-PEER = "keras MultiHeadAttention"
-FACTS = "facts"
-WARM_UP_STEPS = 2
-SHORT = 8
-CHECKED_LENGTH = 37
-CHECKED_TILE = 200
-TOLERANCE = 2e-3
+import cases
+import processes
+import scaling
+import tables
+import targets
 
 
 def main():
     options = parse_arguments()
     if options.case is not None:
-        print(json.dumps(measure(options.case, options)))
+        # Only a child imports a framework.
+        from measure import measure
+
+        print(json.dumps(measure(options.case, options.measure, options)))
         return 0
-    from rich.console import Console
+    if options.render is not None:
+        import document
 
-    console = Console(highlight=False)
-    facts = run_case(FACTS)
-    if "error" in facts:
-        sys.exit(facts["error"])
-    unknown = set(options.attention or ()) - set(facts["mechanisms"])
-    if unknown:
-        sys.exit(
-            f"The layers are {', '.join(facts['mechanisms'])}. "
-            f"Received: {', '.join(sorted(unknown))}"
-        )
-    for key, value in facts["environment"].items():
-        console.print(f"{key}: {value}")
-    results = []
-    for name in (PEER, *(options.attention or facts["mechanisms"])):
-        with console.status(name):
-            results.append(run_case(name))
-        if "error" in results[-1]:
-            console.print(f"{name} failed: {results[-1]['error']}")
-    settings = {k: v for k, v in vars(options).items() if k not in ("case", "json")}
-    console.print(table(results, settings))
-    if options.json:
-        report = {
-            "environment": facts["environment"],
-            "settings": settings,
-            "cases": results,
-        }
-        Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
-    return int(any("error" in result or not result["agrees"] for result in results))
+        document.write(Path(options.render))
+        return 0
+    return run(options)
 
 
-def parse_arguments():
+def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, default, what in (
-        ("length", 1024, "steps of the sequence"),
-        ("batch", 8, "sequences"),
+        ("length", 4096, "steps of the sequence"),
+        ("batch", 2, "sequences; always 1 with --scaling"),
         ("heads", 4, "attention heads"),
         ("dim", 32, "width of each head"),
-        ("repeats", 7, "steps that are timed"),
+        ("repeats", 5, "steps that are timed in each round"),
+        ("rounds", 2, "rounds through all cases"),
+        ("time-limit", 900, "seconds until a process is ended"),
+        ("memory-limit", 12, "GB of resident memory at which a process is ended"),
     ):
         parser.add_argument(
             f"--{name}",
@@ -93,15 +82,33 @@ def parse_arguments():
             metavar="N",
             help=f"{what} (default: {default})",
         )
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(
         "--attention",
         type=names,
         metavar="A,B",
         help="names of layers, as `keras-twa list` shows them (default: all)",
     )
-    parser.add_argument("--json", metavar="PATH", help="also write the numbers here")
+    parser.add_argument(
+        "--scaling", action="store_true", help="one length after the other instead"
+    )
+    parser.add_argument(
+        "--lengths",
+        type=lambda text: [positive(length) for length in names(text)],
+        default=scaling.LENGTHS,
+        metavar="A,B",
+        help="lengths for --scaling (default: 512, 1024, ... 32768)",
+    )
+    parser.add_argument("--json", metavar="PATH", help="write the numbers here")
+    parser.add_argument(
+        "--output", metavar="DIR", help="record the numbers, and plots, here"
+    )
+    parser.add_argument(
+        "--render", metavar="DIR", help="write docs/performance.md from what is there"
+    )
     parser.add_argument("--case", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    parser.add_argument("--measure", default="time", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
 
 
 def positive(text):
@@ -116,227 +123,112 @@ def names(text):
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def run_case(name):
-    """Measures one layer in a fresh process; returns its numbers or its error.
+def run(options):
+    """Measures, shows and records; returns the exit code."""
+    from rich.console import Console
 
-    This process imports no framework: a child would inherit part of its memory.
-    """
-    command = [sys.executable, __file__, *sys.argv[1:], "--case", name]
-    done = subprocess.run(command, capture_output=True, text=True)
-    lines = done.stdout.strip().splitlines()
-    if done.returncode == 0 and lines:
-        return json.loads(lines[-1])
-    reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return {"name": name, "error": reason[-1]}
+    # The widest table, also where the output is a file.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    facts = processes.run_child(cases.FACTS, "time", options)
+    if "problem" in facts:
+        sys.exit(facts["problem"])
+    unknown = set(options.attention or ()) - set(facts["mechanisms"])
+    if unknown:
+        sys.exit(
+            f"The layers are {', '.join(facts['mechanisms'])}. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    facts["mechanisms"] = options.attention or facts["mechanisms"]
+    for key, value in facts["environment"].items():
+        console.print(f"{key}: {value}")
+    with console.status("") as status:
+        make = scaling_report if options.scaling else layers_report
+        report = make(options, facts, status.update)
+    for table in tables.all_tables(report):
+        console.print(table.rich())
+    console.print(*tables.notes(report), sep="\n")
+    record(report, options)
+    results = report.get("cases", report.get("series"))
+    return int(any(failed(result) for result in results))
 
 
-def measure(name, options):
-    import keras
-    import numpy as np
+def failed(result):
+    """Whether something went wrong that is no limit and no missing package."""
+    problem = str(result.get("problem") or result.get("stopped") or "")
+    wrong = result.get("agrees") is False or problem == "WRONG"
+    return wrong or problem.startswith("failed")
 
-    from keras_twa.experiments.machine import environment
-    from keras_twa.experiments.machine import reset_peak_memory
 
-    if name == FACTS:
-        return {"environment": environment(), "mechanisms": list(mechanisms())}
-    keras.utils.set_random_seed(0)
-    width = options.heads * options.dim
-
-    def sequences(length):
-        noise = np.random.default_rng(0).normal(size=(options.batch, length, width))
-        return keras.ops.convert_to_tensor(noise.astype("float32"))
-
-    layer = make(name, options)
-    layer.build((None, None, width), (None, None, width))
-    agrees = name == PEER or equals_dense_route(layer, sequences(CHECKED_LENGTH))
-
-    step = compiled_step(layer)
-    # What the framework loads and keeps on first use is not the layer's.
-    wait_for(step(sequences(SHORT)))
-    x = sequences(options.length)
-    reset_peak_memory()
-    before = held_memory()
-    for _ in range(WARM_UP_STEPS):
-        wait_for(step(x))
-    seconds = []
-    for _ in range(options.repeats):
-        start = time.perf_counter()
-        wait_for(step(x))
-        seconds.append(time.perf_counter() - start)
+def layers_report(options, facts, show):
+    backend = facts["environment"]["backend"]
+    gpu = facts["environment"]["device"] != "CPU"
+    chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
+    results = processes.measure_cases(chosen, facts, options, show)
+    aims = targets.targets_for(facts["mechanisms"], backend, gpu)
     return {
-        "name": name,
-        "agrees": bool(agrees),
-        "seconds": seconds,
-        "median": statistics.median(seconds),
-        "memory": highest_memory() - before,
-        "parameters": layer.count_params(),
+        **heading("layers", options, facts, (*processes.SIZES, "rounds")),
+        "cases": results,
+        "targets": targets.judge(aims, results, backend),
     }
 
 
-def mechanisms():
-    from keras_twa import layers
-
-    return {layers.name_of(layer): layer for layer in layers.ATTENTION_LAYERS}
-
-
-def make(name, options):
-    import keras
-
-    layer = keras.layers.MultiHeadAttention if name == PEER else mechanisms()[name]
-    return layer(num_heads=options.heads, key_dim=options.dim)
-
-
-def equals_dense_route(layer, x):
-    """Whether tiles (or a fused kernel) and the dense route give the same numbers."""
-    from keras import ops
-
-    from keras_twa.ops import tiled
-
-    def highest(x):
-        return float(ops.max(ops.abs(x)))
-
-    with mock.patch.multiple(tiled, DENSE_ELEMENTS=0, TILE_ELEMENTS=CHECKED_TILE):
-        output, *gradients = compiled_step(layer)(x)
-    dense_step = compiled_step(layer, return_attention_scores=True)
-    dense_output, *dense_gradients = dense_step(x)
-    # Some gradients are zero but for rounding, such as that of the keys' bias, so
-    # the largest sets the scale for all. Negated, so that NaN is no agreement.
-    return not any(
-        not highest(ops.subtract(got, expected)) <= TOLERANCE * scale
-        for scale, pairs in (
-            (highest(dense_output), [(output, dense_output)]),
-            (
-                max(map(highest, dense_gradients)),
-                zip(gradients, dense_gradients, strict=True),
-            ),
-        )
-        for got, expected in pairs
-    )
+def scaling_report(options, facts, show):
+    backend = facts["environment"]["backend"]
+    gpu = facts["environment"]["device"] != "CPU"
+    chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
+    series = scaling.measure_scaling(chosen, facts, options, show)
+    kept = ("heads", "dim", "repeats", "dtype", "lengths")
+    return {
+        **heading("scaling", options, facts, kept),
+        "series": series,
+        "targets": scaling.judge_scaling(series, facts, options, show),
+    }
 
 
-def compiled_step(layer, **call_options):
-    """A function from `x` to the output, its gradient in `x` and in each weight."""
-    import keras
-    from keras import ops
-
-    def loss_and_output(outputs):
-        output = outputs[0] if isinstance(outputs, tuple | list) else outputs
-        return ops.sum(ops.square(output)), output
-
-    makers = {"jax": _jax_step, "tensorflow": _tensorflow_step, "torch": _torch_step}
-    make_step = makers[keras.backend.backend()]
-    return make_step(layer, call_options, loss_and_output)
-
-
-def _jax_step(layer, call_options, loss_and_output):
-    import jax
-
-    frozen = [variable.value for variable in layer.non_trainable_variables]
-    weights = [variable.value for variable in layer.trainable_variables]
-
-    def loss(x, weights):
-        outputs, _ = layer.stateless_call(weights, frozen, x, x, **call_options)
-        return loss_and_output(outputs)
-
-    graded = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-
-    def step(x):
-        (_, output), (in_x, in_weights) = graded(x, weights)
-        return [output, in_x, *in_weights]
-
-    return step
+def heading(kind, options, facts, kept):
+    """What every record begins with."""
+    return {
+        "kind": kind,
+        "date": datetime.date.today().isoformat(),
+        "environment": facts["environment"],
+        # How busy the machine was, near the start.
+        "load": os.getloadavg()[0],
+        "operations_per_second": facts["operations_per_second"],
+        "settings": {
+            name: getattr(options, name)
+            for name in (*kept, "time_limit", "memory_limit")
+        },
+    }
 
 
-def _tensorflow_step(layer, call_options, loss_and_output):
-    import tensorflow as tf
+def record(report, options):
+    """Writes the JSON and the plot that were asked for."""
+    text = json.dumps(report, indent=2) + "\n"
+    if options.json:
+        Path(options.json).write_text(text)
+    if not options.output:
+        return
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record_name(report)}.json"
+    path.write_text(text)
+    if report["kind"] == "scaling":
+        from plot import draw_scaling
 
-    weights = [variable.value for variable in layer.trainable_variables]
-
-    @tf.function(jit_compile=True)
-    def step(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss, output = loss_and_output(layer(x, x, **call_options))
-        return [output, *tape.gradient(loss, [x, *weights])]
-
-    return step
-
-
-def _torch_step(layer, call_options, loss_and_output):
-    import torch
-
-    weights = [variable.value for variable in layer.trainable_variables]
-
-    def step(x):
-        x = x.detach().requires_grad_()
-        loss, output = loss_and_output(layer(x, x, **call_options))
-        gradients = torch.autograd.grad(loss, [x, *weights])
-        return [output.detach(), *gradients]
-
-    return step
+        draw_scaling(report, path.with_suffix(".png"))
 
 
-def wait_for(results):
-    """Returns when the numbers are there: devices work while Python runs ahead."""
-    from keras import ops
-
-    # A scalar that depends on each of them, copied to the host.
-    for result in results[:2]:
-        ops.convert_to_numpy(result[(0,) * len(result.shape)])
-
-
-def held_memory():
-    import psutil
-
-    from keras_twa.experiments.machine import memory
-
-    device = memory()["device_peak"]
-    return psutil.Process().memory_info().rss if device is None else device
-
-
-def highest_memory():
-    from keras_twa.experiments.machine import memory
-
-    peaks = memory()
-    return peaks["peak"] if peaks["device_peak"] is None else peaks["device_peak"]
-
-
-def table(results, settings):
-    from rich import box
-    from rich.table import Table
-
-    sizes = (f"{key} {settings[key]}" for key in ("length", "batch", "heads", "dim"))
-    shown = Table(title=f"Forward + backward, {', '.join(sizes)}", box=box.SIMPLE_HEAD)
-    shown.add_column("layer", no_wrap=True)
-    for heading in ("ms", "range", "/ Keras", "MB", "/ Keras"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    peer = results[0]
-    for result in results:
-        if "error" in result:
-            shown.add_row(result["name"], "failed")
-            continue
-        seconds = result["seconds"]
-        shown.add_row(
-            result["name"],
-            milliseconds(result["median"]),
-            f"{milliseconds(min(seconds))}-{milliseconds(max(seconds))}",
-            ratio(result, peer, "median"),
-            f"{result['memory'] / 1e6:.0f}",
-            ratio(result, peer, "memory"),
-        )
-    return shown
-
-
-def milliseconds(seconds):
-    return f"{1e3 * seconds:.{0 if seconds >= 0.1 else 1}f}"
-
-
-def ratio(result, peer, what):
-    if not result["agrees"]:
-        return "WRONG"
-    if "error" in peer or peer[what] <= 0:
-        return "-"
-    return f"{result[what] / peer[what]:.2f}"
+def record_name(report):
+    """What tells this run from others that are recorded beside it."""
+    environment, settings = report["environment"], report["settings"]
+    parts = [report["kind"], environment["backend"]]
+    if environment["device"] != "CPU":
+        parts.append("gpu")
+    if settings["dtype"] != "float32":
+        parts.append(settings["dtype"])
+    if "length" in settings:
+        parts.append(str(settings["length"]))
+    return "-".join(parts)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ class GravitationalMultiTimescaleAttention(Attention):
     `normalization="force"` the weights are the faded forces over their sum: the
     two discounts are then the same, and query masses and G cancel.
 
-    All timescales are heads of one kernel call. Cost, with N discounts:
-    O(N T S D) time, O(N (T + S)) memory.
+    Cost, with N discounts: O(N T S D) time, O(N (T + S)) memory. In self-attention
+    without positions, dropout or pairwise mask, a fixed discount that has faded within
+    a quarter of the sequence takes O(T) time: farther scores are below 1e-6 where they
+    are at most 1000, and count as 0. An added discount ends at 128 nats.
 
     Args:
         num_heads: Number of heads H, for each timescale.

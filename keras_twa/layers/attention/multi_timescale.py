@@ -21,8 +21,10 @@ class MultiTimescaleAttention(Attention):
     far keys keep the weight of an average key. `discount="additive"` computes
     `softmax(Q K^T / sqrt(D) + |t_i - t_j| log gamma) V`, where far keys do fade.
 
-    All timescales are heads of one kernel call. Cost, with N discounts:
-    O(N T S D) time, O(N (T + S)) memory.
+    Cost, with N discounts: O(N T S D) time, O(N (T + S)) memory. In self-attention
+    without positions, dropout or pairwise mask, a fixed discount that has faded within
+    a quarter of the sequence takes O(T) time: farther scores are below 1e-6 where they
+    are at most 1000, and count as 0. An added discount ends at 128 nats.
 
     Args:
         num_heads: Number of heads H, for each timescale.

@@ -1,0 +1,131 @@
+"""What the benchmark measures: layers, variants of them, and what a user has instead.
+
+Nothing here imports a framework, which the waiting process has no use for.
+"""
+
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
+
+FACTS = "facts"
+KERAS = "keras MultiHeadAttention"
+KERAS_WITHOUT_XLA = f"{KERAS}, no XLA"
+FUSED = "fused attention alone"
+DENSE = "dense gravitational formula"
+CAUSAL = "dot_product, causal"
+ADDITIVE = "multi_timescale, additive and causal"
+DROPOUT = "dot_product, dropout 0.1"
+IN_TILES = "multi_timescale, in tiles"
+BACKENDS = ("torch", "jax", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What a user might take instead of a layer of this package."""
+
+    name: str
+    backends: tuple[str, ...] = BACKENDS
+    gpu_backends: tuple[str, ...] = BACKENDS
+    # A package that may not be installed.
+    package: str | None = None
+    # With feed-forward layers and normalisation: more work than attention alone.
+    whole_block: bool = False
+
+    def runs_on(self, backend, gpu):
+        return backend in (self.gpu_backends if gpu else self.backends)
+
+
+TORCH = ("torch",)
+PEERS = (
+    Peer("torch MultiheadAttention", TORCH, TORCH),
+    Peer("x_transformers Attention, flash", TORCH, TORCH, "x-transformers"),
+    Peer("x_transformers Encoder, flash", TORCH, TORCH, "x-transformers", True),
+    Peer("keras_hub TransformerEncoder", package="keras-hub", whole_block=True),
+    # On a CPU, jax has no fused attention.
+    Peer(FUSED, TORCH, ("torch", "jax")),
+)
+PACKAGES = tuple(dict.fromkeys(peer.package for peer in PEERS if peer.package))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure.
+
+    Args:
+        name: What tables call it.
+        subject: Name of a mechanism or of a peer.
+        arguments: Further arguments of the layer's constructor, as pairs.
+        causal: Whether to call it with `use_causal_mask=True`.
+        training: Whether to call it with `training=True`.
+        positions: Whether to tell it the times of the steps, which are 0, 1, 2, ...
+            It then cannot know that they are evenly spaced.
+        forward: Whether to measure inference: no gradients.
+        compiled: Whether TensorFlow compiles it with XLA, as Keras does.
+        package: What must be installed for it.
+        whole_block: Whether it does more than attention.
+    """
+
+    name: str
+    subject: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    causal: bool = False
+    training: bool = False
+    positions: bool = False
+    forward: bool = False
+    compiled: bool = True
+    package: str | None = None
+    whole_block: bool = False
+
+
+def forward_name(name):
+    return f"{name}, forward"
+
+
+def plain_cases(mechanisms, backend, gpu=False):
+    """Keras's own layer, the mechanisms and the peers, forward and backward."""
+    return [
+        Case(KERAS, KERAS),
+        *(Case(name, name) for name in mechanisms),
+        *(
+            Case(
+                peer.name, peer.name, package=peer.package, whole_block=peer.whole_block
+            )
+            for peer in PEERS
+            if peer.runs_on(backend, gpu)
+        ),
+    ]
+
+
+def variants(mechanisms, backend):
+    """The further cases that the targets compare."""
+    found = [
+        Case(CAUSAL, "dot_product", causal=True),
+        Case(DROPOUT, "dot_product", (("dropout", 0.1),), training=True),
+        Case(ADDITIVE, "multi_timescale", (("discount", "additive"),), causal=True),
+        Case(IN_TILES, "multi_timescale", positions=True),
+    ]
+    found = [case for case in found if case.subject in mechanisms]
+    if "gravitational" in mechanisms:
+        found.append(Case(DENSE, DENSE))
+    if backend == "tensorflow":
+        found.append(Case(KERAS_WITHOUT_XLA, KERAS, compiled=False))
+    return found
+
+
+def all_cases(mechanisms, backend, gpu=False):
+    """Everything that the table of one run holds."""
+    inference = [
+        replace(case, name=forward_name(case.name), forward=True)
+        for case in plain_cases(mechanisms, backend, gpu)
+        if case.subject in (KERAS, *mechanisms)
+    ]
+    plain = plain_cases(mechanisms, backend, gpu)
+    return [*plain, *variants(mechanisms, backend), *inference]
+
+
+def named(name, mechanisms, backend, gpu=False):
+    """The case of that name."""
+    for case in all_cases(mechanisms, backend, gpu):
+        if case.name == name:
+            return case
+    raise ValueError(f"There is no such case on {backend}. Received: {name!r}")

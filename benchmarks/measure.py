@@ -1,0 +1,191 @@
+"""Measures one case in this process: whether it is right, its time, its memory."""
+
+import contextlib
+import importlib.metadata
+import itertools
+import math
+import sys
+import time
+from dataclasses import replace
+from unittest import mock
+
+import cases
+import keras
+import peers
+import psutil
+from keras import ops
+from steps import SHORT
+from steps import Subject
+from steps import sequences
+from steps import wait_for
+
+from keras_twa.experiments import machine
+from keras_twa.ops import backend
+
+WARM_UP_STEPS = 2
+# In seconds. What takes longer for its first step need not warm up again.
+SLOW = 20
+# Steps repeat no more after that many seconds: long ones spread little.
+ENOUGH = 60
+CHECKED_LENGTH = 37
+# What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
+SMALL_TILES = {"TILE_ELEMENTS": 200, "DENSE_ELEMENTS": 0, "LEAST_SPAN": 2}
+TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
+PRODUCT_SIZE, GPU_PRODUCT_SIZE = 2048, 8192
+
+
+def measure(name, what, sizes):
+    """Returns what the waiting process asks for, ready for JSON.
+
+    Args:
+        name: Name of a case, or "facts".
+        what: "time", "memory", "agreement" (with the dense route) or "error" (of the
+            layer's own route beside its route in tiles).
+        sizes: The sizes, the dtype and the repeats of this run.
+    """
+    if name == cases.FACTS:
+        return facts(sizes)
+    case = cases.named(name, peers.mechanisms(), keras.backend.backend(), on_gpu())
+    jobs = {"time": seconds, "memory": memory, "agreement": agreement, "error": error}
+    return jobs[what](case, sizes)
+
+
+def on_gpu():
+    return backend.device_name() != "CPU"
+
+
+def facts(sizes):
+    """What is the same for all cases of a run."""
+    versions = {package: version(package) for package in cases.PACKAGES}
+    return {
+        "environment": {**machine.environment(), **versions, "dtype": sizes.dtype},
+        "mechanisms": list(peers.mechanisms()),
+        "operations_per_second": matrix_product_speed(sizes.dtype),
+    }
+
+
+def version(package):
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return None
+
+
+def matrix_product_speed(dtype):
+    """Operations per second of one large product: the ceiling of this machine."""
+    size = GPU_PRODUCT_SIZE if on_gpu() else PRODUCT_SIZE
+    x = ops.cast(keras.random.normal((size, size), seed=0), dtype)
+    taken = []
+    for _ in range(8):
+        start = time.perf_counter()
+        wait_for([ops.matmul(x, x)])
+        taken.append(time.perf_counter() - start)
+    return 2 * size**3 / min(taken)
+
+
+def seconds(case, sizes):
+    """How long each step took."""
+    step = Subject.of(case, sizes).step()
+    x = sequences(sizes.length, sizes)
+    warm_up(step, x)
+    taken = []
+    while len(taken) < sizes.repeats and sum(taken) < ENOUGH:
+        start = time.perf_counter()
+        wait_for(step(x))
+        taken.append(time.perf_counter() - start)
+    return {"seconds": taken}
+
+
+def memory(case, sizes):
+    """How far the peak rises above what is held after a step on a short sequence."""
+    subject = Subject.of(case, sizes)
+    step = subject.step()
+    # What the framework loads and keeps on first use is not the layer's.
+    wait_for(step(sequences(SHORT, sizes)))
+    x = sequences(sizes.length, sizes)
+    machine.reset_peak_memory()
+    before = held_memory()
+    warm_up(step, x)
+    parameters = sum(math.prod(weight.shape) for weight in subject.weights())
+    return {"memory": highest_memory() - before, "parameters": parameters}
+
+
+def warm_up(step, x):
+    for _ in range(WARM_UP_STEPS):
+        start = time.perf_counter()
+        wait_for(step(x))
+        if time.perf_counter() - start > SLOW:
+            break
+
+
+def agreement(case, sizes):
+    """Whether the layer is right, as far as a short sequence can tell."""
+    subject = Subject.of(replace(case, forward=False, training=False), sizes)
+    x = sequences(CHECKED_LENGTH, sizes)
+    return {"agrees": equals_dense_route(subject, x, TOLERANCE[sizes.dtype])}
+
+
+def equals_dense_route(subject, x, tolerance=TOLERANCE["float32"]):
+    """Whether tiles (or a fused kernel) and the dense route give the same numbers."""
+    with small_tiles():
+        output, *gradients = subject.step()(x)
+    with mock.patch.dict(subject.options, return_attention_scores=True):
+        dense_output, *dense_gradients = subject.step()(x)
+    # Some gradients are zero but for rounding, such as that of the keys' bias, so
+    # the largest sets the scale for all. Negated, so that NaN is no agreement.
+    return not any(
+        not highest(ops.subtract(got, expected)) <= tolerance * scale
+        for scale, pairs in (
+            (highest(dense_output), [(output, dense_output)]),
+            (
+                max(map(highest, dense_gradients)),
+                zip(gradients, dense_gradients, strict=True),
+            ),
+        )
+        for got, expected in pairs
+    )
+
+
+@contextlib.contextmanager
+def small_tiles():
+    """Cuts even short sequences into tiles."""
+    modules = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("keras_twa.ops")
+    ]
+    found = [
+        (module, name)
+        for module, name in itertools.product(modules, SMALL_TILES)
+        if hasattr(module, name)
+    ]
+    if "TILE_ELEMENTS" not in {name for _, name in found}:
+        raise LookupError("keras_twa.ops has no TILE_ELEMENTS to make tiles small")
+    with contextlib.ExitStack() as patches:
+        for module, name in found:
+            patches.enter_context(mock.patch.object(module, name, SMALL_TILES[name]))
+        yield
+
+
+def error(case, sizes):
+    """The largest difference between the layer's own route and the one in tiles."""
+    steps = [
+        Subject.of(replace(case, forward=True, positions=told), sizes).step()
+        for told in (False, True)
+    ]
+    x = sequences(sizes.length, sizes)
+    ([got], [expected]) = (step(x) for step in steps)
+    return {"error": highest(ops.subtract(got, expected)) / highest(expected)}
+
+
+def highest(x):
+    return float(ops.max(ops.abs(ops.cast(x, "float32"))))
+
+
+def held_memory():
+    device = machine.memory()["device_peak"]
+    return psutil.Process().memory_info().rss if device is None else device
+
+
+def highest_memory():
+    peaks = machine.memory()
+    return peaks["peak"] if peaks["device_peak"] is None else peaks["device_peak"]

@@ -1,0 +1,129 @@
+"""Runs each case in a process of its own, within limits of time and memory."""
+
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+MAIN = Path(__file__).resolve().with_name("attention.py")
+SIZES = ("length", "batch", "heads", "dim", "repeats", "dtype")
+# What is freed goes back to the system at once, so that the peak is what was in use
+# and not what glibc's allocator kept. It makes steps slower: only memory runs so.
+MEMORY_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+PAUSE = 0.05
+
+
+def run_child(name, what, options, **sizes):
+    """Measures in a fresh process; returns its answer, or `{"problem": ...}`.
+
+    Args:
+        name: Name of the case.
+        what: "time", "memory", "agreement" or "error".
+        options: The options of the command.
+        **sizes: Sizes to put in the place of those in `options`.
+    """
+    command = [sys.executable, str(MAIN), "--case", name, "--measure", what]
+    for size in SIZES:
+        command += [f"--{size}", str(sizes.get(size, getattr(options, size)))]
+    further = MEMORY_ENVIRONMENT if what == "memory" else {}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = psutil.Popen(
+            command, stdout=output, stderr=errors, env={**os.environ, **further}
+        )
+        try:
+            problem = watch(child, options.time_limit, options.memory_limit)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        answer, reason = (last_line(file) for file in (output, errors))
+    if problem:
+        return {"problem": problem}
+    if child.returncode == 0 and answer:
+        return json.loads(answer)
+    return {"problem": f"failed: {reason or f'exit code {child.returncode}'}"}
+
+
+def watch(child, seconds, gigabytes):
+    """Waits for the end, or returns which limit was passed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            child.wait(PAUSE)
+            return None
+        except psutil.TimeoutExpired:
+            pass
+        try:
+            held = child.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+        if held > gigabytes * 1e9:
+            return f"more than {gigabytes:g} GB"
+    return f"more than {seconds:g} s"
+
+
+def last_line(file):
+    file.seek(0)
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    # Where the files of this machine lie is nobody's business.
+    return re.sub(r"(?:/[\w.+-]+)+/", "", lines[-1]) if lines else ""
+
+
+def measure_cases(cases, facts, options, show=print):
+    """Runs all cases and returns their results, ready for JSON.
+
+    Time is measured in several rounds, each through all cases: so a machine that
+    slows down meanwhile slows all of them.
+    """
+    results = [
+        {
+            "name": case.name,
+            "forward": case.forward,
+            "whole_block": case.whole_block,
+        }
+        for case in cases
+    ]
+    checked = {}
+    pairs = list(zip(cases, results, strict=True))
+    for case, result in pairs:
+        show(case.name)
+        result |= missing(case, facts) or {}
+        if "problem" not in result:
+            result |= gate(case, facts, options, checked)
+        if "problem" not in result and not case.forward:
+            result |= run_child(case.name, "memory", options)
+    for number in range(options.rounds):
+        for case, result in pairs:
+            if "problem" in result:
+                continue
+            show(f"{case.name}, round {number + 1} of {options.rounds}")
+            timed = run_child(case.name, "time", options)
+            if "problem" in timed:
+                result |= timed
+                continue
+            result.setdefault("seconds", []).extend(timed["seconds"])
+            result["median"] = statistics.median(result["seconds"])
+    return results
+
+
+def missing(case, facts):
+    """The problem of a case whose package is not there."""
+    if case.package is None or facts["environment"][case.package]:
+        return None
+    return {"problem": "not installed"}
+
+
+def gate(case, facts, options, checked):
+    """Whether the layer is right; the same layer is not asked twice."""
+    if case.subject not in facts["mechanisms"]:
+        return {}
+    key = (case.subject, case.arguments, case.causal, case.positions)
+    if key not in checked:
+        checked[key] = run_child(case.name, "agreement", options)
+    return checked[key]

@@ -1,0 +1,167 @@
+"""Turns a layer into a step that can be measured, on every backend."""
+
+import random
+
+import keras
+import numpy as np
+import peers
+from keras import ops
+
+SHORT = 8
+
+
+class Subject:
+    """A layer or a PyTorch module, and how to call it.
+
+    Args:
+        layer: A Keras layer or a `torch.nn.Module`.
+        inputs: How many times it takes the sequence.
+        forward: Whether gradients are not wanted.
+        compiled: Whether TensorFlow compiles with XLA.
+        positions: Whether it is told the times of the steps.
+        **options: Further arguments of the call.
+    """
+
+    def __init__(
+        self,
+        layer,
+        inputs=2,
+        forward=False,
+        compiled=True,
+        positions=False,
+        **options,
+    ):
+        self.layer = layer
+        self.inputs = inputs
+        self.forward = forward
+        self.compiled = compiled
+        self.positions = positions
+        self.options = options
+
+    @classmethod
+    def of(cls, case, sizes):
+        """Returns the subject of a case, built."""
+        # Layers with the same weights in the same order get the same numbers. Keras's
+        # own way to seed would load TensorFlow on every backend.
+        random.seed(0)
+        layer, inputs = peers.make(case, sizes)
+        options = {"use_causal_mask": True} if case.causal else {}
+        options |= {"training": True} if case.training else {}
+        subject = cls(
+            layer, inputs, case.forward, case.compiled, case.positions, **options
+        )
+        x = sequences(SHORT, sizes)
+        if subject.is_keras():
+            subject(x)
+        else:
+            layer.to(x.device, x.dtype)
+        return subject
+
+    def is_keras(self):
+        return isinstance(self.layer, keras.layers.Layer)
+
+    def weights(self):
+        if not self.is_keras():
+            return list(self.layer.parameters())
+        return [variable.value for variable in self.layer.trainable_variables]
+
+    def feed(self, x):
+        """The arguments of one call."""
+        options = dict(self.options)
+        if self.positions:
+            options["query_positions"] = ops.arange(x.shape[1], dtype="float32")
+        return [x] * self.inputs, options
+
+    def __call__(self, x):
+        inputs, options = self.feed(x)
+        return self.layer(*inputs, **options)
+
+    def step(self):
+        """A function from `x` to the output, its gradient in `x` and in each weight.
+
+        It is compiled as Keras compiles training on that backend.
+        """
+        makers = {"jax": jax_step, "tensorflow": tensorflow_step, "torch": torch_step}
+        return makers[keras.backend.backend()](self)
+
+
+def sequences(length, sizes):
+    width = sizes.heads * sizes.dim
+    noise = np.random.default_rng(0).normal(size=(sizes.batch, length, width))
+    return ops.cast(ops.convert_to_tensor(noise.astype("float32")), sizes.dtype)
+
+
+def jax_step(subject):
+    import jax
+
+    layer = subject.layer
+    frozen = [variable.value for variable in layer.non_trainable_variables]
+    weights = subject.weights()
+
+    def loss(x, weights):
+        inputs, options = subject.feed(x)
+        outputs, _ = layer.stateless_call(weights, frozen, *inputs, **options)
+        return summed_squares(outputs), first(outputs)
+
+    if subject.forward:
+        infer = jax.jit(lambda x, weights: loss(x, weights)[1])
+        return lambda x: [infer(x, weights)]
+    graded = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+
+    def step(x):
+        (_, output), (in_x, in_weights) = graded(x, weights)
+        return [output, in_x, *in_weights]
+
+    return step
+
+
+def tensorflow_step(subject):
+    import tensorflow as tf
+
+    weights = subject.weights()
+
+    @tf.function(jit_compile=subject.compiled)
+    def step(x):
+        if subject.forward:
+            return [first(subject(x))]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output = first(subject(x))
+            loss = summed_squares(output)
+        return [output, *tape.gradient(loss, [x, *weights])]
+
+    return step
+
+
+def torch_step(subject):
+    import torch
+
+    weights = subject.weights()
+
+    def infer(x):
+        with torch.no_grad():
+            return [first(subject(x))]
+
+    def step(x):
+        x = x.detach().requires_grad_()
+        output = first(subject(x))
+        gradients = torch.autograd.grad(summed_squares(output), [x, *weights])
+        return [output.detach(), *gradients]
+
+    return infer if subject.forward else step
+
+
+def first(outputs):
+    """The output, without the weights that came with it."""
+    return outputs[0] if isinstance(outputs, tuple | list) else outputs
+
+
+def summed_squares(outputs):
+    return ops.sum(ops.square(ops.cast(first(outputs), "float32")))
+
+
+def wait_for(results):
+    """Returns when the numbers are there: devices work while Python runs ahead."""
+    # A scalar that depends on each of them, copied to the host.
+    for result in results[:2]:
+        ops.convert_to_numpy(ops.cast(result[(0,) * len(result.shape)], "float32"))

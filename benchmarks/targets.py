@@ -1,0 +1,129 @@
+"""What a layer should reach, and whether it does."""
+
+from dataclasses import dataclass
+
+from cases import ADDITIVE
+from cases import CAUSAL
+from cases import DENSE
+from cases import DROPOUT
+from cases import FUSED
+from cases import IN_TILES
+from cases import KERAS
+from cases import forward_name
+
+# They take the backend's own kernel where it has one; all others go tile by tile.
+FOLDED = ("dot_product", "temporal_weighted")
+LONG = 32_768
+LONG_BYTES = 2e9
+NEAR_AND_FAR_LENGTH = 16_384
+NEAR_AND_FAR_ERROR = 1e-5
+
+
+@dataclass(frozen=True)
+class Target:
+    """One case must take at most so many times what another one takes.
+
+    Args:
+        case: Name of the case.
+        against: Name of the other case.
+        most: The largest ratio for each backend that has a target.
+        quantity: "time" or "memory".
+    """
+
+    case: str
+    against: str
+    most: dict[str, float]
+    quantity: str = "time"
+
+    @property
+    def name(self):
+        return f"{self.case} / {self.against}, {self.quantity}"
+
+
+def each(torch, jax, tensorflow):
+    return {"torch": torch, "jax": jax, "tensorflow": tensorflow}
+
+
+def everywhere(most):
+    return each(most, most, most)
+
+
+CPU_TARGETS = (
+    Target("dot_product", KERAS, each(1.0, 0.25, 1.0)),
+    Target("dot_product", KERAS, each(1.0, 0.10, 0.25), "memory"),
+    Target("temporal_weighted", "dot_product", everywhere(1.05)),
+    Target("gravitational", "dot_product", each(3.0, 1.7, 1.7)),
+    Target("gravitational", DENSE, each(0.17, 0.5, 0.5)),
+    Target("gravitational", DENSE, each(0.10, 0.10, 0.15), "memory"),
+    Target(ADDITIVE, CAUSAL, everywhere(3.3)),
+    Target("multi_timescale", "dot_product", everywhere(4.5)),
+    Target("gravitational_multi_timescale", "gravitational", everywhere(3.3)),
+    Target(DROPOUT, "dot_product", each(2.5, 1.6, 1.6)),
+)
+FOLDED_INFERENCE = each(1.0, 0.3, 1.0)
+TILED_INFERENCE = each(3.0, 0.3, 3.0)
+GPU_TARGETS = (
+    *(Target(name, FUSED, {"torch": 1.05, "jax": 1.05}) for name in FOLDED),
+    Target("gravitational", FUSED, {"torch": 2.0}),
+)
+NEAR_AND_FAR = Target("multi_timescale", IN_TILES, everywhere(1 / 3))
+
+
+def targets_for(mechanisms, backend, gpu=False):
+    """The targets that these mechanisms have on this backend."""
+    inference = [
+        Target(
+            forward_name(name),
+            forward_name(KERAS),
+            FOLDED_INFERENCE if name in FOLDED else TILED_INFERENCE,
+        )
+        for name in mechanisms
+    ]
+    targets = GPU_TARGETS if gpu else (*CPU_TARGETS, *inference)
+    return [target for target in targets if backend in target.most]
+
+
+def judge(targets, results, backend):
+    """One row for each target whose case was run, ready for JSON."""
+    by_name = {result["name"]: result for result in results}
+    return [
+        verdict(
+            target.name,
+            ratio(by_name[target.case], by_name.get(target.against), target.quantity),
+            target.most[backend],
+        )
+        for target in targets
+        if target.case in by_name
+    ]
+
+
+def verdict(name, measured, most, unit=""):
+    """What was measured, or the word that says why it was not, beside its limit."""
+    row = {"target": name, "most": most, "unit": unit}
+    if isinstance(measured, str):
+        return {**row, "measured": None, "verdict": measured}
+    return {
+        **row,
+        "measured": measured,
+        "verdict": "met" if measured <= most else "missed",
+    }
+
+
+def ratio(result, other, quantity):
+    """How many times as much `result` took as `other`, or why nobody can say."""
+    for side in (result, other):
+        problem = "not measured" if side is None else problem_of(side)
+        if problem:
+            return problem
+    if quantity == "memory":
+        # Short sequences can fit in what the framework holds anyway.
+        least = min(result["memory"], other["memory"])
+        return result["memory"] / other["memory"] if least > 0 else "too little"
+    return result["median"] / other["median"]
+
+
+def problem_of(result):
+    """Why a result must not be compared, if it must not."""
+    if result.get("agrees") is False:
+        return "WRONG"
+    return result.get("problem")
