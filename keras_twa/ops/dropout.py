@@ -26,19 +26,29 @@ class WeightDropout:
     rate: float
     seed: Any
 
-    def kept(self, rows, queries, keys):
+    def query_bits(self, rows, queries):
+        """Well-mixed integers for each row and query.
+
+        Args:
+            rows: Integer `(rows,)`: which pairs of batch element and head these are.
+            queries: Integer `(T,)`: which queries these are.
+
+        Returns:
+            Integer `(rows, T)`.
+        """
+        by_row = _scramble(_scramble(rows) + self.seed[1])
+        by_query = _scramble(_scramble(queries) + self.seed[0])
+        return _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))
+
+    def kept(self, query_bits, keys):
         """Decides about the weights of one tile, as `backend.keep` understands it.
 
         Args:
-            rows: Integer `(g,)`: which batch-and-head rows these are.
-            queries: Integer `(t,)`: which queries these are.
+            query_bits: A part of what `query_bits` gave, integer `(g, t)`.
             keys: Integer `(s,)`: which keys these are.
         """
-        by_query = _scramble(_scramble(queries) + self.seed[0])
-        by_row = _scramble(_scramble(rows) + self.seed[1])
-        by_key = _scramble(ops.bitwise_not(keys))
-        left = _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))
-        return backend.kept(left, by_key, int(self.rate * 2.0**31))
+        key_bits = _scramble(ops.bitwise_not(keys))
+        return backend.kept(query_bits, key_bits, int(self.rate * 2.0**31))
 
     @property
     def scale(self):

@@ -137,7 +137,7 @@ def _all_at_once(score, query, key, value, rules, parameters):
     weights = weights / total
     mixed = weights
     if rules.dropout is not None:
-        kept = rules.dropout.kept(rows, queries, keys)
+        kept = rules.dropout.kept(rules.dropout.query_bits(rows, queries), keys)
         mixed = backend.keep(weights, kept) * rules.dropout.scale
     return ops.matmul(mixed, ops.swapaxes(value, -1, -2)), weights
 

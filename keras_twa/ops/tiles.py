@@ -193,6 +193,11 @@ class _Work:
         for name, x in columns.items():
             self.slices[name] = self._cut(self._widen(x))
         self.add_queries(**query)
+        if dropout is not None:
+            rows = ops.arange(self.rows, dtype="int32")
+            queries = ops.arange(self.num_queries, dtype="int32")
+            queries = queries + self.rules.first_query
+            self.add_queries(bits=dropout.query_bits(rows, queries))
 
     def add_queries(self, zeros=False, **tensors):
         """Cuts further tensors `(rows, T, ...)`, filled up with zeros or entries."""
@@ -280,6 +285,7 @@ class _Tile:
             *(self._seen(rows[name]) for name in passes.key_names),
             *work.parameters,
         ]
+        self._bits = queries.get("bits")
         self._key_mask = None
         if "key_mask" in rows:
             self._key_mask = self._seen(rows["key_mask"])
@@ -301,7 +307,7 @@ class _Tile:
         dropout = self._work.rules.dropout
         if dropout is None:
             return None
-        return dropout.kept(self._rows, self._queries, self._keys)
+        return dropout.kept(self._bits, self._keys)
 
     def drop(self, weights, kept):
         return weights if kept is None else backend.keep(weights, kept)

@@ -46,7 +46,7 @@ def test_equals_reference_in_tiles(case):
 
 
 @on(PLAIN)
-@pytest.mark.parametrize("tile_elements", [1, 5, 35, 36, 71])
+@pytest.mark.parametrize("tile_elements", [1, 36])
 def test_equals_reference_at_any_tile_size(case, tile_elements):
     with scenarios.route("tiled", tile_elements):
         checks.equals_reference(case, scenarios.everything())
@@ -61,7 +61,7 @@ def test_equals_reference_at_length(case, route, lengths):
 
 
 @on(PLAIN)
-@pytest.mark.parametrize("length", [2, 4, 6])
+@pytest.mark.parametrize("length", [2, 6])
 @by_route
 def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
     # As many steps as heads, as features, or as a tile has queries: an operation
@@ -153,23 +153,20 @@ def test_timestamps_keep_their_precision(case):
 
 
 @on(PLAIN)
-@by_route
-def test_dropout_is_sound(case, route):
-    with scenarios.route(route, tile_elements=20_000):
+def test_dropout_is_sound(case):
+    with scenarios.route("tiled", tile_elements=20_000):
         checks.dropout_is_sound(case)
 
 
 @on([case for case in PLAIN if "multi_timescale" not in case.id])
-@by_route
-def test_dropout_drops_whole_weights(case, route):
-    with scenarios.route(route, tile_elements=200):
+def test_dropout_drops_whole_weights(case):
+    with scenarios.route("tiled", tile_elements=200):
         checks.dropout_drops_whole_weights(case)
 
 
 @on(PLAIN)
-@by_route
-def test_dropout_has_its_own_gradient(case, route):
-    with scenarios.route(route):
+def test_dropout_has_its_own_gradient(case):
+    with scenarios.route("tiled"):
         checks.dropout_has_its_own_gradient(case)
 
 

@@ -16,10 +16,8 @@ from tests.contract.scenarios import normal
 
 LENGTH = 700
 CALLS = {
-    "plain": {},
     "causal": {"use_causal_mask": True},
     "padded": {"lengths": (650, 90)},
-    "padded causal": {"use_causal_mask": True, "lengths": (650, 90)},
 }
 
 

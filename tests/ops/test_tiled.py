@@ -54,10 +54,11 @@ def dropped(rate, seed, rows, queries, keys=40):
     """Return what dropout leaves of weights that are all 1."""
     weights = ops.ones((len(rows), len(queries), keys))
     drop = WeightDropout(rate, ops.convert_to_tensor(seed, dtype="int32"))
-    as_index = [
+    rows, queries, keys = (
         ops.convert_to_tensor(x, dtype="int32") for x in (rows, queries, range(keys))
-    ]
-    return to_numpy(backend.keep(weights, drop.kept(*as_index)) * drop.scale)
+    )
+    kept = drop.kept(drop.query_bits(rows, queries), keys)
+    return to_numpy(backend.keep(weights, kept) * drop.scale)
 
 
 def test_dropout_does_not_depend_on_the_tile():
