@@ -90,6 +90,12 @@ def parse_arguments(arguments=None):
         help="names of layers, as `keras-twa list` shows them (default: all)",
     )
     parser.add_argument(
+        "--cases",
+        type=lambda text: names(text, ";"),
+        metavar="A;B",
+        help="names of cases, as the table shows them, in place of all",
+    )
+    parser.add_argument(
         "--scaling", action="store_true", help="one length after the other instead"
     )
     parser.add_argument(
@@ -119,8 +125,8 @@ def positive(text):
     return int(text)
 
 
-def names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
+def names(text, between=","):
+    return [name.strip() for name in text.split(between) if name.strip()]
 
 
 def run(options):
@@ -163,6 +169,8 @@ def layers_report(options, facts, show):
     backend = facts["environment"]["backend"]
     gpu = facts["environment"]["device"] != "CPU"
     chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
+    if options.cases:
+        chosen = some_of(chosen, options.cases)
     results = processes.measure_cases(chosen, facts, options, show)
     aims = targets.targets_for(facts["mechanisms"], backend, gpu)
     return {
@@ -170,6 +178,15 @@ def layers_report(options, facts, show):
         "cases": results,
         "targets": targets.judge(aims, results, backend),
     }
+
+
+def some_of(chosen, wanted):
+    """The cases of these names."""
+    unknown = set(wanted) - {case.name for case in chosen}
+    if unknown:
+        known = "; ".join(case.name for case in chosen)
+        sys.exit(f"The cases are {known}. Received: {'; '.join(sorted(unknown))}")
+    return [case for case in chosen if case.name in wanted]
 
 
 def scaling_report(options, facts, show):
