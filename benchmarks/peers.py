@@ -63,7 +63,7 @@ class Projected(keras.layers.Layer):
         return self.back(ops.swapaxes(self.mix(x, *heads), 1, 2))
 
     def mix(self, x, query, key, value):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement `mix`.")
 
 
 class DenseGravitational(Projected):

@@ -3,7 +3,7 @@
 All tensors have their axes in the order that the matrix products like best: queries
 are rows, `(rows, T, ...)`, and keys are columns, `(rows, ..., S)`. The other way round,
 the two largest products of the backward pass would have to transpose a whole tile
-each, which takes twice the time where XLA compiles them.
+each, which XLA does slowly on a CPU.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from keras import ops
 from keras_twa.ops import backend
 from keras_twa.ops.rules import Rules
 
-# A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache,
-# but measure no faster: each turn of the loop has its price too.
+# A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache, but
+# each turn of the loop has its price too.
 TILE_ELEMENTS = 2**20
 
 

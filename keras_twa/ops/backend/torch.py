@@ -100,7 +100,7 @@ def softmax_gradient(weights, gradient, mean):
 def future_bias(last_visible, keys):
     """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
     # By the bits: the sign of the difference selects those of -inf. Arithmetic with
-    # booleans takes many times as long.
+    # booleans is slow on a CPU.
     hidden = torch.sub(last_visible[:, None], keys).bitwise_right_shift_(31)
     return hidden.bitwise_and_(MINUS_INFINITY).view(torch.float32)
 
