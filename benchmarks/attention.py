@@ -171,21 +171,28 @@ def layers_report(options, facts, show):
     chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
     if options.cases:
         chosen = some_of(chosen, options.cases)
-    results = processes.measure_cases(chosen, facts, options, show)
     aims = targets.targets_for(facts["mechanisms"], backend, gpu)
-    return {
-        **heading("layers", options, facts, (*processes.SIZES, "rounds")),
-        "cases": results,
-        "targets": targets.judge(aims, results, backend),
-    }
+    start = heading("layers", options, facts, (*processes.SIZES, "rounds"))
+
+    def report_on(results):
+        judged = targets.judge(aims, results, backend)
+        return {**start, "cases": results, "targets": judged}
+
+    results = processes.measure_cases(
+        chosen, facts, options, show, lambda found: record(report_on(found), options)
+    )
+    return report_on(results)
 
 
 def some_of(chosen, wanted):
-    """The cases of these names."""
+    """The cases of these names, and Keras's own layer, which ratios refer to."""
     unknown = set(wanted) - {case.name for case in chosen}
     if unknown:
         known = "; ".join(case.name for case in chosen)
         sys.exit(f"The cases are {known}. Received: {'; '.join(sorted(unknown))}")
+    wanted = {*wanted, cases.KERAS}
+    if any(case.forward for case in chosen if case.name in wanted):
+        wanted.add(cases.forward_name(cases.KERAS))
     return [case for case in chosen if case.name in wanted]
 
 

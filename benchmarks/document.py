@@ -108,15 +108,13 @@ def label(report, reports):
 
 
 def layers_section(report):
-    both, inference = tables.case_tables(report)
-    return [
+    parts = [
         f"### {report['environment']['backend']}, {report['settings']['length']} steps",
         description(report),
-        f"{both.title}:",
-        both.markdown(),
-        f"{inference.title}:",
-        inference.markdown(),
     ]
+    for table in tables.case_tables(report):
+        parts += [f"{table.title}:", table.markdown()]
+    return parts
 
 
 def scaling_section(report, place):

@@ -75,11 +75,12 @@ def last_line(file):
     return re.sub(r"(?:/[\w.+-]+)+/", "", lines[-1]) if lines else ""
 
 
-def measure_cases(cases, facts, options, show=print):
+def measure_cases(cases, facts, options, show=print, keep=lambda results: None):
     """Runs all cases and returns their results, ready for JSON.
 
     Time is measured in several rounds, each through all cases: so a machine that
-    slows down meanwhile slows all of them.
+    slows down meanwhile slows all of them. `keep` gets what there is after each
+    case, so that a run that is killed leaves it.
     """
     results = [
         {
@@ -93,23 +94,32 @@ def measure_cases(cases, facts, options, show=print):
     pairs = list(zip(cases, results, strict=True))
     for case, result in pairs:
         show(case.name)
-        result |= missing(case, facts) or {}
-        if "problem" not in result:
-            result |= gate(case, facts, options, checked)
-        if "problem" not in result and not case.forward:
-            result |= run_child(case.name, "memory", options)
+        result |= first_look(case, facts, options, checked)
     for number in range(options.rounds):
         for case, result in pairs:
             if "problem" in result:
                 continue
             show(f"{case.name}, round {number + 1} of {options.rounds}")
-            timed = run_child(case.name, "time", options)
-            if "problem" in timed:
-                result |= timed
-                continue
-            result.setdefault("seconds", []).extend(timed["seconds"])
-            result["median"] = statistics.median(result["seconds"])
+            result |= more_time(case, result, options)
+            keep([found for found in results if {"median", "problem"} & found.keys()])
     return results
+
+
+def first_look(case, facts, options, checked):
+    """What is asked once: whether the case can run and is right, and its memory."""
+    found = missing(case, facts) or gate(case, facts, options, checked)
+    if "problem" in found or case.forward:
+        return found
+    return {**found, **run_child(case.name, "memory", options)}
+
+
+def more_time(case, result, options):
+    """The seconds so far and those of one more round, with their median."""
+    timed = run_child(case.name, "time", options)
+    if "problem" in timed:
+        return timed
+    seconds = [*result.get("seconds", ()), *timed["seconds"]]
+    return {"seconds": seconds, "median": statistics.median(seconds)}
 
 
 def missing(case, facts):

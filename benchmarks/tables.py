@@ -57,7 +57,7 @@ def attention_products(sizes):
 
 
 def case_tables(report):
-    """What each case took, forward and backward, and forward only."""
+    """What each case took, forward and backward, and forward only, if any was run."""
     sizes = report["settings"]
     title = ", ".join(
         f"{key} {sizes[key]}" for key in ("length", "batch", "heads", "dim")
@@ -67,7 +67,7 @@ def case_tables(report):
         for forward in (False, True)
     )
     peers = {result["name"]: result for result in report["cases"]}
-    return [
+    found = [
         Table(
             f"Forward + backward, {title}",
             ("layer", "ms", "range", "/ Keras", "MB", "/ Keras"),
@@ -82,6 +82,7 @@ def case_tables(report):
             [time_cells(result, peers[forward_name(KERAS)]) for result in inference],
         ),
     ]
+    return [table for table in found if table.rows]
 
 
 def time_cells(result, peer):

@@ -313,10 +313,13 @@ def test_asks_for_all_that_a_case_needs_in_rounds():
         cases.Case("good, forward", "good", forward=True),
     ]
     options = argparse.Namespace(rounds=2)
+    kept = []
     with mock.patch.object(processes, "run_child", run_child):
         good, bad, peer, absent, forward = processes.measure_cases(
-            chosen, facts, options, show=lambda text: None
+            chosen, facts, options, lambda text: None, kept.append
         )
+    # What is there is kept as it comes, and only what can be shown.
+    assert [len(found) for found in kept] == [3, 4, 5, 5, 5, 5]
     assert good["agrees"] and good["memory"] == 7
     assert good["seconds"] == [1.0, 3.0, 1.0, 3.0]
     assert good["median"] == forward["median"] == 2.0
@@ -327,6 +330,18 @@ def test_asks_for_all_that_a_case_needs_in_rounds():
     assert asked[-6:] == 2 * [
         (name, "time") for name in ("good", "peer", "good, forward")
     ]
+
+
+def test_some_cases_come_with_what_their_ratios_refer_to():
+    chosen = cases.all_cases(["dot_product"], "torch")
+    found = attention.some_of(chosen, [cases.forward_name("dot_product")])
+    assert [case.name for case in found] == [
+        cases.KERAS,
+        cases.forward_name(cases.KERAS),
+        cases.forward_name("dot_product"),
+    ]
+    with pytest.raises(SystemExit, match="Received: dot"):
+        attention.some_of(chosen, ["dot"])
 
 
 def test_ends_what_takes_too_much():
