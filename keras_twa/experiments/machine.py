@@ -56,9 +56,17 @@ def peak_memory() -> int | None:
     return getattr(info, "peak_wset", None)
 
 
-def memory() -> dict[str, int | None]:
-    """Returns the peaks of the process and, where it is told, of the device."""
-    return {"peak": peak_memory(), "device_peak": backend.device_peak_memory()}
+def memory(before: int | None = None) -> dict[str, int | None]:
+    """Returns the peaks of the process and, where it is told, of the device.
+
+    Args:
+        before: What `peak_memory` told earlier. The system counts each thread's pages
+            late, and may tell a little less afterwards; a peak only rises.
+    """
+    peak = peak_memory()
+    if peak is not None and before is not None:
+        peak = max(peak, before)
+    return {"peak": peak, "device_peak": backend.device_peak_memory()}
 
 
 def _version(package: str) -> str | None:

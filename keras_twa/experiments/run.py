@@ -116,7 +116,8 @@ def _train_and_test(
     data = load_task(experiment.task, experiment.data, experiment.settings)
     result.environment = machine.environment()
     machine.reset_peak_memory()
-    result.memory = {"before_model": machine.peak_memory()}
+    before = machine.peak_memory()
+    result.memory = {"before_model": before}
     model = build_model(experiment, data)
     training = Training(experiment, data, model, result)
     restored = training.restore(folder / CHECKPOINT)
@@ -157,7 +158,7 @@ def _train_and_test(
 
     while not training.finished:
         training.train_epoch(on_batch)
-        result.memory |= machine.memory()
+        result.memory |= machine.memory(before)
         save()
         result.save(folder / FILE_NAME)
         on_event({"event": "epoch", **result.curve[-1]})
@@ -167,7 +168,7 @@ def _train_and_test(
     _save_attention_maps(model, data, folder / ATTENTION_MAPS)
     result.test_loss, result.test_accuracy = training.evaluate("test", on_batch)
     result.compile_seconds = training.clock.compile_seconds
-    result.memory |= machine.memory()
+    result.memory |= machine.memory(before)
 
 
 def _build_model(experiment: Experiment, data: Any) -> Any:

@@ -9,22 +9,24 @@ the fused kernel takes.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
+from keras_twa.ops.cuts import Window
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import as_keys
+from keras_twa.ops.tiled import as_lags
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
 from keras_twa.ops.tiled import tiled_attention
-from keras_twa.ops.tiles import Window
 from keras_twa.ops.tiles import attend_in_tiles
 
 # A multiplied score is nothing where the discount leaves less than 1e-6 of 1000, and an
@@ -34,7 +36,7 @@ LOG_FACTOR, LOG_TERM = math.log(1e-6 / 1e3), -128.0
 # As a bias on the keys, a discount of more than this in all would lose digits.
 MOST_BIAS = 64.0
 # A tile of a window has so many queries, more for the wider windows.
-LEAST_QUERIES, MOST_QUERIES = 64, 256
+LEAST_QUERIES, MOST_QUERIES = 128, 256
 
 
 def discounted_attention(
@@ -103,19 +105,28 @@ def discounted_attention(
             return dot_product_attention(
                 queries["query"], keys["key"], values, mask, bias, 1.0, dropout
             )
-        queries["time"] = times["query"][..., None]
-        queries["log_discount"] = ops.broadcast_to(
-            logs, (1, ops.shape(times["query"])[1], len(scales) * heads)
-        )
-        keys["time"] = times["key"][..., None]
-        faded = Discounted(score, adds)
+        faded, lags = Discounted(score, adds), None
+        if steps and discounts is not None:
+            counts = (ops.shape(times[side])[1] for side in ("query", "key"))
+            lags = {"fade": faded.fade(_distances(*counts), logs[0, 0, :, None])}
+        else:
+            queries["time"] = times["query"][..., None]
+            queries["log_discount"] = ops.broadcast_to(
+                logs, (1, ops.shape(times["query"])[1], len(scales) * heads)
+            )
+            keys["time"] = times["key"][..., None]
         if way == "tiled":
             return tiled_attention(
-                faded, queries, keys, values, mask, dropout, return_weights
+                faded, queries, keys, values, mask, dropout, return_weights, lags=lags
             )
         (scale,) = scales
         window = near_window(discounts[scale], adds, mask.causal)
-        return windowed_attention(faded, queries, keys, values, window, mask)
+        visible = mask
+        if adds and mask.causal:
+            # Who comes later is a matter of the lag, too.
+            lags["fade"] = _without_future(lags["fade"], num_keys)
+            visible = replace(mask, causal=False)
+        return windowed_attention(faded, queries, keys, values, window, visible, lags)
 
     tiled = [i for i, way in enumerate(routes) if way == "tiled"]
     if len(tiled) == count:
@@ -161,6 +172,18 @@ def near_window(discount, adds, causal):
     return Window(block, before, 0 if causal else before)
 
 
+def _distances(num_queries, num_keys):
+    """`|i - j|` for each lag `i - j`, as `tiled_attention` wants them: `(1, lags)`."""
+    lags = ops.arange(num_queries + num_keys - 1, dtype="float32")
+    return ops.absolute(lags - ops.cast(num_keys - 1, "float32"))[None]
+
+
+def _without_future(lags, num_keys):
+    """What is added to the logits, and `-inf` where the key is after the query."""
+    past = ops.arange(lags.shape[1]) >= num_keys - 1
+    return ops.where(past, lags, -math.inf)
+
+
 def _heads_of(scales, x, heads):
     """The heads of some timescales, out of `(B, T, N * H or 1, ...)`."""
     if x.shape[2] == 1 or x.shape[2] == len(scales) * heads:
@@ -169,7 +192,7 @@ def _heads_of(scales, x, heads):
     return spans[0] if len(spans) == 1 else ops.concatenate(spans, axis=2)
 
 
-def windowed_attention(score, query, key, value, window, mask):
+def windowed_attention(score, query, key, value, window, mask, lags):
     """Computes what `tiled_attention` does for a score that is faded beyond a window.
 
     Args:
@@ -179,6 +202,7 @@ def windowed_attention(score, query, key, value, window, mask):
         value: `(B, T, H, D)`.
         window: A `Window`.
         mask: An `AttentionMask` without pairs.
+        lags: Dictionary of constants `(H, 2 T - 1)`; see `tiled_attention`.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`.
@@ -193,6 +217,7 @@ def windowed_attention(score, query, key, value, window, mask):
         values,
         rules,
         window=window,
+        lags={name: as_lags(x, batch) for name, x in lags.items()},
     )
     output = near
     if not score.adds:

@@ -45,10 +45,10 @@ class WeightDropout:
 
         Args:
             query_bits: A part of what `query_bits` gave, integer `(g, t)`.
-            keys: Integer `(s,)`: which keys these are.
+            keys: Integer `(1, s)` or `(g, s)`: which keys these are.
         """
         key_bits = _scramble(ops.bitwise_not(keys))
-        return backend.kept(query_bits, key_bits, int(self.rate * 2.0**31))
+        return backend.kept(query_bits, key_bits, int((1.0 - self.rate) * 2.0**31))
 
     @property
     def scale(self):

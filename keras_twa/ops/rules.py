@@ -66,13 +66,17 @@ class Rules:
             rules["dropout"] = replace(self.dropout, seed=rules.pop("seed"))
         return replace(self, **rules)
 
+    def hide_keys(self, key_mask):
+        """Whether some key may be hidden from some query of a tile."""
+        return self.causal or key_mask is not None or self.pairs is not None
+
     def bias(self, rows, queries, keys, key_mask):
         """What to add to the logits: 0, or `-inf` where a key is hidden.
 
         Args:
             rows: Indices of the rows, integer `(g,)`.
             queries: Indices of the queries, integer `(t,)`.
-            keys: Indices of the keys, integer `(s,)`.
+            keys: Indices of the keys, integer `(1, s)` or `(g, s)`.
             key_mask: Boolean `(g, s)`, or `None`.
 
         Returns:
@@ -80,7 +84,7 @@ class Rules:
         """
         parts = []
         if self.causal:
-            parts.append(backend.future_bias(queries + self.offset, keys)[None])
+            parts.append(backend.future_bias(queries + self.offset, keys))
         if key_mask is not None:
             parts.append(_bias(key_mask)[:, None, :])
         if self.pairs is not None:
@@ -99,7 +103,7 @@ class Rules:
         lines = ops.reshape(self.pairs, (batch * heads * num_queries, num_keys))
         first = (element * heads + head) * num_queries
         tile = ops.take(lines, first[:, None] + line[None, :], axis=0)
-        return tile[:, :, : ops.shape(keys)[0]]
+        return tile[:, :, : ops.shape(keys)[-1]]
 
 
 def _bias(visible):

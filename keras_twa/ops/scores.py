@@ -145,7 +145,8 @@ class Force:
 class Discounted:
     """A score that fades with time: `score * gamma^|t_q - t_k|`.
 
-    Queries carry `time` and `log_discount`, both `(g, t)`, and keys `time`.
+    Queries carry `fade`, the discount of each pair `(g, t, S)`. Or they carry `time`
+    and `log_discount`, both `(g, t)`, and keys `time`.
 
     Args:
         score: The score without the discount.
@@ -158,9 +159,16 @@ class Discounted:
 
     def __call__(self, query, key):
         logits = self.score(query, key)
-        distance = ops.absolute(lag(query["time"], key["time"]))
-        log_fade = distance * query["log_discount"][..., None]
+        fade = query.get("fade")
+        if fade is None:
+            distance = ops.absolute(lag(query["time"], key["time"]))
+            fade = self.fade(distance, query["log_discount"][..., None])
+        return logits + fade if self.adds else logits * fade
+
+    def fade(self, distance, log_discount):
+        """What the score of pairs so far apart is multiplied by, or what is added."""
+        log_fade = distance * log_discount
         if self.adds:
-            return logits + log_fade
+            return log_fade
         # Smaller factors change nothing, but denormal numbers cost a lot of time.
-        return logits * ops.exp(ops.maximum(log_fade, LEAST_LOG_FADE))
+        return ops.exp(ops.maximum(log_fade, LEAST_LOG_FADE))

@@ -16,6 +16,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops.cuts import by_lag
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.tiles import attend_in_tiles
 
@@ -34,6 +35,7 @@ def tiled_attention(
     dropout=None,
     return_weights=False,
     parameters=(),
+    lags=None,
 ):
     """Computes `softmax(score(query, key)) value` tile by tile.
 
@@ -54,6 +56,9 @@ def tiled_attention(
         dropout: A `WeightDropout`, or `None`.
         return_weights: Also return the weights, at the price of holding them.
         parameters: Floating tensors of any shape that `score` needs whole.
+        lags: Dictionary of constants `(H, T + S - 1)`, or `None`: what depends on the
+            distance of a query `i` and a key `j` only, for each `i - j` from -(S - 1)
+            to T - 1. `score` finds it with the queries, as `(g, t, S)`.
 
     Returns:
         The output `(B, T, H, D)` in the dtype of `value`, and with
@@ -66,10 +71,13 @@ def tiled_attention(
     values = as_keys(value, batch, heads)
     num_queries = _length(queries, 1)
     rules = Rules.from_mask(mask, batch, heads, num_queries, num_keys, dropout)
+    lags = {name: as_lags(x, batch) for name, x in (lags or {}).items()}
     if return_weights:
+        lags = {name: by_lag(x, num_queries, num_keys) for name, x in lags.items()}
+        queries |= lags
         output, weights = _all_at_once(score, queries, keys, values, rules, parameters)
     else:
-        output = _in_spans(score, queries, keys, values, rules, parameters)
+        output = _in_spans(score, queries, keys, values, rules, parameters, lags)
     output = ops.cast(from_rows(output, batch, heads), value.dtype)
     output = hide_padding(output, mask.queries)
     if not return_weights:
@@ -93,20 +101,26 @@ def as_keys(x, batch, heads):
     return ops.moveaxis(as_queries(x, batch, heads), 1, -1)
 
 
+def as_lags(x, batch):
+    """`(H, T + S - 1)` to `(B * H, T + S - 1)`."""
+    return ops.tile(x, (batch, 1))
+
+
 def from_rows(x, batch, heads):
     """`(B * H, T, D)` to `(B, T, H, D)`."""
     _, length, dim = ops.shape(x)
     return ops.swapaxes(ops.reshape(x, (batch, heads, length, dim)), 1, 2)
 
 
-def _in_spans(score, query, key, value, rules, parameters):
+def _in_spans(score, query, key, value, rules, parameters, lags):
     """All queries, `(rows, T, D)`; each with no more of the future than it must."""
     num_queries, num_keys = _length(query, 1), ops.shape(value)[-1]
     spans = 1
     if rules.causal and num_queries == num_keys and isinstance(num_keys, int):
         spans = max(1, min(CAUSAL_SPANS, num_keys // LEAST_SPAN))
     if spans == 1:
-        return attend_in_tiles(score, query, key, value, rules, parameters)[0]
+        tensors = (query, key, value, rules, parameters)
+        return attend_in_tiles(score, *tensors, lags=lags)[0]
     outputs = []
     for span in range(spans):
         first = num_queries * span // spans
@@ -118,6 +132,10 @@ def _in_spans(score, query, key, value, rules, parameters):
             value[..., :end],
             rules.of_span(first, end),
             parameters,
+            lags={
+                name: x[:, num_keys + first - end : num_keys + end - 1]
+                for name, x in lags.items()
+            },
         )
         outputs.append(output)
     return ops.concatenate(outputs, axis=1)
@@ -127,7 +145,7 @@ def _all_at_once(score, query, key, value, rules, parameters):
     """Output and weights, `(rows, T, D)` and `(rows, T, S)`, with all scores held."""
     rows = ops.arange(ops.shape(value)[0], dtype="int32")
     queries = ops.arange(_length(query, 1), dtype="int32")
-    keys = ops.arange(ops.shape(value)[-1], dtype="int32")
+    keys = ops.arange(ops.shape(value)[-1], dtype="int32")[None]
     logits = score(query, key, *parameters)
     bias = rules.bias(rows, queries, keys, rules.key_mask)
     logits = logits if bias is None else logits + bias

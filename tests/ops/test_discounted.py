@@ -14,10 +14,10 @@ from tests.contract.harness import assert_close
 from tests.contract.scenarios import lengths_mask
 from tests.contract.scenarios import normal
 
-LENGTH = 700
+LENGTH = 800
 CALLS = {
     "causal": {"use_causal_mask": True},
-    "padded": {"lengths": (650, 90)},
+    "padded": {"lengths": (750, 90)},
 }
 
 

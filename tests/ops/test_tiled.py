@@ -1,5 +1,8 @@
 """The tiled kernel with scores of its own, and the dropout it recomputes."""
 
+from dataclasses import dataclass
+from unittest import mock
+
 import numpy as np
 import pytest
 from keras import ops
@@ -50,6 +53,59 @@ def test_any_score_in_any_tiles(tile_elements):
     assert_close(to_numpy(got), loop(q, k, bonus, v, visible), "output", 1e-5)
 
 
+@dataclass(frozen=True)
+class Faded:
+    """Score a pair by its inner product, and by what depends on its lag."""
+
+    def __call__(self, queries, keys):
+        product = ops.matmul(queries["q"], keys["k"])
+        return product * queries["factor"] + queries["bonus"]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("tile_elements", [None, 12, 30])
+# No block, one that divides the number of keys, and one that does not.
+@pytest.mark.parametrize("key_block", [None, 3, 4])
+def test_what_depends_on_the_lag_and_keys_in_blocks(tile_elements, key_block, causal):
+    batch, queries, keys, heads = 2, 7, 6, 3
+    queries = keys if causal else queries
+    q, k = normal(batch, queries, heads, 4), normal(batch, keys, heads, 4, seed=1)
+    v = normal(batch, keys, heads, 5, seed=2)
+    lags = {
+        "factor": normal(heads, queries + keys - 1, seed=3),
+        "bonus": normal(heads, queries + keys - 1, seed=4),
+    }
+    real = np.array([[True] * 5 + [False], [False, True] * 3])
+    expected = np.zeros((batch, queries, heads, 5))
+    for b, i, h in np.ndindex(batch, queries, heads):
+        seen = [j for j in range(keys) if real[b, j] and not (causal and j > i)]
+        if seen:
+            at = i - np.array(seen) + keys - 1
+            logits = k[b, seen, h].astype("float64") @ q[b, i, h]
+            logits = logits * lags["factor"][h, at] + lags["bonus"][h, at]
+            weights = np.exp(logits - logits.max())
+            expected[b, i, h] = weights @ v[b, seen, h] / weights.sum()
+
+    def attend(**options):
+        return tiled_attention(
+            Faded(),
+            {"q": q},
+            {"k": k},
+            ops.convert_to_tensor(v),
+            AttentionMask(causal, keys=ops.convert_to_tensor(real)),
+            lags={name: ops.convert_to_tensor(x) for name, x in lags.items()},
+            **options,
+        )
+
+    with (
+        route("default" if tile_elements is None else "tiled", tile_elements),
+        mock.patch.object(backend, "KEY_BLOCK", key_block),
+    ):
+        assert_close(to_numpy(attend()), expected, "output", 1e-5)
+    output, _ = attend(return_weights=True)
+    assert_close(to_numpy(output), expected, "output with weights", 1e-5)
+
+
 def dropped(rate, seed, rows, queries, keys=40):
     """Return what dropout leaves of weights that are all 1."""
     weights = ops.ones((len(rows), len(queries), keys))
@@ -57,7 +113,7 @@ def dropped(rate, seed, rows, queries, keys=40):
     rows, queries, keys = (
         ops.convert_to_tensor(x, dtype="int32") for x in (rows, queries, range(keys))
     )
-    kept = drop.kept(drop.query_bits(rows, queries), keys)
+    kept = drop.kept(drop.query_bits(rows, queries), keys[None])
     return to_numpy(backend.keep(weights, kept) * drop.scale)
 
 

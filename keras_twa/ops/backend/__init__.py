@@ -3,9 +3,13 @@
 Each module offers the same few functions; this one picks the module, once.
 
 `scan(body, carry, slices, num_results) -> (carry, results)`
-    Calls `body(carry, part) -> (carry, results)` for each part along the first axis
-    of the tensors in the dictionary `slices`, and stacks the results. `carry` and the
-    results are lists of float32 tensors. Cannot be differentiated.
+    Calls `body(carry, part, index) -> (carry, results)` for each part along the first
+    axis of the tensors in the dictionary `slices`, and stacks the results. `carry` and
+    the results are lists of float32 tensors, and `index` counts the parts: an integer,
+    or a tensor of one. Cannot be differentiated.
+
+`columns(x, first, count)`
+    `count` columns of `x`, from `first`, which may be a tensor.
 
 `add_columns(total, part, first) -> total`
     Adds `part` to the columns of `total` that begin at `first`. May reuse `total`.
@@ -19,22 +23,26 @@ Each module offers the same few functions; this one picks the module, once.
     The output of `function(*tensors)`, and the function from a gradient of it to the
     gradients of the tensors.
 
+`KEY_BLOCK`
+    Tiles of one row are cut into blocks of at least so many keys; `None`: they are not.
+
 `matmul(x, y)`
-    `(g, t, n)` times `(g, n, s)`.
+    `(g or 1, t, n)` times `(g or 1, n, s)`.
 
 `exp_difference(x, y)`, `softmax_gradient(weights, gradient, mean)`
     `exp(x - y)`, and `weights * (gradient - mean)`, which may reuse `gradient`.
 
 `future_bias(last_visible, keys)`
-    From integers `(t,)` and `(s,)`: 0, or `-inf` where the key is after the last that
-    the query sees.
+    From integers `(t,)` and `(g, s)`, `(g, t, s)` of 0, or `-inf` where the key is
+    after the last that the query sees.
 
 `kept(left, right, threshold)`, `keep(weights, kept)`
-    Dropout: from well-mixed integers `(g, t)` and `(s,)`, for every pair, whether 31
-    random bits are at least `threshold`; and the float32 weights for which they are.
+    Dropout: from well-mixed integers `(g, t)` and `(g or 1, s)`, for every pair,
+    whether 31 random bits are below `threshold`; and the float32 weights for which
+    they are.
 
 `floored_inverse(x, floor)`
-    `1 / max(x, floor)`, with `floor` positive and without a gradient. May reuse `x`.
+    `1 / max(x, floor)`, with `floor` positive and without a gradient.
 
 `fused_attention(query, key, value, mask, causal, scale)`
     The backend's own kernel; `None` where none beats the tiled one.
@@ -54,9 +62,11 @@ if NAME not in ("tensorflow", "jax", "torch"):
 _module = importlib.import_module(f"{__name__}.{NAME}")
 
 scan = _module.scan
+columns = _module.columns
 add_columns = _module.add_columns
 differentiable = _module.differentiable
 pullback = _module.pullback
+KEY_BLOCK = _module.KEY_BLOCK
 matmul = _module.matmul
 future_bias = _module.future_bias
 kept = _module.kept

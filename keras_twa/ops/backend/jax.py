@@ -5,6 +5,7 @@ import functools
 import jax
 
 fused_attention = None
+KEY_BLOCK = None
 
 
 def device_name():
@@ -21,14 +22,24 @@ def device_peak_memory():
 def scan(body, carry, slices, num_results):
     """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
     del num_results
-    return jax.lax.scan(body, carry, slices)
+    count = next(iter(slices.values())).shape[0]
+    indices = jax.numpy.arange(count, dtype="int32")
+    return jax.lax.scan(
+        lambda carry, part: body(carry, *part), carry, (slices, indices)
+    )
+
+
+def columns(x, first, count):
+    """Some of the columns; see `backend/__init__.py`."""
+    return jax.lax.dynamic_slice_in_dim(x, first, count, x.ndim - 1)
 
 
 def add_columns(total, part, first):
     """Adds to some of the columns; see `backend/__init__.py`."""
-    axis = total.ndim - 1
-    there = jax.lax.dynamic_slice_in_dim(total, first, part.shape[-1], axis)
-    return jax.lax.dynamic_update_slice_in_dim(total, there + part, first, axis)
+    there = columns(total, first, part.shape[-1])
+    return jax.lax.dynamic_update_slice_in_dim(
+        total, there + part, first, total.ndim - 1
+    )
 
 
 def differentiable(passes, tensors):
@@ -86,9 +97,9 @@ def softmax_gradient(weights, gradient, mean):
 
 def kept(left, right, threshold):
     """Which weights to keep; see `backend/__init__.py`."""
-    x = (left[:, :, None] ^ right) * 0x7FEB352D
+    x = (left[:, :, None] ^ right[:, None, :]) * 0x7FEB352D
     x = (x ^ (x >> 15)) * (0x846CA68B - 2**32)
-    return (x & 0x7FFFFFFF) >= threshold
+    return (x & 0x7FFFFFFF) < threshold
 
 
 def keep(weights, kept):
@@ -98,4 +109,6 @@ def keep(weights, kept):
 
 def future_bias(last_visible, keys):
     """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
-    return jax.numpy.where(keys > last_visible[:, None], -jax.numpy.inf, 0.0)
+    return jax.numpy.where(
+        keys[:, None, :] > last_visible[:, None], -jax.numpy.inf, 0.0
+    )

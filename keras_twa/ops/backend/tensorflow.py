@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 fused_attention = None
+KEY_BLOCK = None
 
 
 def device_name():
@@ -32,7 +33,8 @@ def scan(body, carry, slices, num_results):
     shapes: list[tf.TensorShape] = []
 
     def step(index, carry, arrays):
-        carry, results = body(carry, {name: x[index] for name, x in slices.items()})
+        part = {name: x[index] for name, x in slices.items()}
+        carry, results = body(carry, part, index)
         shapes[:] = [x.shape for x in results]
         # A sum may know less about its shape than the loop demands.
         carry = [tf.ensure_shape(x, s) for x, s in zip(carry, static, strict=True)]
@@ -49,10 +51,16 @@ def scan(body, carry, slices, num_results):
     ]
 
 
+def columns(x, first, count):
+    """Some of the columns; see `backend/__init__.py`."""
+    zeros = [0] * (len(x.shape) - 1)
+    return tf.slice(x, [*zeros, first], [*tf.unstack(tf.shape(x)[:-1]), count])
+
+
 def add_columns(total, part, first):
     """Adds to some of the columns; see `backend/__init__.py`."""
     zeros = [0] * (len(total.shape) - 1)
-    there = tf.slice(total, [*zeros, first], tf.shape(part))
+    there = columns(total, first, tf.shape(part)[-1])
     return keras.ops.slice_update(total, [*zeros, first], there + part)
 
 
@@ -107,11 +115,10 @@ def softmax_gradient(weights, gradient, mean):
 
 def kept(left, right, threshold):
     """Which weights to keep; see `backend/__init__.py`."""
-    x = (tf.bitwise.bitwise_xor(left[:, :, None], right)) * 0x7FEB352D
-    x = (tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))) * (
-        0x846CA68B - 2**32
-    )
-    return (tf.bitwise.bitwise_and(x, 0x7FFFFFFF)) >= threshold
+    x = tf.bitwise.bitwise_xor(left[:, :, None], right[:, None, :]) * 0x7FEB352D
+    x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))
+    x = x * (0x846CA68B - 2**32)
+    return tf.bitwise.bitwise_and(x, 0x7FFFFFFF) < threshold
 
 
 def keep(weights, kept):
@@ -121,4 +128,4 @@ def keep(weights, kept):
 
 def future_bias(last_visible, keys):
     """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
-    return tf.where(keys > last_visible[:, None], float("-inf"), 0.0)
+    return tf.where(keys[:, None, :] > last_visible[:, None], float("-inf"), 0.0)
