@@ -105,7 +105,7 @@ def discounted_attention(
             return dot_product_attention(
                 queries["query"], keys["key"], values, mask, bias, 1.0, dropout
             )
-        faded, lags = Discounted(score, adds), None
+        faded, lags = Discounted(score, adds), {}
         if steps and discounts is not None:
             counts = (ops.shape(times[side])[1] for side in ("query", "key"))
             lags = {"fade": faded.fade(_distances(*counts), logs[0, 0, :, None])}
