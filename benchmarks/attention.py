@@ -200,6 +200,8 @@ def scaling_report(options, facts, show):
     backend = facts["environment"]["backend"]
     gpu = facts["environment"]["device"] != "CPU"
     chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
+    if options.cases:
+        chosen = some_of(chosen, options.cases)
     series = scaling.measure_scaling(chosen, facts, options, show)
     kept = ("heads", "dim", "repeats", "dtype", "lengths")
     return {
