@@ -1,0 +1,41 @@
+"""The checks of bad input fail on layers that accept it, or say too little."""
+
+import pytest
+
+from keras_twa.layers import DotProductAttention
+from tests.contract import checks
+from tests.contract.catches.faults import fails
+
+
+class AcceptsAnything(DotProductAttention):
+    """Puts every argument right by itself."""
+
+    def __init__(self, num_heads, key_dim, **options):
+        good = {k: v for k, v in options.items() if k in ("name", "dtype")}
+        super().__init__(2, 4, **good)
+
+    def __call__(self, query, value, **options):
+        """Call with nothing but two good tensors."""
+        return query
+
+
+class RaisesTheWrongError(DotProductAttention):
+    def __init__(self, num_heads, key_dim, **options):
+        super().__init__(num_heads=2, key_dim=4)
+        raise TypeError("num_heads")
+
+
+class RaisesWithoutSayingWhat(DotProductAttention):
+    def __call__(self, *arguments, **options):
+        """Refuse with no reason."""
+        raise ValueError("bad shapes")
+
+
+@pytest.mark.parametrize("layer", [AcceptsAnything, RaisesTheWrongError])
+def test_bad_options(layer):
+    fails(checks.refuses_bad_options, layer, {"num_heads": 0})
+
+
+@pytest.mark.parametrize("layer", [AcceptsAnything, RaisesWithoutSayingWhat])
+def test_bad_call(layer):
+    fails(checks.refuses_bad_call, layer, checks.bad_calls()["query of rank 2"])

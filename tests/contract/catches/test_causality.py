@@ -1,0 +1,14 @@
+"""The check of causality fails on a leak, in values or gradients."""
+
+from tests.contract import checks
+from tests.contract.catches.faults import HasAWrongInputGradient
+from tests.contract.catches.faults import LeaksTheFuture
+from tests.contract.catches.faults import fails
+
+
+def test_causality():
+    fails(checks.future_leaves_past, LeaksTheFuture)
+
+
+def test_causality_of_gradients():
+    fails(checks.future_leaves_past, HasAWrongInputGradient)

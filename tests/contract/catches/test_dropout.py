@@ -1,0 +1,50 @@
+"""The checks of dropout fail on what is not dropout."""
+
+import pytest
+from keras import ops
+
+from tests.contract import checks
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import HasAWrongInputGradient
+from tests.contract.catches.faults import fails
+
+
+class NeverDrops(Broken):
+    def before(self, arguments):
+        arguments["training"] = False
+
+
+class DropsAtInference(Broken):
+    def before(self, arguments):
+        arguments["training"] = self.dropout > 0
+
+
+class DropsTheOutputInstead(Broken):
+    """Scales kept outputs as if nothing had been dropped."""
+
+    def after(self, result, arguments):
+        return ops.multiply(result, 0.7) if arguments["training"] else result
+
+
+class DropsTheSameEveryStep(Broken):
+    def before(self, arguments):
+        state = [v for v in self.variables if "seed" in v.path]
+        for variable in state:
+            variable.assign(ops.full(variable.shape, 3, dtype=variable.dtype))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [NeverDrops, DropsAtInference, DropsTheOutputInstead, DropsTheSameEveryStep],
+)
+def test_dropout(layer):
+    fails(checks.dropout_is_sound, layer)
+
+
+@pytest.mark.parametrize("layer", [NeverDrops, DropsTheOutputInstead])
+def test_dropped_weights(layer):
+    fails(checks.dropout_drops_whole_weights, layer)
+
+
+def test_dropout_gradient():
+    fails(checks.dropout_has_its_own_gradient, HasAWrongInputGradient)

@@ -1,0 +1,38 @@
+"""The checks of extreme numbers fail on Inf and NaN."""
+
+from keras import ops
+
+from tests.contract import checks
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import fails
+
+
+class OverflowsLargeLogits(Broken):
+    """Takes exp without first subtracting the maximum."""
+
+    def after(self, result, arguments):
+        logits = ops.sum(ops.abs(self.query_dense(arguments["query"])), axis=(2, 3))
+        huge = ops.exp(ops.expand_dims(logits, -1))
+        return ops.multiply(result, ops.divide(huge, huge))
+
+    def query_dense(self, query):
+        """Return the projected queries."""
+        kernel = next(v for v in self.weights if v.path.endswith("query/kernel"))
+        return ops.einsum("btf,fhd->bthd", query, kernel)
+
+
+class HasNanGradientAtZeroDistance(Broken):
+    """Takes a square root whose gradient at 0 is infinite."""
+
+    def after(self, result, arguments):
+        x = ops.subtract(arguments["query"][:, :1], arguments["value"][:, 1:2])
+        distance = ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+        return ops.add(result, ops.multiply(distance, 1e-9))
+
+
+def test_large_logits():
+    fails(checks.large_logits_stay_finite, OverflowsLargeLogits)
+
+
+def test_coincident_points():
+    fails(checks.coincident_points_stay_exact, HasNanGradientAtZeroDistance)

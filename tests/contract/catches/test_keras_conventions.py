@@ -1,0 +1,56 @@
+"""The checks of Keras's conventions fail on layers that break them."""
+
+import keras
+import pytest
+from keras import ops
+
+from tests.contract import checks
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import fails
+
+
+class FreezesTheProjection(Broken):
+    def before(self, arguments):
+        arguments["query"] = ops.multiply(arguments["query"], 0.0)
+
+
+class StatesAWrongShape(Broken):
+    def compute_output_spec(self, *arguments, **options):
+        """State one more length."""
+        spec = super().compute_output_spec(*arguments, **options)
+        first = spec[0] if isinstance(spec, (tuple, list)) else spec
+        shape = (first.shape[0], 1, first.shape[2])
+        wrong = keras.KerasTensor(shape, dtype=first.dtype)
+        return (wrong, *spec[1:]) if isinstance(spec, (tuple, list)) else wrong
+
+
+class ForgetsTheScores(Broken):
+    def compute_output_spec(self, *arguments, **options):
+        """State one tensor always."""
+        spec = super().compute_output_spec(*arguments, **options)
+        return spec[0] if isinstance(spec, (tuple, list)) else spec
+
+
+class SwallowsTheMask(Broken):
+    def compute_mask(self, *arguments, **options):
+        """Pass no mask on."""
+
+
+class LosesTheRidingMask(Broken):
+    def __call__(self, query, value, **options):
+        """Call with tensors that carry no mask any more."""
+        return super().__call__(ops.add(query, 0.0), ops.add(value, 0.0), **options)
+
+
+def test_fit():
+    fails(checks.fits_at_unknown_length, FreezesTheProjection)
+
+
+@pytest.mark.parametrize("layer", [StatesAWrongShape, ForgetsTheScores])
+def test_symbolic(layer):
+    fails(checks.symbolic_equals_eager, layer)
+
+
+@pytest.mark.parametrize("layer", [SwallowsTheMask, LosesTheRidingMask])
+def test_mask_propagation(layer):
+    fails(checks.masks_propagate, layer)

@@ -1,0 +1,13 @@
+"""The check of masked rows fails on rows that are not 0."""
+
+import pytest
+
+from tests.contract import checks
+from tests.contract.catches.faults import AveragesMaskedRows
+from tests.contract.catches.faults import IgnoresQueryMask
+from tests.contract.catches.faults import fails
+
+
+@pytest.mark.parametrize("layer", [AveragesMaskedRows, IgnoresQueryMask])
+def test_masked_rows(layer):
+    fails(checks.masked_rows_give_zero, layer)

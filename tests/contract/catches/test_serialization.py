@@ -1,0 +1,45 @@
+"""The checks of configs and files fail on what gets lost."""
+
+import keras
+import pytest
+from keras import ops
+
+from tests.contract import checks
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import fails
+
+
+class LosesDropout(Broken):
+    def get_config(self):
+        config = super().get_config()
+        config["dropout"] = 0.0
+        return config
+
+
+class OmitsUseBias(Broken):
+    def get_config(self):
+        config = super().get_config()
+        del config["use_bias"]
+        return config
+
+
+class LosesAWeight(Broken):
+    def load_own_variables(self, store):
+        """Load nothing."""
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        self.shift = self.add_weight(shape=(), initializer="zeros", name="shift")
+
+    def after(self, result, arguments):
+        return ops.add(result, self.shift)
+
+
+@pytest.mark.parametrize("layer", [LosesDropout, OmitsUseBias])
+def test_config(layer):
+    fails(checks.config_round_trips, layer)
+
+
+def test_saving(tmp_path):
+    broken = keras.saving.register_keras_serializable("tests")(LosesAWeight)
+    fails(checks.saves_and_loads, broken, tmp_path)

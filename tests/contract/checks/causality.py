@@ -1,0 +1,28 @@
+"""Under a causal mask, the future does not reach the past."""
+
+from tests.contract import harness
+from tests.contract.harness import assert_close
+from tests.contract.scenarios import itself
+from tests.contract.scenarios import normal
+
+
+def future_leaves_past(case):
+    """Under a causal mask, later keys change neither earlier outputs nor gradients."""
+    cut = 4
+    call = itself(use_causal_mask=True)
+    changed = {name: x.copy() for name, x in harness.split(call)[0].items()}
+    for x in changed.values():
+        x[:, cut:] = normal(*x[:, cut:].shape, seed=30, scale=5.0)
+    layer = harness.built(case, call)
+    output = harness.run(layer, call).output
+    assert_close(
+        harness.run(layer, {**call, **changed}).output[:, :cut],
+        output[:, :cut],
+        "past outputs",
+        1e-6,
+    )
+    cotangent = normal(*output.shape, seed=31)
+    cotangent[:, cut:] = 0.0
+    got = harness.run_with_gradients(layer, call, cotangent)
+    for name, gradient in got.inputs.items():
+        assert not gradient[:, cut:].any(), f"the past has a gradient to future {name}"

@@ -1,0 +1,56 @@
+"""Large logits and coincident points do no harm."""
+
+import numpy as np
+from keras import ops
+
+from tests.contract import harness
+from tests.contract.checks.shared import SCORES
+from tests.contract.harness import assert_close
+from tests.contract.harness import assert_finite
+from tests.contract.scenarios import cross
+from tests.contract.scenarios import itself
+from tests.contract.scenarios import lengths_mask
+from tests.contract.scenarios import normal
+
+
+def large_logits_stay_finite(case):
+    """Logits of about 1e4 neither overflow nor lose the winning key."""
+    for call in (
+        itself(use_causal_mask=True, value_mask=lengths_mask([7, 5], 7)),
+        cross(),
+    ):
+        layer = harness.built(case, call)
+        names = harness.weight_names(layer)
+        if "gravity/log_gravity" in names:
+            variable = names["gravity/log_gravity"]
+            variable.assign(ops.full(variable.shape, float(np.log(2e4))))
+        else:
+            for name in ("query/kernel", "key/kernel"):
+                variable = names[name]
+                variable.assign(ops.multiply(variable.value, 60.0))
+        output, scores = case.reference(harness.weights_of(layer), call)
+        for asked in ({}, SCORES):
+            got = harness.run(layer, {**call, **asked})
+            assert_finite(got.output, "output")
+            assert_close(got.output, output, "output at large logits", 2e-2)
+        assert_close(got.scores, scores, "scores at large logits", 2e-2)
+        got = harness.run_with_gradients(layer, call, normal(*output.shape, seed=50))
+        for name, gradient in got.gradients().items():
+            assert_finite(gradient, f"gradient to {name} at large logits")
+
+
+def coincident_points_stay_exact(case):
+    """Queries that equal a key get the exact weight, and a finite gradient."""
+    x = normal(harness.BATCH, harness.QUERY_LENGTH, harness.QUERY_WIDTH, seed=51)
+    x[:, 1] = x[:, 0]
+    call = {"query": x, "value": x}
+    layer = harness.built(case, call)
+    names = harness.weight_names(layer)
+    for kind in ("kernel", "bias"):
+        if f"query/{kind}" in names:
+            names[f"query/{kind}"].assign(names[f"key/{kind}"].value)
+    equals = case.reference(harness.weights_of(layer), call)[0]
+    got = harness.run_with_gradients(layer, call, normal(*equals.shape, seed=52))
+    assert_close(got.output, equals, "output at coincident points")
+    for name, gradient in got.gradients().items():
+        assert_finite(gradient, f"gradient to {name} at coincident points")

@@ -1,0 +1,105 @@
+"""A layer fits, states its shapes and passes masks on, as Keras's own do."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tests.contract import harness
+from tests.contract.checks.shared import SCORES
+from tests.contract.checks.shared import functional_model
+from tests.contract.checks.shared import randomise_model
+from tests.contract.checks.shared import small_tokens
+from tests.contract.harness import assert_close
+from tests.contract.scenarios import cross
+from tests.contract.scenarios import everything
+from tests.contract.scenarios import itself
+
+
+def fits_at_unknown_length(case):
+    """A compiled step of `fit` moves every trainable weight, at any length."""
+    model = functional_model(case)
+    randomise_model(model)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.5),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    layer = model.get_layer("attention")
+    before = harness.weights_of(layer)
+    for length in (6, 5):
+        tokens = small_tokens(length=length)
+        labels = np.arange(len(tokens)) % 3
+        history = model.fit(tokens, labels, batch_size=4, epochs=1, verbose=0)
+        assert np.isfinite(history.history["loss"]).all()
+    after = harness.weights_of(layer)
+    trainable = [n for n, v in harness.weight_names(layer).items() if v.trainable]
+    still = [n for n in trainable if np.array_equal(before[n], after[n])]
+    # softmax(q . (k + b)) does not depend on b.
+    assert set(still) <= {"key/bias"}, f"fit did not move {still}"
+
+
+def symbolic_equals_eager(case):
+    """`compute_output_spec` and symbolic calls state the true shapes and dtypes."""
+    for dtype in ("float32", "mixed_bfloat16"):
+        for call in (everything(), {**everything(), **SCORES}, itself(), cross(4, 9)):
+            layer = harness.built(case, call, dtype=dtype)
+            eager = layer(**call)
+            tensors, options = harness.split(call)
+            symbols = {n: keras.KerasTensor(x.shape) for n, x in tensors.items()}
+            for fresh in (layer, case.make(dtype=dtype)):
+                symbolic = fresh(**symbols, **options)
+                assert_same_structure(symbolic, eager, "a symbolic call")
+            spec = layer.compute_output_spec(**symbols, **options)
+            assert_same_structure(spec, eager, "compute_output_spec")
+            free = {
+                n: keras.KerasTensor((None, None, x.shape[-1]))
+                for n, x in tensors.items()
+            }
+            options = {
+                k: v for k, v in options.items() if k.startswith(("use", "return"))
+            }
+            symbolic = case.make(dtype=dtype)(**free, **options)
+            output = symbolic[0] if isinstance(symbolic, (tuple, list)) else symbolic
+            whole = eager[0] if isinstance(eager, (tuple, list)) else eager
+            assert tuple(output.shape) == (None, None, *whole.shape[2:])
+
+
+def assert_same_structure(symbolic, eager, what):
+    """Assert equal nesting, shapes and dtypes."""
+    pairs = [(symbolic, eager)]
+    if isinstance(eager, (tuple, list)):
+        assert isinstance(symbolic, (tuple, list)), f"{what} gives one tensor"
+        assert len(symbolic) == len(eager), f"{what} gives {len(symbolic)} tensors"
+        pairs = zip(symbolic, eager, strict=True)
+    for claimed, true in pairs:
+        assert tuple(claimed.shape) == tuple(true.shape), (
+            f"{what} says {claimed.shape}, the layer gives {true.shape}"
+        )
+        dtypes = [keras.backend.standardize_dtype(x.dtype) for x in (claimed, true)]
+        assert dtypes[0] == dtypes[1], f"{what} says {dtypes[0]}, not {dtypes[1]}"
+
+
+def masks_propagate(case):
+    """An embedding's mask hides its padding, and goes on to the next layer."""
+    tokens = small_tokens(batch=2)
+    real = tokens != 0
+    embed = keras.layers.Embedding(9, harness.QUERY_WIDTH, mask_zero=True)
+    x = embed(tokens)
+    layer = harness.built(case, {"query": x, "value": x})
+    got = layer(x, x)
+    want = layer(
+        ops.convert_to_tensor(harness.to_numpy(x)),
+        ops.convert_to_tensor(harness.to_numpy(x)),
+        query_mask=real,
+        value_mask=real,
+    )
+    assert_close(harness.to_numpy(got), harness.to_numpy(want), "output", 1e-6)
+    unmasked = layer(*[ops.convert_to_tensor(harness.to_numpy(x)) for _ in range(2)])
+    moved = np.abs(harness.to_numpy(unmasked) - harness.to_numpy(want)).max()
+    assert moved > 1e-4, "the mask changes nothing"
+    assert layer.supports_masking
+    pooled = keras.layers.GlobalAveragePooling1D()(got)
+    mean = [
+        row[keep].mean(axis=0)
+        for row, keep in zip(harness.to_numpy(want), real, strict=True)
+    ]
+    assert_close(harness.to_numpy(pooled), np.stack(mean), "masked mean", 1e-5)

@@ -1,0 +1,67 @@
+"""A layer gives what its float64 loop gives, and so do its gradients."""
+
+import numpy as np
+
+from tests import references
+from tests.contract import harness
+from tests.contract.checks.shared import SCORES
+from tests.contract.harness import assert_close
+from tests.contract.scenarios import cross
+from tests.contract.scenarios import everything
+from tests.contract.scenarios import normal
+
+
+def equals_reference(case, call):
+    """The output is that of the float64 loop, with and without the scores."""
+    layer = harness.built(case, call)
+    output, scores = case.reference(harness.weights_of(layer), call)
+    assert_close(harness.run(layer, call).output, output, "output")
+    explicit = harness.run(layer, {**call, **SCORES})
+    assert_close(explicit.output, output, "output beside the scores")
+    assert_close(explicit.scores, scores, "scores")
+
+
+def equals_reference_in(case, scenarios):
+    """The output is that of the float64 loop in all the scenarios."""
+    for name, call in scenarios.items():
+        try:
+            equals_reference(case, call)
+        except AssertionError as error:
+            raise AssertionError(f"scenario {name!r}: {error}") from error
+
+
+def equals_reference_at_length(case, query_length, key_length):
+    """The output is that of the float64 loop at awkward lengths."""
+    mask = np.ones((harness.BATCH, key_length), bool)
+    mask[1, key_length // 2 + 1 :] = False
+    for causal in (False, True):
+        call = cross(query_length, key_length, value_mask=mask, use_causal_mask=causal)
+        equals_reference(case, call)
+
+
+def gradients_equal_reference(case, call=None):
+    """Gradients to inputs and weights are those of the loop, along random lines."""
+    call = everything() if call is None else call
+    layer = harness.built(case, call)
+    weights = harness.weights_of(layer)
+    tensors, options = harness.split(call)
+    output, _ = case.reference(weights, call)
+    cotangent = normal(*output.shape, seed=20)
+    got = harness.run_with_gradients(layer, call, cotangent)
+    assert_close(got.output, output, "output while differentiating")
+
+    def loss(arguments):
+        tensors = {k: arguments[k] for k in harness.TENSORS if k in arguments}
+        weights = {k: v for k, v in arguments.items() if k not in harness.TENSORS}
+        output, _ = case.reference(weights, {**tensors, **options})
+        return (output * cotangent).sum()
+
+    arguments = {**weights, **{k: v.astype("float64") for k, v in tensors.items()}}
+    for name, gradient in {**got.inputs, **got.weights}.items():
+        direction = normal(*gradient.shape, seed=21).astype("float64")
+        expected = references.directional_derivative(loss, arguments, name, direction)
+        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        error = abs((gradient * direction).sum() - expected)
+        assert error <= 2e-4 * size + 2e-5, (
+            f"gradient to {name}: {(gradient * direction).sum()} != {expected}"
+        )
