@@ -202,13 +202,15 @@ def scaling_report(options, facts, show):
     chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
     if options.cases:
         chosen = some_of(chosen, options.cases)
-    series = scaling.measure_scaling(chosen, facts, options, show)
     kept = ("heads", "dim", "repeats", "dtype", "lengths")
-    return {
-        **heading("scaling", options, facts, kept),
-        "series": series,
-        "targets": scaling.judge_scaling(series, facts, options, show),
-    }
+    start = heading("scaling", options, facts, kept)
+
+    def keep(series):
+        record({**start, "series": series, "targets": []}, options)
+
+    series = scaling.measure_scaling(chosen, facts, options, show, keep)
+    judged = scaling.judge_scaling(series, facts, options, show)
+    return {**start, "series": series, "targets": judged}
 
 
 def heading(kind, options, facts, kept):

@@ -15,8 +15,11 @@ FITTED = 4
 QUANTITIES = ("median", "memory")
 
 
-def measure_scaling(chosen, facts, options, show=print):
-    """Runs each case at one length after the other until it fails or passes a limit."""
+def measure_scaling(chosen, facts, options, show=print, keep=lambda series: None):
+    """Runs each case at one length after the other until it fails or passes a limit.
+
+    `keep` gets what there is after each case, so that a run that is killed leaves it.
+    """
     all_series = []
     for case in chosen:
         series = {"name": case.name, "whole_block": case.whole_block, "points": []}
@@ -34,6 +37,7 @@ def measure_scaling(chosen, facts, options, show=print):
             for quantity in QUANTITIES
         }
         all_series.append(series)
+        keep(all_series)
     return all_series
 
 
