@@ -30,6 +30,8 @@ class Peer:
     package: str | None = None
     # With feed-forward layers and normalisation: more work than attention alone.
     whole_block: bool = False
+    # Where it has no kernel for float32.
+    half_only: tuple[str, ...] = ()
 
     def runs_on(self, backend, gpu):
         return backend in (self.gpu_backends if gpu else self.backends)
@@ -42,7 +44,7 @@ PEERS = (
     Peer("x_transformers Encoder, flash", TORCH, TORCH, "x-transformers", True),
     Peer("keras_hub TransformerEncoder", package="keras-hub", whole_block=True),
     # On a CPU, jax has no fused attention.
-    Peer(FUSED, TORCH, ("torch", "jax")),
+    Peer(FUSED, TORCH, ("torch", "jax"), half_only=("jax",)),
 )
 PACKAGES = tuple(dict.fromkeys(peer.package for peer in PEERS if peer.package))
 
@@ -63,6 +65,7 @@ class Case:
         compiled: Whether TensorFlow compiles it with XLA, as Keras does.
         package: What must be installed for it.
         whole_block: Whether it does more than attention.
+        half_only: Backends on which it needs half precision.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Case:
     compiled: bool = True
     package: str | None = None
     whole_block: bool = False
+    half_only: tuple[str, ...] = ()
 
 
 def forward_name(name):
@@ -88,7 +92,11 @@ def plain_cases(mechanisms, backend, gpu=False):
         *(Case(name, name) for name in mechanisms),
         *(
             Case(
-                peer.name, peer.name, package=peer.package, whole_block=peer.whole_block
+                peer.name,
+                peer.name,
+                package=peer.package,
+                whole_block=peer.whole_block,
+                half_only=peer.half_only,
             )
             for peer in PEERS
             if peer.runs_on(backend, gpu)

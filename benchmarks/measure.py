@@ -17,6 +17,7 @@ from keras import ops
 from steps import SHORT
 from steps import Subject
 from steps import sequences
+from steps import use_exact_products
 from steps import wait_for
 
 from keras_twa.experiments import machine
@@ -27,7 +28,8 @@ WARM_UP_STEPS = 2
 SLOW = 20
 # Steps repeat no more after that many seconds: long ones spread little.
 ENOUGH = 60
-CHECKED_LENGTH = 37
+# Where GPUs have kernels of their own, these are for longer sequences.
+CHECKED_LENGTH, GPU_CHECKED_LENGTH = 37, 300
 # What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
 SMALL_TILES = {"TILE_ELEMENTS": 200, "DENSE_ELEMENTS": 0, "LEAST_SPAN": 2}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
@@ -119,8 +121,9 @@ def warm_up(step, x):
 
 def agreement(case, sizes):
     """Whether the layer is right, as far as a short sequence can tell."""
+    use_exact_products()
     subject = Subject.of(replace(case, forward=False, training=False), sizes)
-    x = sequences(CHECKED_LENGTH, sizes)
+    x = sequences(GPU_CHECKED_LENGTH if on_gpu() else CHECKED_LENGTH, sizes)
     return {"agrees": equals_dense_route(subject, x, TOLERANCE[sizes.dtype])}
 
 
@@ -168,6 +171,7 @@ def small_tiles():
 
 def error(case, sizes):
     """The largest difference between the layer's own route and the one in tiles."""
+    use_exact_products()
     steps = [
         Subject.of(replace(case, forward=True, positions=told), sizes).step()
         for told in (False, True)

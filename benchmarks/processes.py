@@ -43,10 +43,13 @@ def run_child(name, what, options, **sizes):
                 child.kill()
                 child.wait()
         answer, reason = (last_line(file) for file in (output, errors))
+        full = ran_out_of_memory(errors)
     if problem:
         return {"problem": problem}
     if child.returncode == 0 and answer:
         return json.loads(answer)
+    if full:
+        return {"problem": "more than the device's memory"}
     return {"problem": f"failed: {reason or f'exit code {child.returncode}'}"}
 
 
@@ -66,6 +69,12 @@ def watch(child, seconds, gigabytes):
         if held > gigabytes * 1e9:
             return f"more than {gigabytes:g} GB"
     return f"more than {seconds:g} s"
+
+
+def ran_out_of_memory(errors):
+    """Whether a GPU had no more: PyTorch and JAX say so in the same words."""
+    errors.seek(0)
+    return b"out of memory" in errors.read().lower()
 
 
 def last_line(file):
@@ -123,10 +132,16 @@ def more_time(case, result, options):
 
 
 def missing(case, facts):
-    """The problem of a case whose package is not there."""
-    if case.package is None or facts["environment"][case.package]:
-        return None
-    return {"problem": "not installed"}
+    """The problem of a case that has no package, or no kernel, to run with."""
+    environment = facts["environment"]
+    if case.package is not None and not environment[case.package]:
+        return {"problem": "not installed"}
+    if (
+        environment.get("backend") in case.half_only
+        and environment["dtype"] == "float32"
+    ):
+        return {"problem": "not in float32"}
+    return None
 
 
 def gate(case, facts, options, checked):

@@ -85,6 +85,18 @@ class Subject:
         return makers[keras.backend.backend()](self)
 
 
+def use_exact_products():
+    """Keeps GPUs from rounding float32 in matrix products, as JAX and TensorFlow do."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
 def sequences(length, sizes):
     width = sizes.heads * sizes.dim
     noise = np.random.default_rng(0).normal(size=(sizes.batch, length, width))

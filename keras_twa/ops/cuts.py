@@ -56,6 +56,8 @@ class Work:
         self.num_queries = ops.shape(next(iter(query.values())))[1]
         self.row_block, self.query_block = self._tile_sizes(passes.tile_elements)
         self.key_blocks = self._key_blocks()
+        # Of the scores of a tile, the axes that keys are on.
+        self.key_axes = (2,) if self.key_blocks == 1 else (0, 2)
         self.column_names = list(columns)
         self.slices = {"rows": self._cut(ops.arange(self.rows, dtype="int32"))}
         if self.rules.key_mask is not None or self.window is not None:
@@ -228,10 +230,11 @@ class Tile:
         self._rows, self._work, self._index = rows, work, index
         self._first = index * work.query_block
         self._columns = rows.columns
-        self._key_mask = rows.key_mask
+        self._key_mask = None if work.window is not None else rows.key_mask
         if work.window is not None:
             self._columns = {name: self._seen(x) for name, x in rows.columns.items()}
-            self._key_mask = self._seen(rows.key_mask)
+            if not self._sees_all():
+                self._key_mask = self._seen(rows.key_mask)
         self._bits = queries.get("bits")
         self.value = self._columns["value"]
         self.leaves = [
@@ -263,12 +266,8 @@ class Tile:
         return dropout.kept(self._repeated(self._bits), self._keys())
 
     def drop(self, weights, kept):
-        return weights if kept is None else backend.keep(weights, kept)
-
-    def over_keys(self, reduce, x):
-        """A maximum or a sum over all keys: `(g, t, 1)`."""
-        axis = -1 if self._work.key_blocks == 1 else (0, 2)
-        return reduce(x, axis=axis, keepdims=True)
+        """The weights that stay; those of all are not there any more."""
+        return weights if kept is None else backend.keep_only(weights, kept)
 
     def sum_blocks(self, x):
         """What the blocks of keys have for each query, added up: `(g, t, ...)`."""
@@ -291,6 +290,13 @@ class Tile:
         if self._work.window is not None:
             keys = keys + (self._first - self._work.window.before)
         return self._rows.cut(keys[None])
+
+    def _sees_all(self):
+        """Whether it is known by now that all keys of the window are there."""
+        work, first = self._work, self._first - self._work.window.before
+        if work.rules.key_mask is not None or not isinstance(first, int):
+            return False
+        return first >= 0 and first + work.window.num_keys <= work.num_keys
 
     def _lags(self, band):
         work = self._work

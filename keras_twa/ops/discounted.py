@@ -98,7 +98,8 @@ def discounted_attention(
         keys = {name: _heads_of(scales, x, heads) for name, x in key.items()}
         values = _heads_of(scales, value, heads)
         logs = ops.stack([log_discounts[i] for i in scales])
-        logs = ops.repeat(logs, heads)[None, None]
+        logs = ops.broadcast_to(logs[:, None], (len(scales), heads))
+        logs = ops.reshape(logs, (1, 1, -1))
         if way == "folded":
             # The query's own time is the same for all keys, and drops out.
             bias = (times["key"] - (num_keys - 1.0))[..., None] * -logs
@@ -249,10 +250,11 @@ def _far_field(value, key_mask, window, causal):
     blocks = -(-length // window.block)
     missing = blocks * window.block - length
     counted = ops.concatenate([value * real, real], axis=1)
-    counted = ops.pad(counted, [(0, 0), (0, 0), (0, missing)])
+    counted = ops.concatenate([counted, ops.zeros((rows, dim + 1, missing))], axis=-1)
     by_block = ops.reshape(counted, (rows, dim + 1, blocks, window.block))
     sums = ops.matmul(ops.sum(by_block, axis=-1), _is_far(blocks, window, causal))
-    sums = ops.repeat(sums, window.block, axis=-1)[..., :length]
+    sums = ops.broadcast_to(sums[..., None], (rows, dim + 1, blocks, window.block))
+    sums = ops.reshape(sums, (rows, dim + 1, -1))[..., :length]
     sums = ops.swapaxes(sums, 1, 2)
     count = sums[..., dim:]
     # As for the near field, where nothing is visible the log is about -1e30.

@@ -4,7 +4,8 @@ Two things that usually force a slower kernel are folded into it instead:
 
 - a bias on the keys becomes one more channel of the keys (with a one in the
   queries), so it keeps its gradient;
-- padding under a causal mask becomes such a bias, with the hidden values at zero.
+- padding under a causal mask, or for a kernel without a mask of keys, becomes such a
+  bias, with the hidden values at zero.
 """
 
 import keras
@@ -15,6 +16,9 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.tiled import tiled_attention
+
+# A bias on the keys takes so many further channels in half precision.
+MOST_CHANNELS = 2
 
 
 def dot_product_attention(
@@ -45,7 +49,7 @@ def dot_product_attention(
     """
     mask = AttentionMask() if mask is None else mask
     scale = float(query.shape[-1]) ** -0.5 if scale is None else scale
-    if route(query, key, mask, dropout, return_weights) == "fused":
+    if route(query, key, value, mask, key_bias, dropout, return_weights) == "fused":
         return _fused(query, key, value, mask, key_bias, scale)
 
     keys = {"key": key} if key_bias is None else {"key": key, "bias": key_bias}
@@ -55,22 +59,28 @@ def dot_product_attention(
     )
 
 
-def route(query, key, mask, dropout=None, return_weights=False):
+def route(query, key, value, mask, key_bias=None, dropout=None, return_weights=False):
     """Names the way `dot_product_attention` takes: "fused" or "tiled".
 
     The fused kernel neither returns nor drops weights, and its causal flag is
-    aligned top-left, which is the wrong corner unless T = S.
+    aligned top-left, which is the wrong corner unless T = S. What else it takes
+    differs between backends and devices.
     """
-    if backend.fused_attention is None or dropout is not None or return_weights:
+    if dropout is not None or return_weights:
         return "tiled"
     square = query.shape[1] is not None and query.shape[1] == key.shape[1]
     if mask.causal and mask.pairs is None and not square:
         return "tiled"
-    return "fused"
+    folded = key_bias is not None or mask.keys is not None
+    width = max(query.shape[-1] + MOST_CHANNELS * folded, value.shape[-1])
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    gpu, pairs = backend.on_gpu(value), mask.pairs is not None
+    return "fused" if backend.fuses(gpu, dtype, width, pairs) else "tiled"
 
 
 def _fused(query, key, value, mask, key_bias, scale):
     value_dim = value.shape[-1]
+    query, key = ops.cast(query, value.dtype), ops.cast(key, value.dtype)
     dense, causal = None, mask.causal
     value = hide_padding(value, mask.keys)
     if mask.pairs is not None:
@@ -81,7 +91,7 @@ def _fused(query, key, value, mask, key_bias, scale):
             ),
             False,
         )
-    elif mask.keys is not None and not causal:
+    elif mask.keys is not None and not causal and backend.FUSED_MASKS:
         dense = mask.keys[:, None, None, :]
     elif mask.keys is not None:
         hidden = ops.where(mask.keys, 0.0, _hidden_bias(key, scale))[:, :, None]
@@ -129,4 +139,8 @@ def _fold(query, key, key_bias, scale):
 
 def _widen(x, width):
     missing = width - x.shape[-1]
-    return x if missing == 0 else ops.pad(x, [(0, 0)] * 3 + [(0, missing)])
+    if missing == 0:
+        return x
+    # `keras.ops.pad` would make PyTorch compile anew in every call.
+    zeros = ops.zeros((*ops.shape(x)[:-1], missing), dtype=x.dtype)
+    return ops.concatenate([x, zeros], axis=-1)

@@ -115,15 +115,25 @@ class Force:
                 {"query": query, "log_mass": log_query_mass[..., 0]},
                 {"key": key, "log_mass": log_key_mass[..., 0]},
             )
-        query_scale = self._inverse_mass(log_query_mass)
-        key_scale = self._inverse_mass(log_key_mass)
-        # Rounding may bring the product below what no distance of zero can reach.
-        least = ops.min(key_scale, axis=1, keepdims=True) * self.softening**2
-        floor = ops.stop_gradient(query_scale * least)
-        return (
-            {"query": query * query_scale, "floor": floor},
-            {"key": key * key_scale},
-        )
+        query, key, floor = self._weighed(query, key, log_query_mass, log_key_mass)
+        return {"query": query, "floor": floor}, {"key": key}
+
+    def vectors(self, query, key):
+        """What the force, or its logarithm, is a function of and nothing else.
+
+        Args:
+            query: What `prepare` made of the queries.
+            key: What it made of the keys.
+
+        Returns:
+            Vectors `(B, T, H, D)` and `(B, S, H, D)`, whose inner product is the force
+            to the power of `-2 / exponent`, and the least that it can be
+            `(B, T, H, 1)`, a constant.
+        """
+        if not self.log:
+            return query["query"], key["key"], query["floor"]
+        masses = query["log_mass"][..., None], key["log_mass"][..., None]
+        return self._weighed(query["query"], key["key"], *masses)
 
     def __call__(self, query, key):
         product = inner_product(query["query"], key["key"])
@@ -135,6 +145,15 @@ class Force:
             return backend.floored_inverse(product, query["floor"])
         power = ops.log(ops.maximum(product, query["floor"])) * (-0.5 * self.exponent)
         return ops.exp(power)
+
+    def _weighed(self, query, key, log_query_mass, log_key_mass):
+        """Vectors with the masses in them, and the least inner product they have."""
+        query_scale = self._inverse_mass(log_query_mass)
+        key_scale = self._inverse_mass(log_key_mass)
+        # Rounding may bring the product below what no distance of zero can reach.
+        least = ops.min(key_scale, axis=1, keepdims=True) * self.softening**2
+        floor = ops.stop_gradient(query_scale * least)
+        return query * query_scale, key * key_scale, floor
 
     def _inverse_mass(self, log_mass):
         bounded = ops.clip(log_mass, -LOG_MASS_LIMIT, LOG_MASS_LIMIT)

@@ -16,6 +16,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops import flex
 from keras_twa.ops.cuts import by_lag
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.tiles import attend_in_tiles
@@ -65,6 +66,8 @@ def tiled_attention(
         `return_weights` the weights `(B, H, T, S)` in float32, before dropout.
     """
     mask = AttentionMask() if mask is None else mask
+    if route(score, query, key, value, dropout, return_weights) == "flex":
+        return flex.flex_attention(score, query, key, value, mask, lags)
     batch, num_keys, heads, _ = ops.shape(value)
     queries = {name: as_queries(x, batch, heads) for name, x in query.items()}
     keys = {name: as_keys(x, batch, heads) for name, x in key.items()}
@@ -86,6 +89,16 @@ def tiled_attention(
     if mask.queries is not None:
         weights = ops.where(mask.queries[:, None, :, None], weights, 0.0)
     return output, weights
+
+
+def route(score, query, key, value, dropout=None, return_weights=False):
+    """Names the way `tiled_attention` takes: "flex" or "tiled".
+
+    The backend's kernel for forces is for GPUs, and neither returns nor drops weights.
+    """
+    if dropout is not None or return_weights:
+        return "tiled"
+    return "flex" if flex.fits(score, query, key, value) else "tiled"
 
 
 def as_queries(x, batch, heads):

@@ -84,17 +84,12 @@ class _Passes:
             def attend_tile(carry, queries, index):
                 tile = rows.tile(queries, index)
                 logits = tile.masked(tile.score(*tile.leaves))
-                highest = tile.over_keys(ops.max, logits)
-                # The maximum of a row that sees nothing is -inf, and -inf + inf NaN.
-                highest = ops.maximum(highest, -1e30)
-                weights = backend.exp_difference(logits, highest)
-                # One is the least sum of any row with a visible key.
-                total = ops.maximum(tile.over_keys(ops.sum, weights), 0.5)
+                weights, total, log_total = backend.softmax(logits, work.key_axes)
                 value = ops.swapaxes(tile.value, -1, -2)
                 output = backend.matmul(tile.drop(weights, tile.kept()), value)
                 # The division is left for here, where it touches t x D, not t x S.
                 output = tile.sum_blocks(output) * (work.scale / total)
-                return carry, [output, highest + ops.log(total)]
+                return carry, [output, log_total]
 
             return carry, _loop(attend_tile, [], rows.tiles(), 2)[1]
 
@@ -127,7 +122,7 @@ class _Passes:
                 gradient = queries["gradient"] * work.scale
                 kept = tile.kept()
                 in_weights = tile.drop(backend.matmul(gradient, tile.value), kept)
-                mixed = tile.drop(weights, kept)
+                mixed = weights if kept is None else backend.keep(weights, kept)
                 in_value = backend.matmul(ops.swapaxes(gradient, -1, -2), mixed)
                 in_logits = backend.softmax_gradient(
                     weights, in_weights, queries["mean"]

@@ -28,7 +28,8 @@ def route(name, tile_elements=11):
     with (
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiled, "LEAST_SPAN", 2),
-        mock.patch.object(backend, "fused_attention", None),
+        mock.patch.object(backend, "fuses", return_value=False),
+        mock.patch.object(backend, "flexes", return_value=False),
         mock.patch.object(backend, "KEY_BLOCK", backend.KEY_BLOCK and 2),
     ):
         yield

@@ -229,6 +229,20 @@ def test_every_target_names_cases_that_run(backend, gpu):
         assert targets.NEAR_AND_FAR.against in names
 
 
+def test_what_cannot_run_is_no_failure(tmp_path):
+    [fused] = [case for case in cases.plain_cases((), "jax", True) if case.half_only]
+    facts = {"environment": {"backend": "jax", "dtype": "float32"}}
+    assert processes.missing(fused, facts) == {"problem": "not in float32"}
+    facts["environment"]["dtype"] = "bfloat16"
+    assert processes.missing(fused, facts) is None
+    errors = tmp_path / "errors"
+    for text, full in (("CUDA out of memory. Tried", True), ("ValueError: no", False)):
+        errors.write_text(f"Traceback:\n{text}\n")
+        with errors.open("rb") as file:
+            assert processes.ran_out_of_memory(file) is full
+    assert not attention.failed({"problem": "not in float32"})
+
+
 def test_a_wrong_layer_gets_no_ratio():
     shown = {row[0]: row for row in tables.case_tables(layers_report())[0].rows}
     assert shown["dot_product"] == (

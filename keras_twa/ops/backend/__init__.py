@@ -29,6 +29,11 @@ Each module offers the same few functions; this one picks the module, once.
 `matmul(x, y)`
     `(g or 1, t, n)` times `(g or 1, n, s)`.
 
+`softmax(logits, axes) -> (weights, total, log_total)`
+    The exponentials of the logits, over that of the largest along `axes`; their sums;
+    and the logarithms of the sums of `exp(logits)` themselves. Finite also where all
+    logits are `-inf`.
+
 `exp_difference(x, y)`, `softmax_gradient(weights, gradient, mean)`
     `exp(x - y)`, and `weights * (gradient - mean)`, which may reuse `gradient`.
 
@@ -39,13 +44,32 @@ Each module offers the same few functions; this one picks the module, once.
 `kept(left, right, threshold)`, `keep(weights, kept)`
     Dropout: from well-mixed integers `(g, t)` and `(g or 1, s)`, for every pair,
     whether 31 random bits are below `threshold`; and the float32 weights for which
-    they are.
+    they are. `keep_only` may use up `weights`, and has no gradient.
 
 `floored_inverse(x, floor)`
     `1 / max(x, floor)`, with `floor` positive and without a gradient.
 
+`on_gpu(x)`
+    Whether `x` is on a GPU that the backend has kernels of its own for.
+
+`needs_gradient(x)`
+    Whether a gradient may be asked of `x`; true where nobody can know.
+
 `fused_attention(query, key, value, mask, causal, scale)`
-    The backend's own kernel; `None` where none beats the tiled one.
+    The backend's own kernel for scaled dot-product attention.
+
+`fuses(gpu, dtype, width, pairs)`
+    Whether that kernel takes heads of such a width, with a mask of pairs or without,
+    and is not beaten by the tiled one.
+
+`FUSED_MASKS`
+    Whether it takes a mask of keys as it is, `(B, 1, 1, S)`.
+
+`flex_attention(query, key, value, constants, mask, exponent, log, adds)`
+    The backend's own kernel for functions of an inner product, here forces.
+
+`flexes(gpu, dtype, width, value_width)`
+    Whether that kernel takes heads of such widths.
 """
 
 import importlib
@@ -71,9 +95,17 @@ matmul = _module.matmul
 future_bias = _module.future_bias
 kept = _module.kept
 keep = _module.keep
+keep_only = _module.keep_only
+softmax = _module.softmax
 exp_difference = _module.exp_difference
 softmax_gradient = _module.softmax_gradient
 floored_inverse = _module.floored_inverse
+on_gpu = _module.on_gpu
+needs_gradient = _module.needs_gradient
+fuses = _module.fuses
 fused_attention = _module.fused_attention
+FUSED_MASKS = _module.FUSED_MASKS
+flexes = _module.flexes
+flex_attention = _module.flex_attention
 device_name = _module.device_name
 device_peak_memory = _module.device_peak_memory

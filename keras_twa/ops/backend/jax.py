@@ -1,10 +1,18 @@
-"""JAX: loops that compile to one body, and no fused attention on the CPU."""
+"""JAX: loops that compile to one body, and cuDNN's fused attention on GPUs."""
 
 import functools
+from typing import Literal
 
 import jax
 
-fused_attention = None
+from keras_twa.ops.backend.limits import LEAST_LOGIT
+from keras_twa.ops.backend.limits import LEAST_TOTAL
+
+flex_attention = None
+FUSED_KERNEL: Literal["cudnn", "xla"] = "cudnn"
+# A mask of keys would become a bias of the size of all pairs.
+FUSED_MASKS = False
+FUSED_DTYPES = ("float16", "bfloat16")
 KEY_BLOCK = None
 
 
@@ -17,6 +25,35 @@ def device_name():
 def device_peak_memory():
     """The most bytes an accelerator has held in this process, `None` on a CPU."""
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def on_gpu(x):
+    """Whether cuDNN's attention runs where new arrays go; see `backend/__init__.py`."""
+    del x
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
+    device = chosen or jax.devices()[0]
+    device = jax.devices(device)[0] if isinstance(device, str) else device
+    if device.platform != "gpu" or "cuda" not in device.client.platform_version:
+        return False
+    return float(device.compute_capability) >= 8.0
+
+
+def needs_gradient(x):
+    """Only the transformation that traces knows; see `backend/__init__.py`."""
+    return True
+
+
+def fuses(gpu, dtype, width, pairs):
+    """Whether cuDNN takes it, without a bias of all pairs; see `backend/__init__.py`.
+
+    It shows all keys to a query that a mask of pairs shows none.
+    """
+    return gpu and dtype in FUSED_DTYPES and width <= 128 and not pairs
+
+
+def flexes(gpu, dtype, width, value_width):
+    """There is no such kernel; see `backend/__init__.py`."""
+    return False
 
 
 def scan(body, carry, slices, num_results):
@@ -90,6 +127,16 @@ def exp_difference(x, y):
     return jax.numpy.exp(x - y)
 
 
+def softmax(logits, axes):
+    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    highest = jax.numpy.max(logits, axes, keepdims=True)
+    highest = jax.numpy.maximum(highest, LEAST_LOGIT)
+    weights = exp_difference(logits, highest)
+    total = jax.numpy.sum(weights, axes, keepdims=True)
+    total = jax.numpy.maximum(total, LEAST_TOTAL)
+    return weights, total, highest + jax.numpy.log(total)
+
+
 def softmax_gradient(weights, gradient, mean):
     """`weights * (gradient - mean)`; see `backend/__init__.py`."""
     return weights * (gradient - mean)
@@ -105,6 +152,39 @@ def kept(left, right, threshold):
 def keep(weights, kept):
     """The weights that are kept, else zero; see `backend/__init__.py`."""
     return jax.numpy.where(kept, weights, 0.0)
+
+
+def fused_attention(query, key, value, mask, causal, scale):
+    """Softmax attention in cuDNN's kernel, in memory linear in length.
+
+    Args:
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`.
+        value: `(B, S, H, D)`: the kernel wants the width of the keys.
+        mask: `None`; see `fuses`.
+        causal: Hide the future; needs T = S.
+        scale: Factor on the logits.
+
+    Returns:
+        `(B, T, H, D)`.
+    """
+    width = query.shape[-1]
+    # The kernel wants a multiple of 8.
+    beside = [(0, 0)] * 3 + [(0, -width % 8)]
+    query, key, value = (jax.numpy.pad(x, beside) for x in (query, key, value))
+    output = jax.nn.dot_product_attention(
+        query,
+        key,
+        value,
+        mask=mask,
+        scale=scale,
+        is_causal=causal,
+        implementation=FUSED_KERNEL,
+    )
+    return output[..., :width]
+
+
+keep_only = keep
 
 
 def future_bias(last_visible, keys):

@@ -3,7 +3,11 @@
 import keras
 import tensorflow as tf
 
-fused_attention = None
+from keras_twa.ops.backend.limits import LEAST_LOGIT
+from keras_twa.ops.backend.limits import LEAST_TOTAL
+
+fused_attention = flex_attention = None
+FUSED_MASKS = False
 KEY_BLOCK = None
 
 
@@ -20,6 +24,26 @@ def device_peak_memory():
     if not tf.config.list_physical_devices("GPU"):
         return None
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+
+
+def on_gpu(x):
+    """No kernel here is for GPUs; see `backend/__init__.py`."""
+    return False
+
+
+def needs_gradient(x):
+    """Only tapes know; see `backend/__init__.py`."""
+    return True
+
+
+def fuses(gpu, dtype, width, pairs):
+    """There is no such kernel; see `backend/__init__.py`."""
+    return False
+
+
+def flexes(gpu, dtype, width, value_width):
+    """There is no such kernel; see `backend/__init__.py`."""
+    return False
 
 
 def scan(body, carry, slices, num_results):
@@ -108,6 +132,16 @@ def exp_difference(x, y):
     return tf.exp(x - y)
 
 
+def softmax(logits, axes):
+    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    highest = tf.reduce_max(logits, axes, keepdims=True)
+    highest = tf.maximum(highest, LEAST_LOGIT)
+    weights = exp_difference(logits, highest)
+    total = tf.reduce_sum(weights, axes, keepdims=True)
+    total = tf.maximum(total, LEAST_TOTAL)
+    return weights, total, highest + tf.math.log(total)
+
+
 def softmax_gradient(weights, gradient, mean):
     """`weights * (gradient - mean)`; see `backend/__init__.py`."""
     return weights * (gradient - mean)
@@ -124,6 +158,9 @@ def kept(left, right, threshold):
 def keep(weights, kept):
     """The weights that are kept, else zero; see `backend/__init__.py`."""
     return tf.where(kept, weights, 0.0)
+
+
+keep_only = keep
 
 
 def future_bias(last_visible, keys):

@@ -1,13 +1,19 @@
 """PyTorch: scaled dot-product attention in one kernel, and loops in Python."""
 
+import functools
+import importlib.util
 import math
 
 import torch
 
+from keras_twa.ops.backend.limits import LEAST_LOGIT
+from keras_twa.ops.backend.limits import LEAST_TOTAL
+
 LOG2_E = math.log2(math.e)
 # Products of stacks of such matrices run at up to four times the speed of one with
 # all keys, on a CPU.
-KEY_BLOCK = 256
+KEY_BLOCK = 512
+FUSED_MASKS = True
 # The bits of -inf in float32, as a signed integer.
 MINUS_INFINITY = 0xFF800000 - 2**32
 # glibc gives freed memory back to the system at once, and getting it again, page by
@@ -48,6 +54,8 @@ def add_columns(total, part, first):
     return total
 
 
+# A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
+@torch.compiler.disable
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
     return _Differentiable.apply(passes, *tensors)
@@ -110,6 +118,14 @@ def exp_difference(x, y):
     return torch.sub(x, y).mul_(LOG2_E).exp2_()
 
 
+def softmax(logits, axes):
+    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    highest = torch.amax(logits, axes, keepdim=True).clamp_min_(LEAST_LOGIT)
+    weights = exp_difference(logits, highest)
+    total = torch.sum(weights, axes, keepdim=True).clamp_min_(LEAST_TOTAL)
+    return weights, total, torch.log(total).add_(highest)
+
+
 def softmax_gradient(weights, gradient, mean):
     """`weights * (gradient - mean)`; see `backend/__init__.py`."""
     return gradient.sub_(mean).mul_(weights)
@@ -134,6 +150,11 @@ def kept(left, right, threshold):
 def keep(weights, kept):
     """The weights that are kept, else zero; see `backend/__init__.py`."""
     return _Keep.apply(weights, kept)
+
+
+def keep_only(weights, kept):
+    """The same, in place; see `backend/__init__.py`."""
+    return weights.view(torch.int32).bitwise_and_(kept).view(torch.float32)
 
 
 class _Keep(torch.autograd.Function):
@@ -169,6 +190,27 @@ def floored_inverse(x, floor):
     return _FlooredInverse.apply(x, floor)
 
 
+def on_gpu(x):
+    """Whether `x` is where Triton's kernels run; see `backend/__init__.py`."""
+    return torch.is_tensor(x) and x.is_cuda and _runs_triton(x.device)
+
+
+@functools.cache
+def _runs_triton(device):
+    recent = torch.cuda.get_device_capability(device) >= (8, 0)
+    return recent and importlib.util.find_spec("triton") is not None
+
+
+def needs_gradient(x):
+    """Whether a gradient may be asked of `x`; see `backend/__init__.py`."""
+    return torch.is_tensor(x) and x.requires_grad
+
+
+def fuses(gpu, dtype, width, pairs):
+    """PyTorch picks the best that there is; see `backend/__init__.py`."""
+    return True
+
+
 def fused_attention(query, key, value, mask, causal, scale):
     """Softmax attention in PyTorch's own kernel, in memory linear in length.
 
@@ -183,12 +225,50 @@ def fused_attention(query, key, value, mask, causal, scale):
     Returns:
         `(B, T, H, D)`.
     """
+    # Heads that lie apart cost the kernel more than to put them together.
+    query, key, value = (x.transpose(1, 2).contiguous() for x in (query, key, value))
     output = torch.nn.functional.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
+        query,
+        key,
+        value,
         attn_mask=mask,
         is_causal=causal,
         scale=scale,
     )
     return output.transpose(1, 2)
+
+
+def flexes(gpu, dtype, width, value_width):
+    """Whether a block's vectors fit into a GPU's cache; see `backend/__init__.py`."""
+    if dtype == "bfloat16":
+        # In three parts; see `torch_flex.py`.
+        return gpu and 3 * width <= 256 and value_width <= 256
+    return gpu and width <= 128 and value_width <= 128
+
+
+def flex_attention(query, key, value, constants, mask, exponent, log, adds):
+    """Softmax attention to forces in one kernel, in memory linear in length.
+
+    With `x` the inner product of query `i` and key `j`, or `floor[i]` if that is more,
+    the score is `x^(-exponent / 2)` or its logarithm, times or plus a fade.
+
+    Args:
+        query: Float32 `(B, T, H, D)`.
+        key: Float32 `(B, S, H, D)`.
+        value: `(B, S, H, E)`.
+        constants: Dictionary of float32 tensors without gradients: "floor"
+            `(B, H, T)`; either "fade" `(H, T + S - 1)`, for each `i - j` from -(S - 1)
+            on, or "log_discount" and "query_time" `(B, H, T)` with "key_time"
+            `(B, H, S)`, or nothing.
+        mask: An `AttentionMask`; that of the queries is not looked at.
+        exponent: Power of the distance.
+        log: Whether the score is the logarithm.
+        adds: Whether the fade is added, not multiplied.
+
+    Returns:
+        `(B, T, H, E)` in the dtype of `value`; 0 where a query sees nothing.
+    """
+    # It takes a while to load, and few need it.
+    from keras_twa.ops.backend import torch_flex
+
+    return torch_flex.attend(query, key, value, constants, mask, exponent, log, adds)

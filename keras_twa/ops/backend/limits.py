@@ -1,0 +1,6 @@
+"""Numbers that keep a softmax finite where a query sees no key."""
+
+# The maximum of such a row is -inf, and -inf + inf is NaN.
+LEAST_LOGIT = -1e30
+# One is the least sum of any row with a visible key.
+LEAST_TOTAL = 0.5
