@@ -202,6 +202,11 @@ FORCES = {
     ),
     "exponent 1": (GRAVITATIONAL, {"exponent": 1.0}, everything()),
     "log": (GRAVITATIONAL, {"normalization": "force"}, everything()),
+    "pairs of the layer's heads": (
+        FADING,
+        {"discounts": (0.9, 0.99)},
+        {"attention_mask": random_mask(BATCH, HEADS, LENGTH, LENGTH)},
+    ),
     "log, exponent 3": (
         GRAVITATIONAL,
         {"normalization": "force", "exponent": 3.0},
@@ -325,10 +330,9 @@ def test_nothing_for_gpus_is_loaded_without_one():
         "layers.GravitationalAttention(1, 4)(x, x);"
         "print('keras_twa.ops.backend.torch_flex' in sys.modules)"
     )
-    with device(gpu=False):
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split()[-1] == str(HAS_GPU and BACKEND == "torch")
 
 
@@ -363,7 +367,10 @@ if BACKEND == "torch":
         counter = CompileCounterWithBackend("aot_eager")
         compiled = torch.compile(torch_flex.flex_attention, backend=counter)
         found = []
-        with mock.patch.object(torch_flex, "flex_attention", compiled):
+        with (
+            mock.patch.object(torch_flex, "flex_attention", compiled),
+            mock.patch.object(torch_flex, "_compiled", lambda: compiled),
+        ):
             for length in (140, 300, 450, 700):
                 x = normal(BATCH, length, WIDTH)
                 call = {"query": x, "value": x, **CAUSAL}

@@ -74,11 +74,12 @@ def _score_mod(constants, mask, num_keys, exponent, log, adds):
     last = torch.full((1,), num_keys - 1, dtype=torch.int32, device=floor.device)
     by_lag, log_discount = constants.get("fade"), constants.get("log_discount")
     query_time, key_time = constants.get("query_time"), constants.get("key_time")
-    batch, _, num_queries = floor.shape
+    batch, heads, num_queries = floor.shape
     keys = None if mask.keys is None else mask.keys.expand(batch, -1)
     pairs = mask.pairs
     if pairs is not None:
-        mask_heads = pairs.shape[1]
+        # Heads that share one head of the mask stand that many apart.
+        mask_head = torch.arange(heads, device=floor.device) % pairs.shape[1]
         pairs = pairs.expand(batch, -1, num_queries, -1)
     inverse = exponent == 2 and not log
 
@@ -99,7 +100,7 @@ def _score_mod(constants, mask, num_keys, exponent, log, adds):
         if keys is not None:
             score = torch.where(keys[b, j], score, -float("inf"))
         if pairs is not None:
-            score = torch.where(pairs[b, h % mask_heads, i, j], score, -float("inf"))
+            score = torch.where(pairs[b, mask_head[h], i, j], score, -float("inf"))
         return score
 
     return score_mod
