@@ -31,7 +31,7 @@ ENOUGH = 60
 # Where GPUs have kernels of their own, these are for longer sequences.
 CHECKED_LENGTH, GPU_CHECKED_LENGTH = 37, 300
 # What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
-SMALL_TILES = {"TILE_ELEMENTS": 200, "DENSE_ELEMENTS": 0, "LEAST_SPAN": 2}
+SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
 PRODUCT_SIZE, GPU_PRODUCT_SIZE = 2048, 8192
 

@@ -54,7 +54,7 @@ class Work:
         self.scale = 1.0 if dropout is None else dropout.scale
         self.rows, _, self.num_keys = ops.shape(columns["value"])
         self.num_queries = ops.shape(next(iter(query.values())))[1]
-        self.row_block, self.query_block = self._tile_sizes(passes.tile_elements)
+        self.row_block, self.query_block = self._tile_sizes()
         self.key_blocks = self._key_blocks()
         # Of the scores of a tile, the axes that keys are on.
         self.key_axes = (2,) if self.key_blocks == 1 else (0, 2)
@@ -105,14 +105,16 @@ class Work:
         first = self.window.before
         return x[..., first : first + self.num_keys]
 
-    def _tile_sizes(self, elements):
+    def _tile_sizes(self):
         """How many rows, and how many queries of each, make a tile."""
+        elements, least = self.passes.tile_elements, self.passes.least_queries
         num_queries, num_keys = self.num_queries, self.num_keys
         if self.window is None:
-            queries = _even(_clip(elements // num_keys, num_queries), num_queries)
+            queries = _clip(elements // num_keys, least, num_queries)
+            queries = _even(queries, num_queries)
         else:
             queries, num_keys = self.window.block, self.window.num_keys
-        rows = _clip(elements // (queries * num_keys), self.rows)
+        rows = _clip(elements // (queries * num_keys), 1, self.rows)
         return _even(rows, self.rows), queries
 
     def _key_blocks(self):
@@ -344,11 +346,11 @@ def _fill(x, block, axis, zeros=False):
     return ops.concatenate([x, ops.zeros_like(first) if zeros else first], axis=axis)
 
 
-def _clip(size, upper):
-    """`size`, at least 1 and at most `upper`; tensors where lengths are unknown."""
+def _clip(size, lower, upper):
+    """`size`, at least `lower`, at most `upper`; tensors where lengths are unknown."""
     if isinstance(size, int) and isinstance(upper, int):
-        return max(1, min(size, upper))
-    return ops.maximum(1, ops.minimum(size, upper))
+        return min(max(size, lower), upper)
+    return ops.minimum(ops.maximum(size, lower), upper)
 
 
 def _even(block, size):

@@ -36,7 +36,7 @@ LOG_FACTOR, LOG_TERM = math.log(1e-6 / 1e3), -128.0
 # As a bias on the keys, a discount of more than this in all would lose digits.
 MOST_BIAS = 64.0
 # A tile of a window has so many queries, more for the wider windows.
-LEAST_QUERIES, MOST_QUERIES = 128, 256
+LEAST_QUERIES, MOST_QUERIES = 64, 256
 
 
 def discounted_attention(

@@ -17,6 +17,9 @@ from keras_twa.ops.rules import Rules
 # A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache, but
 # each turn of the loop has its price too.
 TILE_ELEMENTS = 2**20
+# Of long sequences, a tile of that size would hold so few queries that products with
+# it are slow.
+TILE_QUERIES = 128
 
 
 def attend_in_tiles(
@@ -50,6 +53,7 @@ def attend_in_tiles(
         rules.static(),
         window,
         TILE_ELEMENTS,
+        TILE_QUERIES,
         backend.KEY_BLOCK,
     )
     tensors = [*query.values(), *key.values(), value, *parameters]
@@ -73,6 +77,7 @@ class _Passes:
     rules: Rules
     window: Window | None
     tile_elements: int
+    least_queries: int
     key_block: int | None
 
     def forward(self, *tensors):

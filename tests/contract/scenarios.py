@@ -27,6 +27,7 @@ def route(name, tile_elements=11):
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
+        mock.patch.object(tiles, "TILE_QUERIES", 1),
         mock.patch.object(tiled, "LEAST_SPAN", 2),
         mock.patch.object(backend, "fuses", return_value=False),
         mock.patch.object(backend, "flexes", return_value=False),

@@ -1,0 +1,225 @@
+"""Layers under the compiler of each backend: the same numbers, and compiled once.
+
+JAX and TensorFlow compile a whole step with XLA, gradients included. PyTorch compiles
+the call and its gradient with "aot_eager": all of `torch.compile` but the kernels at
+its end, for which it would need a C++ compiler. There, a layer on the fused kernel is
+one graph, and of one in tiles the graphs are what comes before and after: a compiler
+would unroll the loops (see `ops/backend/torch.py`).
+"""
+
+import contextlib
+import functools
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_twa import layers
+from keras_twa.layers.registry import name_of
+from keras_twa.ops import WeightDropout
+from keras_twa.ops import backend
+from keras_twa.ops import dot_product_attention
+from tests.contract import harness
+from tests.contract.scenarios import normal
+from tests.contract.scenarios import random_mask
+from tests.contract.scenarios import route
+
+BACKEND = keras.backend.backend()
+NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
+FUSED = ("dot_product", "temporal_weighted")
+LENGTH, WIDTH, ROUNDS = 8, 6, 3
+
+
+@contextlib.contextmanager
+def small_tiles(fuses=False):
+    """Cut each row into two tiles of queries, with nothing that no compiler can read.
+
+    Args:
+        fuses: Whether the backend's own kernel may be taken.
+    """
+    fuses = backend.fuses if fuses else lambda *_: False
+    with (
+        route("tiled", tile_elements=4 * LENGTH),
+        mock.patch.object(backend, "fuses", fuses),
+        mock.patch.object(backend, "flexes", lambda *_: False),
+    ):
+        yield
+
+
+class Steps:
+    """A function with its gradients, eager and compiled, and how often it was traced.
+
+    Args:
+        function: Takes the weights and tensors, and returns a tensor.
+        weights: Function without arguments that returns the current weights.
+        floats: Of how many tensors the gradient is taken: the first ones.
+        one_graph: Whether PyTorch must make one graph of it.
+    """
+
+    def __init__(self, function, weights, floats, one_graph=False):
+        self.function = function
+        self.weights = weights
+        self.floats = floats
+        self.one_graph = one_graph
+        self.traces = 0
+        make = {"jax": self._jax, "tensorflow": self._tensorflow, "torch": self._torch}
+        self.eager, self.compiled = make[BACKEND]()
+
+    def loss(self, output):
+        """Weigh all outputs differently."""
+        return ops.sum(output * ops.convert_to_tensor(normal(*output.shape, seed=20)))
+
+    def _jax(self):
+        import jax
+
+        def loss(leaves, rest):
+            output = self.function(*leaves, *rest)
+            return self.loss(output), output
+
+        def traced(*arguments):
+            self.traces += 1
+            return graded(*arguments)
+
+        def step(graded, *arrays):
+            leaves = [self.weights(), *arrays[: self.floats]]
+            (_, output), (weights, *inputs) = graded(leaves, arrays[self.floats :])
+            return [output, *weights, *inputs]
+
+        graded = jax.value_and_grad(loss, has_aux=True)
+        return (
+            functools.partial(step, graded),
+            functools.partial(step, jax.jit(traced)),
+        )
+
+    def _tensorflow(self):
+        import tensorflow as tf
+
+        def step(*tensors):
+            leaves = [*self.weights(), *tensors[: self.floats]]
+            with tf.GradientTape() as tape:
+                tape.watch(leaves)
+                output = self.function(self.weights(), *tensors)
+                loss = self.loss(output)
+            return [output, *tape.gradient(loss, leaves)]
+
+        def compiled(*arrays):
+            results = function(*map(tf.convert_to_tensor, arrays))
+            self.traces = function.experimental_get_tracing_count()
+            return results
+
+        function = tf.function(step, jit_compile=True)
+        return lambda *arrays: step(*map(tf.convert_to_tensor, arrays)), compiled
+
+    def _torch(self):
+        import torch
+
+        def step(function, *arrays):
+            tensors = [torch.tensor(x) for x in arrays]
+            for tensor in tensors[: self.floats]:
+                tensor.requires_grad_()
+            leaves = [*self.weights(), *tensors[: self.floats]]
+            output = function(self.weights(), *tensors)
+            return [output, *torch.autograd.grad(self.loss(output), leaves)]
+
+        def compiled(*arrays):
+            results = step(function, *arrays)
+            self.traces = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+            return results
+
+        # Forgets other functions, of which PyTorch compiles only so many.
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        function = torch.compile(
+            self.function, backend="aot_eager", fullgraph=self.one_graph
+        )
+        return functools.partial(step, self.function), compiled
+
+
+def check(steps, rounds):
+    """Let compiled steps equal eager ones, and only the first of them be traced."""
+    traces = []
+    for number, arrays in enumerate(rounds):
+        eager = [harness.to_numpy(x) for x in steps.eager(*arrays)]
+        compiled = [harness.to_numpy(x) for x in steps.compiled(*arrays)]
+        for place, (want, got) in enumerate(zip(eager, compiled, strict=True)):
+            scale = max(1.0, np.abs(want).max())
+            what = f"result {place} of round {number}"
+            harness.assert_close(got / scale, want / scale, what)
+        traces.append(steps.traces)
+    assert len(set(traces)) == 1, f"traced again: {traces}"
+    if BACKEND != "torch" or steps.one_graph:
+        assert traces[0] == 1
+
+
+def call_of(layer):
+    """Return a layer's call as a function of weights, two inputs and their mask."""
+
+    def call(weights, query, value, mask):
+        masks = {"query_mask": mask, "value_mask": mask, "use_causal_mask": True}
+        if BACKEND == "jax":
+            states = [v.value for v in layer.non_trainable_variables]
+            return layer.stateless_call(weights, states, query, value, **masks)[0]
+        return layer(query, value, **masks)
+
+    return call
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layer_equals_itself_compiled(name):
+    layer = layers.get(name, num_heads=2, key_dim=4)
+    layer.build((None, None, WIDTH), (None, None, WIDTH))
+
+    def rounds():
+        for seed in range(ROUNDS):
+            harness.randomise(layer, seed)
+            yield (
+                normal(2, LENGTH, WIDTH, seed=seed),
+                normal(2, LENGTH, WIDTH, seed=10 + seed),
+                random_mask(2, LENGTH, seed=seed),
+            )
+
+    def weights():
+        return [v.value for v in layer.trainable_variables]
+
+    with small_tiles(fuses=True):
+        check(Steps(call_of(layer), weights, 2, name in FUSED), rounds())
+
+
+def test_dropout_equals_itself_compiled():
+    def attend(_, query, key, value, seed):
+        dropout = WeightDropout(0.25, seed)
+        return dot_product_attention(query, key, value, dropout=dropout)
+
+    rounds = [
+        (
+            *(normal(1, LENGTH, 2, 4, seed=3 * i + j) for j in range(3)),
+            np.array([i, 7], "int32"),
+        )
+        for i in range(ROUNDS)
+    ]
+    with small_tiles():
+        check(Steps(attend, list, 3), rounds)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="Keras needs a C++ compiler there")
+def test_fit_compiles_once():
+    traces, after_batch = [], []
+
+    class Watched(keras.Sequential):
+        def train_step(self, *arguments, **options):
+            traces.append(1)
+            return super().train_step(*arguments, **options)
+
+    model = Watched([layers.get(name, num_heads=2, key_dim=4) for name in NAMES])
+    model.compile("sgd", "mse", jit_compile=True)
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: after_batch.append(len(traces))
+    )
+    x, y = normal(8, LENGTH, WIDTH), normal(8, LENGTH, WIDTH, seed=1)
+    with small_tiles():
+        model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[callback])
+    # All that is traced, Keras traces for the first batch.
+    assert len(after_batch) == 4
+    assert after_batch == after_batch[:1] * 4
