@@ -9,7 +9,6 @@ from typing import Any
 
 FACTS = "facts"
 KERAS = "keras MultiHeadAttention"
-KERAS_WITHOUT_XLA = f"{KERAS}, no XLA"
 FUSED = "fused attention alone"
 DENSE = "dense gravitational formula"
 CAUSAL = "dot_product, causal"
@@ -62,7 +61,7 @@ class Case:
         positions: Whether to tell it the times of the steps, which are 0, 1, 2, ...
             It then cannot know that they are evenly spaced.
         forward: Whether to measure inference: no gradients.
-        compiled: Whether TensorFlow compiles it with XLA, as Keras does.
+        compiled: Whether TensorFlow compiles it with XLA: what `jit_compile=True` does.
         package: What must be installed for it.
         whole_block: Whether it does more than attention.
         half_only: Backends on which it needs half precision.
@@ -116,7 +115,10 @@ def variants(mechanisms, backend):
     if "gravitational" in mechanisms:
         found.append(Case(DENSE, DENSE))
     if backend == "tensorflow":
-        found.append(Case(KERAS_WITHOUT_XLA, KERAS, compiled=False))
+        found += [
+            Case(f"{name}, no XLA", name, compiled=False)
+            for name in (KERAS, *mechanisms)
+        ]
     return found
 
 
