@@ -73,12 +73,12 @@ class Work:
             queries = queries + self.rules.first_query
             self.add_queries(bits=dropout.query_bits(rows, queries))
 
-    def add_queries(self, zeros=False, **tensors):
-        """Cuts further tensors `(rows, T, ...)`, filled up with zeros or entries."""
+    def add_queries(self, fill=None, **tensors):
+        """Cuts further tensors `(rows, T, ...)`, filled with a number or entries."""
         for name, x in tensors.items():
-            x = self._cut(x, zeros)
+            x = self._cut(x, fill)
             blocks, g, _, *rest = ops.shape(x)
-            x = _fill(x, self.query_block, 2, zeros)
+            x = _fill(x, self.query_block, 2, fill)
             x = ops.reshape(x, (blocks, g, -1, self.query_block, *rest))
             self.slices[f"query {name}"] = ops.swapaxes(x, 1, 2)
 
@@ -132,9 +132,9 @@ class Work:
             return self.rules.key_mask
         return ops.ones((self.rows, self.num_keys), dtype="bool")
 
-    def _cut(self, x, zeros=False):
+    def _cut(self, x, fill=None):
         """`(rows, ...)` to `(row blocks, g, ...)`."""
-        x = _fill(x, self.row_block, 0, zeros)
+        x = _fill(x, self.row_block, 0, fill)
         return ops.reshape(x, (-1, self.row_block, *ops.shape(x)[1:]))
 
     def _widen(self, x):
@@ -334,8 +334,8 @@ def by_lag(x, num_queries, num_keys):
     return lines[:, :, num_queries - 1 :]
 
 
-def _fill(x, block, axis, zeros=False):
-    """Lengthens an axis to whole blocks, by zeros or by its own first entries.
+def _fill(x, block, axis, fill=None):
+    """Lengthens an axis to whole blocks, by a number or by its own first entries.
 
     What comes of them is dropped, but until then it has to be finite.
     """
@@ -343,7 +343,8 @@ def _fill(x, block, axis, zeros=False):
     if isinstance(missing, int) and missing == 0:
         return x
     first = x[:missing] if axis == 0 else x[:, :, :missing]
-    return ops.concatenate([x, ops.zeros_like(first) if zeros else first], axis=axis)
+    first = first if fill is None else ops.full_like(first, fill)
+    return ops.concatenate([x, first], axis=axis)
 
 
 def _clip(size, lower, upper):

@@ -129,7 +129,8 @@ def _in_spans(score, query, key, value, rules, parameters, lags):
     """All queries, `(rows, T, D)`; each with no more of the future than it must."""
     num_queries, num_keys = _length(query, 1), ops.shape(value)[-1]
     spans = 1
-    if rules.causal and num_queries == num_keys and isinstance(num_keys, int):
+    known = isinstance(num_queries, int) and isinstance(num_keys, int)
+    if rules.causal and known and num_queries == num_keys:
         spans = max(1, min(CAUSAL_SPANS, num_keys // LEAST_SPAN))
     if spans == 1:
         tensors = (query, key, value, rules, parameters)

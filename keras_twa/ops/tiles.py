@@ -9,6 +9,7 @@ from typing import Any
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.cuts import Rows
 from keras_twa.ops.cuts import Window
 from keras_twa.ops.cuts import Work
@@ -107,8 +108,9 @@ class _Passes:
         gradient, log_gradient = gradients
         # What softmax takes off the gradient of each weight of a query.
         mean = ops.sum(gradient * output, axis=-1, keepdims=True) - log_gradient
-        work.add_queries(log_total=log_total)
-        work.add_queries(gradient=gradient, mean=mean, zeros=True)
+        # Queries that fill up the last tile have no weights, whatever they see.
+        work.add_queries(log_total=log_total, fill=-LEAST_LOGIT)
+        work.add_queries(gradient=gradient, mean=mean, fill=0.0)
         num_queries = len(self.query_names)
         num_leaves = num_queries + len(self.key_names)
         num_columns = len(self.key_names) + 1
