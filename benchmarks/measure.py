@@ -31,7 +31,7 @@ ENOUGH = 60
 # Where GPUs have kernels of their own, these are for longer sequences.
 CHECKED_LENGTH, GPU_CHECKED_LENGTH = 37, 300
 # What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
-SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2}
+SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2, "CHUNK": 5}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
 PRODUCT_SIZE, GPU_PRODUCT_SIZE = 2048, 8192
 
@@ -128,10 +128,16 @@ def agreement(case, sizes):
 
 
 def equals_dense_route(subject, x, tolerance=TOLERANCE["float32"]):
-    """Whether tiles (or a fused kernel) and the dense route give the same numbers."""
-    with small_tiles():
+    """Whether tiles (or a fused kernel) and the dense route give the same numbers.
+
+    Without scores of pairs, the dense route is one chunk of all steps.
+    """
+    has_pairs = getattr(subject.layer, "pairwise_mask", True)
+    dense = {"return_attention_scores": True} if has_pairs else {}
+    causal = {} if has_pairs else {"use_causal_mask": True}
+    with small_tiles(), mock.patch.dict(subject.options, causal):
         output, *gradients = subject.step()(x)
-    with mock.patch.dict(subject.options, return_attention_scores=True):
+    with mock.patch.dict(subject.options, causal | dense):
         dense_output, *dense_gradients = subject.step()(x)
     # Some gradients are zero but for rounding, such as that of the keys' bias, so
     # the largest sets the scale for all. Negated, so that NaN is no agreement.

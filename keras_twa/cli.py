@@ -28,6 +28,16 @@ The preset `quick` shrinks the task to minutes on two cores. `mvp`, `skyformer` 
 `lra_paper` train on Long Range Arena's own sizes; they want a GPU.
 """
 
+# What a comparison trains unless it is told otherwise: the longest list is not always
+# the question.
+COMPARED = (
+    "dot_product",
+    "temporal_weighted",
+    "gravitational",
+    "multi_timescale",
+    "gravitational_multi_timescale",
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command, and returns its exit code."""
@@ -69,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         "--attention",
         type=_names,
         metavar="A,B,C",
-        help="mechanisms, as `keras-twa list` names them (default: all)",
+        help="mechanisms, as `keras-twa list` names them, or `all` (default: the "
+        "conventional one and the four that weigh time, mass, or both)",
     )
     compare.add_argument(
         "--seeds",
@@ -140,7 +151,8 @@ def _compare(options: argparse.Namespace) -> int:
         )
     settings = preset_settings(options.task, options.preset, **changes)
     backend, mechanisms = _mechanisms()
-    attentions = options.attention or list(mechanisms)
+    attentions = options.attention or list(COMPARED)
+    attentions = list(mechanisms) if attentions == ["all"] else attentions
     for name in attentions:
         check_choice("attention", name, mechanisms)
     output = Path(

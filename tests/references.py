@@ -157,12 +157,29 @@ def attend(logit, visible, values):
     return outputs, scores
 
 
-def finish(weights, outputs, scores):
+def finish(weights, outputs, scores=None):
     """Project the heads' outputs; drop the imaginary part if it is zero."""
     outputs = project_output(weights, outputs)
-    if not outputs.imag.any() and not scores.imag.any():
-        return outputs.real, scores.real
-    return outputs, scores
+    if outputs.imag.any() or (scores is not None and scores.imag.any()):
+        return outputs, scores
+    return outputs.real, None if scores is None else scores.real
+
+
+def add_up(weight, visible, values, normalize):
+    """Return sums of `values` times `weight(b, h, i, j)`; `normalize`: over theirs.
+
+    A query that sees no key gets 0.
+    """
+    batch, heads, query_length, key_length = visible.shape
+    outputs = np.zeros((batch, query_length, heads, values.shape[-1]), np.complex128)
+    for b, h, i in np.ndindex(batch, heads, query_length):
+        keys = [j for j in range(key_length) if visible[b, h, i, j]]
+        found = [weight(b, h, i, j) for j in keys]
+        for j, w in zip(keys, found, strict=True):
+            outputs[b, i, h] += w * values[b, j, h]
+        if normalize and keys:
+            outputs[b, i, h] /= sum(found)
+    return outputs
 
 
 # The mechanisms.
@@ -285,6 +302,109 @@ def gravitational_multi_timescale(
 
     outputs, scores = attend(logit, visible, v)
     return finish(weights, decode_timescales(weights, outputs, num_timescales), scores)
+
+
+def local(weights, query, value, key=None, *, window=128, **call):
+    """Return softmax(q.k / sqrt(D)) v over the keys fewer than `window` steps away."""
+    q, k, v, visible, _ = prepare(weights, query, value, key, **call)
+    scale = 1 / math.sqrt(q.shape[-1])
+    for b, h, i, j in np.ndindex(visible.shape):
+        visible[b, h, i, j] &= abs(i - j) < window
+
+    def logit(b, h, i, j):
+        return (q[b, i, h] @ k[b, j, h]) * scale
+
+    return finish(weights, *attend(logit, visible, v))
+
+
+def forgetting(weights, query, value, key=None, **call):
+    """Return softmax(q.k / sqrt(D) + c_i - c_j) v, c being the sum of log f so far."""
+    call = {**call, "use_causal_mask": True}
+    q, k, v, visible, _ = prepare(weights, query, value, key, **call)
+    gates = project(weights, "forget", query)[..., 0]
+    scale = 1 / math.sqrt(q.shape[-1])
+    level = np.zeros(gates.shape, np.complex128)
+    for b, i, h in np.ndindex(gates.shape):
+        before = level[b, i - 1, h] if i else 0.0
+        masks = (call.get("value_mask"), call.get("key_mask"))
+        real = all(mask is None or mask[b][i] for mask in masks)
+        level[b, i, h] = before + (np.log(sigmoid(gates[b, i, h])) if real else 0.0)
+
+    def logit(b, h, i, j):
+        dot = (q[b, i, h] @ k[b, j, h]) * scale
+        return dot + level[b, i, h] - level[b, j, h]
+
+    return finish(weights, *attend(logit, visible, v))
+
+
+def elu_plus_one(x):
+    """Return `x + 1` where `x` is positive, else `exp(x)`."""
+    return np.where(np.real(x) > 0, x + 1, np.exp(np.where(np.real(x) > 0, 0, x)))
+
+
+def linear(weights, query, value, key=None, *, feature_map=elu_plus_one, **call):
+    """Return sum_j (phi(q).phi(k)) v / sum_j phi(q).phi(k)."""
+    q, k, v, visible, _ = prepare(weights, query, value, key, **call)
+    q, k = feature_map(q), feature_map(k)
+
+    def weight(b, h, i, j):
+        return q[b, i, h] @ k[b, j, h]
+
+    return finish(weights, add_up(weight, visible, v, normalize=True))
+
+
+def performer(weights, query, value, key=None, **call):
+    """Return sum_j (phi(q).phi(k)) v / sum_j phi(q).phi(k), phi being random features.
+
+    phi(x) = exp(w x' - |x'|^2 / 2) for each direction w, with x' = x / D^(1/4).
+    """
+    q, k, v, visible, _ = prepare(weights, query, value, key, **call)
+    directions, scale = weights["directions"], q.shape[-1] ** -0.25
+
+    def features(x):
+        x = x * scale
+        return np.exp(x @ directions - 0.5 * (x * x).sum(axis=-1, keepdims=True))
+
+    q, k = features(q), features(k)
+
+    def weight(b, h, i, j):
+        return q[b, i, h] @ k[b, j, h]
+
+    return finish(weights, add_up(weight, visible, v, normalize=True))
+
+
+def rotated(x, moments):
+    """Return `(batch, length, heads, width)` with pairs of channels turned by time."""
+    found = x.astype(np.complex128)
+    pairs = x.shape[-1] // 2
+    for b, i, h, p in np.ndindex(*x.shape[:3], pairs):
+        angle = moments[b, i] / 10_000 ** (p / pairs)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        even, odd = x[b, i, h, 2 * p : 2 * p + 2]
+        found[b, i, h, 2 * p] = even * cosine - odd * sine
+        found[b, i, h, 2 * p + 1] = even * sine + odd * cosine
+    return found
+
+
+def retention(weights, query, value, key=None, *, discounts=None, epsilon=1e-5, **call):
+    """Return the gated, normalised sum_j gamma^(t_i - t_j) (q.k / sqrt(D)) v."""
+    call = {**call, "use_causal_mask": True, "key_positions": None}
+    call["key_positions"] = call.get("query_positions")
+    q, k, v, visible, (moments, _) = prepare(weights, query, value, key, **call)
+    q, k = rotated(q, moments) / math.sqrt(q.shape[-1]), rotated(k, moments)
+    if discounts is None:
+        discounts = [1 - 2.0 ** -(5 + h) for h in range(q.shape[2])]
+
+    def weight(b, h, i, j):
+        fade = discounts[h] ** (moments[b, i] - moments[b, j])
+        return (q[b, i, h] @ k[b, j, h]) * fade
+
+    outputs = add_up(weight, visible, v, normalize=False)
+    outputs = outputs - outputs.mean(axis=-1, keepdims=True)
+    variance = (outputs * outputs).mean(axis=-1, keepdims=True)
+    gate = project(weights, "gate", query)
+    silu = np.vectorize(lambda x: x * sigmoid(x), otypes=[np.complex128])
+    return finish(weights, outputs / np.sqrt(variance + epsilon) * silu(gate))
 
 
 def prepare(

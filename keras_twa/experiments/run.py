@@ -192,7 +192,7 @@ def _build_model(experiment: Experiment, data: Any) -> Any:
 
 def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
     """Keeps what the model attends to in one example, at most 64 x 64 numbers."""
-    if not hasattr(model, "attention_scores"):
+    if not getattr(model, "has_attention_scores", False):
         return
     tokens = data.example
     layers = model.attention_scores(tokens[None].astype("int32"))

@@ -2,9 +2,14 @@
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
 from keras_twa.layers.attention import DotProductAttention
+from keras_twa.layers.attention import ForgettingAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
+from keras_twa.layers.attention import LinearAttention
+from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
+from keras_twa.layers.attention import PerformerAttention
+from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
@@ -17,10 +22,15 @@ __all__ = [
     "ATTENTION_LAYERS",
     "DotProductAttention",
     "FeedForward",
+    "ForgettingAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
     "LearnedPositions",
+    "LinearAttention",
+    "LocalAttention",
     "MultiTimescaleAttention",
+    "PerformerAttention",
+    "RetentionAttention",
     "SinusoidalPositions",
     "TemporalWeightedAttention",
     "TransformerEncoder",

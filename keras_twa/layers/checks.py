@@ -111,6 +111,83 @@ def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs, h
         )
 
 
+def facts(layer, itself, pairs, scores, causal):
+    """A call asks nothing of a layer that it cannot do."""
+    name = type(layer).__name__
+    if not layer.pairwise_mask and pairs is not None:
+        raise ValueError(
+            f"{name} has no scores of pairs to mask: use `query_mask`, `value_mask`. "
+            f"Received: attention_mask of shape {tuple(pairs.shape)}"
+        )
+    if not layer.pairwise_mask and scores:
+        raise ValueError(
+            f"{name} has no scores of pairs to return. "
+            "Received: return_attention_scores=True"
+        )
+    if not layer.cross_attention and not itself:
+        raise ValueError(
+            f"{name} attends to its own sequence only. "
+            "Received: a value or a key that is not the query"
+        )
+    if layer.causality == "never" and causal:
+        raise ValueError(f"{name} cannot be causal. Received: use_causal_mask=True")
+
+
+def no_dropout(layer, dropout):
+    """A layer without attention weights is asked to drop none."""
+    if dropout != 0:
+        raise ValueError(
+            f"{type(layer).__name__} has no attention weights to drop. "
+            f"Received: dropout={dropout!r}"
+        )
+
+
+def streaming(itself, causal, pairs):
+    """A call that takes or returns a state is causal self-attention."""
+    if not itself:
+        raise ValueError(
+            "A state is for self-attention. "
+            "Received: a value or a key that is not the query"
+        )
+    if not causal:
+        raise ValueError(
+            "A state is for causal attention: what is to come is not there yet. "
+            "Received: use_causal_mask=False"
+        )
+    if pairs is not None:
+        raise ValueError(
+            "With a state, masks say which steps are real, not which pairs. "
+            f"Received: attention_mask of shape {tuple(pairs.shape)}"
+        )
+
+
+def state(given, spec, batch):
+    """A state is one that the layer, or one like it, made for the same batch size.
+
+    Args:
+        given: The state.
+        spec: What `state_spec` of the layer says.
+        batch: B, or `None`.
+    """
+    shapes = {
+        name: tuple(x.shape)
+        for name, x in getattr(given, "items", dict)()
+        if name != "length"
+    }
+    expected = {
+        name: (batch, *(size or None for size in slot.shape))
+        for name, slot in spec.items()
+        if name != "length"
+    }
+    fits = set(shapes) == set(expected)
+    if not fits or not all(_fits(shapes[name], expected[name]) for name in expected):
+        raise ValueError(
+            "`initial_state` must be what `initial_state(batch_size)` of this layer "
+            f"gives, or an earlier call returned: {expected}, where None is any size. "
+            f"Received: {shapes or repr(given)}"
+        )
+
+
 def padding(name, mask, x):
     """A padding mask has the shape `(batch, length)` of its input."""
     if mask is not None and not _fits(mask.shape, x.shape[:2]):

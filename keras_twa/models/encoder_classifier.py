@@ -149,6 +149,7 @@ class EncoderClassifier(keras.Model):
         self.embedding.build(tokens_shape)
         for layer in (self.positions, *self.blocks, self.final_norm):
             layer.build(shape)
+        self._check_pooling()
         self.hidden.build((tokens_shape[0], dim))
         self.head.build((tokens_shape[0], self._config["intermediate_dim"]))
 
@@ -160,6 +161,20 @@ class EncoderClassifier(keras.Model):
         pooled = x[:, 0] if self.pooling == "cls" else _mean(x, real)
         hidden = self.hidden_dropout(self.hidden(pooled), training=training)
         return self.head(hidden)
+
+    def _check_pooling(self):
+        """Refuses a class token, which comes first, where none sees what follows."""
+        attention = self.blocks[0].attention_layer
+        if self.pooling == "cls" and getattr(attention, "causality", "") == "always":
+            raise ValueError(
+                f"{type(attention).__name__} is causal: a class token in front would "
+                "see itself only. Use `pooling='mean'`. Received: pooling='cls'"
+            )
+
+    @property
+    def has_attention_scores(self):
+        """Whether the attention of a built model has weights to return."""
+        return getattr(self.blocks[0].attention_layer, "pairwise_mask", True)
 
     def attention_scores(self, tokens):
         """The attention weights of every block.

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa import layers
@@ -23,6 +24,18 @@ class Case:
     # Options that the loop knows under the same name; a pair gives it another value.
     loop_options: dict = dataclasses.field(default_factory=dict)
 
+    @property
+    def has_pairs(self):
+        """Whether the layer has scores of pairs, to mask, to drop and to return."""
+        return self.layer.pairwise_mask
+
+    def takes(self, call):
+        """Whether the layer can do what a call asks for."""
+        if call.get("attention_mask") is not None and not self.has_pairs:
+            return False
+        itself = call["value"] is call["query"] and call.get("key") is None
+        return itself or self.layer.cross_attention
+
     def make(self, **overrides):
         """Return a fresh layer."""
         options = {"num_heads": HEADS, "key_dim": HEAD_WIDTH, **self.options}
@@ -33,7 +46,8 @@ class Case:
 
     def reference(self, weights, call):
         """Return the loop's `(output, scores)` for a call."""
-        return self.loop(weights, **{**self.loop_options, **call})
+        call = {"value": call["query"], **self.loop_options, **call}
+        return self.loop(weights, **call)
 
     def with_layer(self, layer):
         """Return this case with another layer class, such as a broken one."""
@@ -75,6 +89,25 @@ def bump_loop(weights, u, head):
     return weights["temporal_function/height"][head] / (1 + u**2)
 
 
+@keras.saving.register_keras_serializable("tests")
+def soft_and_hard(x):
+    """Map `(..., D)` to features `(..., 2 D)`."""
+    return ops.concatenate([ops.softplus(x), ops.softplus(-2.0 * x)], axis=-1)
+
+
+def soft_and_hard_loop(x):
+    """Return what `soft_and_hard` does."""
+    softplus = np.vectorize(references.softplus)
+    return np.concatenate([softplus(x), softplus(-2 * x)], axis=-1)
+
+
+def with_map(id, feature_map, loop):
+    """Return a linear case with another feature map."""
+    made = case(f"linear-{id}", *LINEAR, feature_map=feature_map)
+    made.loop_options["feature_map"] = loop
+    return made
+
+
 def temporal(id, temporal_function="linear", loop_function=None, **options):
     """Return a temporal case; a short time scale makes the weights differ."""
     own = {"mode", "applies_to"} & set(options)
@@ -99,6 +132,11 @@ BOTH = (
     layers.GravitationalMultiTimescaleAttention,
     references.gravitational_multi_timescale,
 )
+FORGETTING = layers.ForgettingAttention, references.forgetting
+LINEAR = layers.LinearAttention, references.linear
+LOCAL = layers.LocalAttention, references.local
+PERFORMER = layers.PerformerAttention, references.performer
+RETENTION = layers.RetentionAttention, references.retention
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -108,7 +146,14 @@ PLAIN = [
     case("gravitational", *GRAVITY),
     case("multi_timescale", *TIMESCALES),
     case("gravitational_multi_timescale", *BOTH),
+    case("linear", *LINEAR),
+    case("performer", *PERFORMER, seed=1),
+    case("retention", *RETENTION),
+    case("forgetting", *FORGETTING),
+    case("local", *LOCAL, "window", window=2),
 ]
+# Those with scores of pairs, which have weights to drop.
+WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
 
 # The option sets that take another way through the code: most checks run on these.
 FORKS = [
@@ -188,6 +233,24 @@ OPTIONS = [
         gravity=3.0,
         trainable_discounts=True,
     ),
+    case("local-one", *LOCAL, "window", window=1, value_dim=3, output_shape=5),
+    case("local-all", *LOCAL, use_bias=False),
+    case("forgetting-sizes", *FORGETTING, value_dim=3, use_bias=False, output_shape=5),
+    case("linear-sizes", *LINEAR, value_dim=3, use_bias=False, output_shape=5),
+    case("performer-features", *PERFORMER, value_dim=3, num_features=9, seed=2),
+    case(
+        "retention-options",
+        *RETENTION,
+        "discounts",
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        discounts=(0.6, 0.95),
+        epsilon=0.1,
+    ),
+    with_map("softplus", "softplus", np.vectorize(references.softplus)),
+    with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

@@ -88,9 +88,14 @@ def copy_weights(source, target):
         variable.assign(values[name].astype("float32"))
 
 
-def split(call):
-    """Return (float tensors, everything else) of the call's arguments."""
+def split(call, layer=None):
+    """Return (float tensors, everything else) of the call's arguments.
+
+    Of a layer for self-attention only, the value is the query, and no argument.
+    """
     tensors = {k: np.asarray(v) for k, v in call.items() if k in TENSORS}
+    if layer is not None and not layer.cross_attention:
+        tensors.pop("value", None)
     options = {k: v for k, v in call.items() if k not in TENSORS}
     return tensors, options
 
@@ -109,7 +114,7 @@ def run_with_gradients(layer, call, cotangent):
     Positions of a poisoned output where the cotangent is 0 are cut out, so that they
     reach the gradient only if the layer itself lets them.
     """
-    tensors, options = split(call)
+    tensors, options = split(call, layer)
     cotangent = np.asarray(cotangent, "float32")
 
     def loss_of(result):

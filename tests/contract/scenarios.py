@@ -18,14 +18,18 @@ ROUTES = ("default", "tiled")
 
 @contextlib.contextmanager
 def route(name, tile_elements=11):
-    """Take the layer's own route, or force the tiled one with tiny tiles."""
+    """Take the layer's own route, or force tiny tiles, and chunks of three steps."""
     if name == "default":
         yield
         return
     tiles = importlib.import_module("keras_twa.ops.tiles")
     tiled = importlib.import_module("keras_twa.ops.tiled")
+    local = importlib.import_module("keras_twa.ops.local")
+    chunks = importlib.import_module("keras_twa.ops.chunks")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
+        mock.patch.object(chunks, "CHUNK", 3),
+        mock.patch.object(local, "LEAST_QUERIES", 1),
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiles, "TILE_QUERIES", 1),
         mock.patch.object(tiled, "LEAST_SPAN", 2),
@@ -92,9 +96,32 @@ def everything():
     )
 
 
-def scenarios():
-    """Return every scenario by name."""
-    return {
+def everything_for(case):
+    """Return a call with all that the case's layer can do."""
+    call = everything()
+    if not case.has_pairs:
+        del call["attention_mask"]
+    if not case.layer.cross_attention:
+        real = lengths_mask([7, 6], QUERY_LENGTH)
+        call = itself(
+            query_mask=real,
+            value_mask=~lengths_mask([1, 2], QUERY_LENGTH),
+            use_causal_mask=True,
+            query_positions=timestamps(BATCH, QUERY_LENGTH),
+        )
+    return call
+
+
+def pair_of_lengths(case, query_length, key_length, **options):
+    """Return a call with such lengths, or of the first one with itself."""
+    if case.layer.cross_attention:
+        return cross(query_length, key_length, **options)
+    return itself(query_length, **options)
+
+
+def scenarios(case):
+    """Return every scenario that the case's layer takes, by name."""
+    found = {
         "self": itself(),
         "cross": cross(),
         "own key": cross(key=normal(BATCH, KEY_LENGTH, 4, seed=13)),
@@ -136,5 +163,6 @@ def scenarios():
             query_positions=timestamps(QUERY_LENGTH),
             key_positions=timestamps(BATCH, KEY_LENGTH, seed=4),
         ),
-        "everything": everything(),
+        "everything": everything_for(case),
     }
+    return {name: call for name, call in found.items() if case.takes(call)}

@@ -10,6 +10,7 @@ from tests.contract.cases import ALL
 from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
+from tests.contract.cases import WITH_PAIRS
 from tests.contract.scenarios import ROUTES
 
 
@@ -27,29 +28,32 @@ def test_every_layer_has_a_plain_case():
 
 @on([*PLAIN, *FORKS])
 def test_equals_reference(case):
-    checks.equals_reference_in(case, scenarios.scenarios())
+    checks.equals_reference_in(case, scenarios.scenarios(case))
 
 
 @on(OPTIONS)
 def test_equals_reference_with_options(case):
-    names = ("cross", "timestamps", "padded causal")
-    chosen = {name: scenarios.scenarios()[name] for name in names}
+    calls = scenarios.scenarios(case)
+    names = {"cross", "timestamps", "padded causal", "everything"} & {*calls}
+    chosen = {name: calls[name] for name in names}
     checks.equals_reference_in(case, chosen)
 
 
 @on([*PLAIN, *FORKS])
 def test_equals_reference_in_tiles(case):
-    calls = scenarios.scenarios()
-    for name in ("everything", "padded causal", "pairs per head", "causal, more keys"):
-        with scenarios.route("tiled"):
-            checks.equals_reference(case, calls[name])
+    calls = scenarios.scenarios(case)
+    names = {"everything", "padded causal", "pairs per head", "causal, more keys"}
+    with scenarios.route("tiled"):
+        checks.equals_reference_in(
+            case, {name: calls[name] for name in names & {*calls}}
+        )
 
 
 @on(PLAIN)
 @pytest.mark.parametrize("tile_elements", [1, 36])
 def test_equals_reference_at_any_tile_size(case, tile_elements):
     with scenarios.route("tiled", tile_elements):
-        checks.equals_reference(case, scenarios.everything())
+        checks.equals_reference(case, scenarios.everything_for(case))
 
 
 @on(PLAIN)
@@ -84,7 +88,8 @@ def test_gradients_equal_reference_in_tiles(case):
 @on(PLAIN)
 @pytest.mark.parametrize("scenario", ["self", "padded causal", "pairs causal"])
 def test_gradients_equal_reference_in_scenario(case, scenario):
-    checks.gradients_equal_reference(case, scenarios.scenarios()[scenario])
+    call = scenarios.scenarios(case).get(scenario)
+    checks.gradients_equal_reference(case, call)
 
 
 @on([*PLAIN, *FORKS])
@@ -123,7 +128,8 @@ def test_masked_rows_give_zero(case, route):
         checks.masked_rows_give_zero(case)
 
 
-@on([*PLAIN, *FORKS])
+# Random features estimate what is small: they have no digits left for large logits.
+@on([case for case in [*PLAIN, *FORKS] if case.layer is not layers.PerformerAttention])
 def test_large_logits_stay_finite(case):
     checks.large_logits_stay_finite(case)
 
@@ -152,27 +158,59 @@ def test_half_precision_does_not_overflow(case, route):
         checks.half_precision_does_not_overflow(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*WITH_PAIRS, *FORKS])
 def test_timestamps_keep_their_precision(case):
     checks.timestamps_keep_their_precision(case)
 
 
-@on(PLAIN)
+@on(WITH_PAIRS)
 def test_dropout_is_sound(case):
     with scenarios.route("tiled", tile_elements=20_000):
         checks.dropout_is_sound(case)
 
 
-@on([case for case in PLAIN if "multi_timescale" not in case.id])
+# Not where a decoder follows, nor where values cannot be another sequence.
+@on(
+    [
+        case
+        for case in WITH_PAIRS
+        if case.layer.cross_attention and "multi_timescale" not in case.id
+    ]
+)
 def test_dropout_drops_whole_weights(case):
     with scenarios.route("tiled", tile_elements=200):
         checks.dropout_drops_whole_weights(case)
 
 
-@on(PLAIN)
+@on(WITH_PAIRS)
 def test_dropout_has_its_own_gradient(case):
     with scenarios.route("tiled"):
         checks.dropout_has_its_own_gradient(case)
+
+
+@on([*PLAIN, *FORKS])
+def test_parts_equal_one_call(case):
+    checks.parts_equal_one_call(case)
+
+
+@on(PLAIN)
+def test_steps_equal_one_call(case):
+    checks.steps_equal_one_call(case)
+
+
+@on(PLAIN)
+def test_states_carry_gradients(case):
+    checks.states_carry_gradients(case)
+
+
+@on(PLAIN)
+def test_states_have_the_stated_shapes(case):
+    checks.states_have_the_stated_shapes(case)
+
+
+@on(PLAIN)
+def test_refuses_bad_streams(case):
+    checks.refuses_bad_streams(case)
 
 
 @on(ALL)
@@ -186,8 +224,9 @@ def test_saves_and_loads(case, tmp_path):
 
 
 @on(PLAIN)
-def test_fits_at_unknown_length(case):
-    checks.fits_at_unknown_length(case)
+@pytest.mark.parametrize("causal", [False, True])
+def test_fits_at_unknown_length(case, causal):
+    checks.fits_at_unknown_length(case, causal)
 
 
 @on(PLAIN)
@@ -207,6 +246,6 @@ def test_refuses_bad_options(case, name):
 
 
 @on(PLAIN)
-@pytest.mark.parametrize("name", checks.bad_calls())
-def test_refuses_bad_call(case, name):
-    checks.refuses_bad_call(case, checks.bad_calls()[name])
+def test_refuses_bad_calls(case):
+    for name, call in checks.bad_calls(case).items():
+        checks.refuses_bad_call(case, call, name)

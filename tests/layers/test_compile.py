@@ -158,10 +158,11 @@ def call_of(layer):
 
     def call(weights, query, value, mask):
         masks = {"query_mask": mask, "value_mask": mask, "use_causal_mask": True}
+        inputs = [query, value] if layer.cross_attention else [query + value]
         if BACKEND == "jax":
             states = [v.value for v in layer.non_trainable_variables]
-            return layer.stateless_call(weights, states, query, value, **masks)[0]
-        return layer(query, value, **masks)
+            return layer.stateless_call(weights, states, *inputs, **masks)[0]
+        return layer(*inputs, **masks)
 
     return call
 

@@ -1,11 +1,16 @@
 """The attention layers. `ATTENTION_LAYERS` is the only list of them."""
 
 from keras_twa.layers.attention.dot_product import DotProductAttention
+from keras_twa.layers.attention.forgetting import ForgettingAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
 )
+from keras_twa.layers.attention.linear import LinearAttention
+from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
+from keras_twa.layers.attention.performer import PerformerAttention
+from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
 
 ATTENTION_LAYERS = (
@@ -14,4 +19,9 @@ ATTENTION_LAYERS = (
     GravitationalAttention,
     MultiTimescaleAttention,
     GravitationalMultiTimescaleAttention,
+    LinearAttention,
+    PerformerAttention,
+    RetentionAttention,
+    ForgettingAttention,
+    LocalAttention,
 )

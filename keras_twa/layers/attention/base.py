@@ -1,18 +1,21 @@
 """What every attention layer shares: project, mix along the sequence, project back."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention import cache
 from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 
 
-class Attention(keras.layers.Layer):
+class Attention(Streaming, keras.layers.Layer):
     """Abstract multi-head attention; a variant implements `attend`, nothing else.
 
     Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
@@ -143,6 +146,14 @@ class Attention(keras.layers.Layer):
         )
         self._attention_output.build((None, None, self.num_heads, self.value_dim))
 
+    def __call__(self, query, *args, **kwargs):
+        # Keras would convert one array that is query and value into two tensors, and
+        # then nobody knows that they are one.
+        x = ops.convert_to_tensor(query) if isinstance(query, np.ndarray) else query
+        args = [x if given is query else given for given in args]
+        kwargs = {name: x if y is query else y for name, y in kwargs.items()}
+        return super().__call__(x, *args, **kwargs)
+
     def call(
         self,
         query,
@@ -157,6 +168,8 @@ class Attention(keras.layers.Layer):
         use_causal_mask=False,
         query_positions=None,
         key_positions=None,
+        initial_state=None,
+        return_state=False,
     ):
         if value is None:
             # Inside `Sequential` there is one input, whose mask rides on it.
@@ -167,20 +180,21 @@ class Attention(keras.layers.Layer):
         if key_positions is None and value is query:
             key_positions = query_positions
         key = value if key is None else key
-        checks.call_arguments(
-            query,
-            value,
-            key,
-            query_mask,
-            value_mask,
-            key_mask,
-            attention_mask,
-            self._mask_heads(),
+        causal = use_causal_mask or self.causality == "always"
+        self._check_call(
+            (query, value, key),
+            (query_mask, value_mask, key_mask, attention_mask),
+            (query_positions, key_positions),
+            return_attention_scores,
+            causal,
+            initial_state,
+            return_state,
         )
-        checks.positions("query_positions", query_positions, query)
-        checks.positions("key_positions", key_positions, key)
+        state = initial_state
+        if return_state and state is None:
+            state = self.initial_state(ops.shape(query)[0])
         mask = AttentionMask.from_arguments(
-            query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+            query_mask, value_mask, key_mask, attention_mask, causal
         )
         inputs = {
             "query": hide_padding(self._cast(query), mask.queries),
@@ -195,43 +209,102 @@ class Attention(keras.layers.Layer):
         if training and self.dropout > 0:
             seed = keras.random.uniform((2,), 0, 2**24, seed=self.seed_generator)
             dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
-        outputs = self.attend(
+        outputs, weights, state = self.mix(
             heads,
             mask,
             _positions(query_positions, mask.queries),
             _positions(key_positions, mask.keys),
             dropout,
             return_attention_scores,
+            state,
         )
-        if not return_attention_scores:
-            return self._attention_output(outputs)
-        return self._attention_output(outputs[0]), outputs[1]
+        results = [self._attention_output(outputs)]
+        results += [weights] if return_attention_scores else []
+        results += [state] if return_state else []
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def mix(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+        state=None,
+    ):
+        """`attend`, with the keys of a state before those of the call.
+
+        Returns:
+            The outputs, the weights or `None`, and the next state or `None`.
+        """
+        if state is not None:
+            state, heads, mask, query_positions, key_positions = cache.extend(
+                state, heads, mask, query_positions
+            )
+        outputs = self.attend(
+            heads, mask, query_positions, key_positions, dropout, return_weights
+        )
+        outputs, weights = outputs if return_weights else (outputs, None)
+        return outputs, weights, state
+
+    def state_spec(self, dtype=None, max_length=None):
+        return cache.spec(self.projections(), dtype or self.compute_dtype, max_length)
+
+    def next_state_shapes(self, shapes, steps):
+        return cache.shapes_after(shapes, steps)
 
     def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
         return (*query_shape[:-1], *(self._output_dims or (query_shape[-1],)))
 
     def compute_output_spec(
-        self, query, value=None, key=None, return_attention_scores=False, **kwargs
+        self,
+        query,
+        value=None,
+        key=None,
+        return_attention_scores=False,
+        use_causal_mask=False,
+        initial_state=None,
+        return_state=False,
+        **kwargs,
     ):
         value = query if value is None else value
         key = value if key is None else key
-        checks.call_arguments(
-            query,
-            value,
-            key,
-            *(kwargs.get(name) for name in ("query_mask", "value_mask", "key_mask")),
-            kwargs.get("attention_mask"),
-            self._mask_heads(),
+        masks = ("query_mask", "value_mask", "key_mask", "attention_mask")
+        self._check_call(
+            (query, value, key),
+            [kwargs.get(name) for name in masks],
+            [kwargs.get(name) for name in ("query_positions", "key_positions")],
+            return_attention_scores,
+            use_causal_mask or self.causality == "always",
+            initial_state,
+            return_state,
         )
-        checks.positions("query_positions", kwargs.get("query_positions"), query)
-        checks.positions("key_positions", kwargs.get("key_positions"), key)
+        batch, steps = query.shape[:2]
         shape = self.compute_output_shape(query.shape)
-        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
-            return output
-        heads = self.projections()[0].heads
-        shape = (query.shape[0], heads, query.shape[1], key.shape[1])
-        return output, keras.KerasTensor(shape, dtype="float32")
+        results = [keras.KerasTensor(shape, dtype=self.compute_dtype)]
+        if return_attention_scores:
+            shape = (batch, self.projections()[0].heads, steps, key.shape[1])
+            results.append(keras.KerasTensor(shape, dtype="float32"))
+        if return_state:
+            results.append(self.next_state_of(initial_state, batch, steps))
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _check_call(
+        self, inputs, masks, positions, scores, causal, state, return_state
+    ):
+        """Refuses a call that does not fit, before anything is computed."""
+        query, value, key = inputs
+        itself = value is query and key is query
+        heads = sorted({self.num_heads, self.projections()[0].heads})
+        checks.call_arguments(query, value, key, *masks, heads)
+        checks.positions("query_positions", positions[0], query)
+        checks.positions("key_positions", positions[1], key)
+        checks.facts(self, itself, masks[-1], scores, causal)
+        if return_state or state is not None:
+            checks.streaming(itself, causal, masks[-1])
+        if state is not None:
+            checks.state(state, self.state_spec(), query.shape[0])
 
     def get_config(self):
         return {
@@ -269,10 +342,6 @@ class Attention(keras.layers.Layer):
             initializer = options[name]
             options[name] = type(initializer).from_config(initializer.get_config())
         return {**options, "dtype": self.dtype_policy}
-
-    def _mask_heads(self):
-        """How many heads a mask may have: as many as the layer, or the kernel."""
-        return sorted({self.num_heads, self.projections()[0].heads})
 
     def _cast(self, x):
         return ops.cast(x, self.compute_dtype)

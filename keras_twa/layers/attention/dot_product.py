@@ -49,6 +49,9 @@ class DotProductAttention(Attention):
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
         query_positions: Times of the queries, `(T,)` or `(B, T)`. Not used here.
         key_positions: Times of the keys, `(S,)` or `(B, S)`. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs causal self-attention.
+        return_state: Whether to return the state too: the keys and values so far.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the

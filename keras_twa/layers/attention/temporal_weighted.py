@@ -73,6 +73,9 @@ class TemporalWeightedAttention(Attention):
             0 ... T-1.
         key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of
             the queries in self-attention, else to 0 ... S-1.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs causal self-attention.
+        return_state: Whether to return the state too: the keys and values so far.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the

@@ -20,8 +20,8 @@ Each module offers the same few functions; this one picks the module, once.
     `None` where `needed` is false. `passes` is hashable; equal ones compute the same.
 
 `pullback(function, tensors, needed) -> (output, pull)`
-    The output of `function(*tensors)`, and the function from a gradient of it to the
-    gradients of the tensors.
+    The output of `function(*tensors)`, a tensor or a list of them, and the function
+    from its gradient to the gradients of the tensors.
 
 `KEY_BLOCK`
     Tiles of one row are cut into blocks of at least so many keys; `None`: they are not.
@@ -51,6 +51,10 @@ Each module offers the same few functions; this one picks the module, once.
 
 `on_gpu(x)`
     Whether `x` is on a GPU that the backend has kernels of its own for.
+
+`known(x)`
+    The integer in a tensor, or `None` where nobody knows it yet, or to look would stop
+    a GPU.
 
 `needs_gradient(x)`
     Whether a gradient may be asked of `x`; true where nobody can know.
@@ -101,6 +105,7 @@ exp_difference = _module.exp_difference
 softmax_gradient = _module.softmax_gradient
 floored_inverse = _module.floored_inverse
 on_gpu = _module.on_gpu
+known = _module.known
 needs_gradient = _module.needs_gradient
 fuses = _module.fuses
 fused_attention = _module.fused_attention

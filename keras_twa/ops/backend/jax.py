@@ -38,6 +38,11 @@ def on_gpu(x):
     return float(device.compute_capability) >= 8.0
 
 
+def known(x):
+    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    return None if isinstance(x, jax.core.Tracer) else int(x)
+
+
 def needs_gradient(x):
     """Only the transformation that traces knows; see `backend/__init__.py`."""
     return True

@@ -31,6 +31,11 @@ def on_gpu(x):
     return False
 
 
+def known(x):
+    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None
+
+
 def needs_gradient(x):
     """Only tapes know; see `backend/__init__.py`."""
     return True

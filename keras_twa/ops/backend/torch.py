@@ -88,19 +88,26 @@ def pullback(function, tensors, needed):
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
     with torch.enable_grad():
         output = function(*leaves)
+    outputs = output if isinstance(output, list) else [output]
 
     def pull(cotangent):
-        if not output.requires_grad:
+        cotangents = cotangent if isinstance(cotangent, list) else [cotangent]
+        pairs = [
+            (x, gradient)
+            for x, gradient in zip(outputs, cotangents, strict=True)
+            if x.requires_grad
+        ]
+        if not pairs:
             return [torch.zeros_like(leaf) for leaf in leaves]
-        found = iter(
-            torch.autograd.grad(output, wanted, cotangent, materialize_grads=True)
-        )
+        some, theirs = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(some, wanted, theirs, materialize_grads=True))
         return [
             next(found) if leaf.requires_grad else torch.zeros_like(leaf)
             for leaf in leaves
         ]
 
-    return output.detach(), pull
+    detached = [x.detach() for x in outputs]
+    return detached if isinstance(output, list) else detached[0], pull
 
 
 def matmul(x, y):
@@ -199,6 +206,13 @@ def on_gpu(x):
 def _runs_triton(device):
     recent = torch.cuda.get_device_capability(device) >= (8, 0)
     return recent and importlib.util.find_spec("triton") is not None
+
+
+def known(x):
+    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    if not torch.is_tensor(x):
+        return int(x)
+    return None if x.is_cuda or torch.compiler.is_compiling() else int(x)
 
 
 def needs_gradient(x):

@@ -97,6 +97,6 @@ class HasAWrongInputGradient(Broken):
 
 
 def fails(check, layer, *arguments):
-    """Assert that the check rejects the layer, and accepts the sound one."""
+    """Assert that the check rejects the layer."""
     with pytest.raises(AssertionError):
         check(DOT.with_layer(layer), *arguments)

@@ -4,6 +4,7 @@ import pytest
 
 from keras_twa.layers import DotProductAttention
 from tests.contract import checks
+from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import fails
 
 
@@ -38,4 +39,4 @@ def test_bad_options(layer):
 
 @pytest.mark.parametrize("layer", [AcceptsAnything, RaisesWithoutSayingWhat])
 def test_bad_call(layer):
-    fails(checks.refuses_bad_call, layer, checks.bad_calls()["query of rank 2"])
+    fails(checks.refuses_bad_call, layer, checks.bad_calls(DOT)["query of rank 2"])

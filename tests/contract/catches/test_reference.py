@@ -6,6 +6,7 @@ from keras import ops
 
 from tests.contract import checks
 from tests.contract import scenarios
+from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import AveragesMaskedRows
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import HasAWrongInputGradient
@@ -64,7 +65,7 @@ class FailsAtLengthOne(Broken):
 
 def in_scenario(name):
     """Return the scenario `name`."""
-    return scenarios.scenarios()[name]
+    return scenarios.scenarios(DOT)[name]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,11 @@ from tests.contract.checks.reference import gradients_equal_reference
 from tests.contract.checks.serialization import config_round_trips
 from tests.contract.checks.serialization import saves_and_loads
 from tests.contract.checks.shared import small_tokens
+from tests.contract.checks.streaming import parts_equal_one_call
+from tests.contract.checks.streaming import refuses_bad_streams
+from tests.contract.checks.streaming import states_carry_gradients
+from tests.contract.checks.streaming import states_have_the_stated_shapes
+from tests.contract.checks.streaming import steps_equal_one_call
 from tests.contract.harness import assert_close
 
 __all__ = [
@@ -53,10 +58,15 @@ __all__ = [
     "masked_rows_give_zero",
     "masks_propagate",
     "padding_is_inert",
+    "parts_equal_one_call",
     "refuses_bad_call",
     "refuses_bad_options",
+    "refuses_bad_streams",
     "saves_and_loads",
     "small_tokens",
+    "states_carry_gradients",
+    "states_have_the_stated_shapes",
+    "steps_equal_one_call",
     "symbolic_equals_eager",
     "timestamps_keep_their_precision",
 ]

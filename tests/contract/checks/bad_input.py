@@ -6,15 +6,27 @@ import numpy as np
 from tests.contract import harness
 from tests.contract.harness import HEADS
 from tests.contract.scenarios import cross
+from tests.contract.scenarios import itself
 from tests.contract.scenarios import normal
 from tests.contract.scenarios import timestamps
 
 
-def bad_calls():
-    """Return calls that must be refused, by name."""
+def bad_calls(case):
+    """Return calls that the case's layer must refuse, by name."""
     batch, queries, keys = harness.BATCH, harness.QUERY_LENGTH, harness.KEY_LENGTH
     ones = np.ones
-    return {
+    long = queries + 1
+    with_itself = {
+        "query_mask, too long": itself(query_mask=ones((batch, long), bool)),
+        "value_mask, too long": itself(value_mask=ones((batch, long), bool)),
+        "positions, too many": itself(query_positions=timestamps(long)),
+        "positions of another batch": itself(
+            query_positions=timestamps(batch + 1, queries)
+        ),
+    }
+    if not case.layer.cross_attention:
+        return {**with_itself, "another sequence": cross()}
+    return with_itself | {
         "query of rank 2": {**cross(), "query": normal(batch, 6)},
         "value of rank 4": {**cross(), "value": normal(batch, keys, 3, 1)},
         "key of another length": cross(key=normal(batch, keys + 1, 3)),
@@ -59,9 +71,9 @@ def refuses_bad_options(case, options):
     assert_refused(lambda: case.make(**options))
 
 
-def refuses_bad_call(case, call):
+def refuses_bad_call(case, call, name="a bad call"):
     """A bad call raises a ValueError that shows it, before anything is computed."""
-    assert_refused(lambda: case.make()(**call))
+    assert_refused(lambda: case.make()(**call), name)
 
     def symbolic():
         tensors, options = harness.split(call)
@@ -74,17 +86,17 @@ def refuses_bad_call(case, call):
         }
         case.make()(**tensors, **options)
 
-    assert_refused(symbolic)
+    assert_refused(symbolic, name)
 
 
-def assert_refused(action):
+def assert_refused(action, name="bad input"):
     """Assert that `action` raises a ValueError that says what it received."""
     try:
         action()
     except ValueError as error:
-        assert "Received:" in str(error), f"the message shows no value: {error}"
+        assert "Received:" in str(error), f"{name}: the message shows no value: {error}"
     except Exception as error:
         kind = type(error).__name__
-        raise AssertionError(f"{kind}, not ValueError: {error}") from error
+        raise AssertionError(f"{name}: {kind}, not ValueError: {error}") from error
     else:
-        raise AssertionError("nothing was raised")
+        raise AssertionError(f"{name}: nothing was raised")

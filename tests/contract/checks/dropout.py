@@ -6,16 +6,18 @@ from tests.contract import harness
 from tests.contract.checks.shared import SCORES
 from tests.contract.harness import assert_close
 from tests.contract.harness import assert_finite
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import everything
+from tests.contract.scenarios import everything_for
 from tests.contract.scenarios import normal
+from tests.contract.scenarios import pair_of_lengths
 
 
 def dropout_is_sound(case):
     """Dropped weights keep their expectation, only in training, seeded, fresh."""
-    call = cross(batch=1)
+    call = pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH, batch=1)
     copies = 600
     many = {name: np.repeat(x, copies, axis=0) for name, x in call.items()}
+    if not case.layer.cross_attention:
+        many["value"] = many["query"]
     layer = harness.built(case, call, dropout=0.3, seed=7)
     twin = harness.built(case, call, dropout=0.3, seed=7)
     plain = harness.built(case, call)
@@ -66,16 +68,18 @@ def dropout_drops_whole_weights(case):
 
 def dropout_has_its_own_gradient(case):
     """The gradient belongs to the very weights that were dropped in the output."""
-    call = {**everything(), "training": True}
+    call = {**everything_for(case), "training": True}
 
     def output_at(shift):
         layer = harness.built(case, call, dropout=0.4, seed=5)
         moved = {**call}
         for name, direction in directions.items():
             moved[name] = call[name] + shift * direction
+        if not case.layer.cross_attention:
+            moved["value"] = moved["query"]
         return (harness.run(layer, moved).output * cotangent).sum(dtype="float64")
 
-    tensors, _ = harness.split(call)
+    tensors, _ = harness.split(call, case.layer)
     directions = {
         name: normal(*x.shape, seed=80 + i)
         for i, (name, x) in enumerate(tensors.items())

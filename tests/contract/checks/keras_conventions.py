@@ -10,14 +10,14 @@ from tests.contract.checks.shared import functional_model
 from tests.contract.checks.shared import randomise_model
 from tests.contract.checks.shared import small_tokens
 from tests.contract.harness import assert_close
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import everything
+from tests.contract.scenarios import everything_for
 from tests.contract.scenarios import itself
+from tests.contract.scenarios import pair_of_lengths
 
 
-def fits_at_unknown_length(case):
+def fits_at_unknown_length(case, causal=False):
     """A compiled step of `fit` moves every trainable weight, at any length."""
-    model = functional_model(case)
+    model = functional_model(case, use_causal_mask=causal)
     randomise_model(model)
     model.compile(
         optimizer=keras.optimizers.SGD(0.5),
@@ -40,10 +40,12 @@ def fits_at_unknown_length(case):
 def symbolic_equals_eager(case):
     """`compute_output_spec` and symbolic calls state the true shapes and dtypes."""
     for dtype in ("float32", "mixed_bfloat16"):
-        for call in (everything(), {**everything(), **SCORES}, itself(), cross(4, 9)):
+        full = everything_for(case)
+        scored = {**full, **SCORES} if case.has_pairs else full
+        for call in (full, scored, itself(), pair_of_lengths(case, 4, 9)):
             layer = harness.built(case, call, dtype=dtype)
             eager = layer(**call)
-            tensors, options = harness.split(call)
+            tensors, options = harness.split(call, case.layer)
             symbols = {n: keras.KerasTensor(x.shape) for n, x in tensors.items()}
             for fresh in (layer, case.make(dtype=dtype)):
                 symbolic = fresh(**symbols, **options)
@@ -86,14 +88,10 @@ def masks_propagate(case):
     x = embed(tokens)
     layer = harness.built(case, {"query": x, "value": x})
     got = layer(x, x)
-    want = layer(
-        ops.convert_to_tensor(harness.to_numpy(x)),
-        ops.convert_to_tensor(harness.to_numpy(x)),
-        query_mask=real,
-        value_mask=real,
-    )
+    plain = ops.convert_to_tensor(harness.to_numpy(x))
+    want = layer(plain, plain, query_mask=real, value_mask=real)
     assert_close(harness.to_numpy(got), harness.to_numpy(want), "output", 1e-6)
-    unmasked = layer(*[ops.convert_to_tensor(harness.to_numpy(x)) for _ in range(2)])
+    unmasked = layer(plain, plain)
     moved = np.abs(harness.to_numpy(unmasked) - harness.to_numpy(want)).max()
     assert moved > 1e-4, "the mask changes nothing"
     assert layer.supports_masking

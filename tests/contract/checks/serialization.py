@@ -11,7 +11,7 @@ from tests.contract.checks.shared import functional_model
 from tests.contract.checks.shared import randomise_model
 from tests.contract.checks.shared import small_tokens
 from tests.contract.harness import assert_close
-from tests.contract.scenarios import everything
+from tests.contract.scenarios import everything_for
 
 
 def config_round_trips(case):
@@ -34,6 +34,8 @@ def config_round_trips(case):
         overrides["output_shape"] = 4
     if "value_dim" not in case.options:
         overrides["value_dim"] = 5
+    if not case.has_pairs:
+        overrides["dropout"] = 0.0
     layer = case.make(**overrides)
     config = layer.get_config()
     arguments = inspect.signature(case.layer.__init__).parameters.values()
@@ -49,7 +51,7 @@ def config_round_trips(case):
     assert type(loaded) is case.layer
     assert_same_config(loaded.get_config(), config)
 
-    call = everything()
+    call = everything_for(case)
     original = harness.built(case, call)
     twin = case.layer.from_config(original.get_config())
     shapes = {f"{n}_shape": np.shape(call[n]) for n in harness.TENSORS if n in call}

@@ -1,0 +1,115 @@
+"""The keys and values of the steps so far, for attention that goes on.
+
+A cache is a dictionary of tensors: what `Attention.projections` makes of keys and
+values, `(B, L, heads, dim)`, which steps are "real" and their "time", both `(B, L)`.
+Without a longest length it grows by each call. With one it is as long from the
+beginning, so that a compiled call meets the same shapes each time; "length" then counts
+the steps in it.
+"""
+
+from keras import ops
+
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import past
+from keras_twa.ops import backend
+
+
+def spec(projections, dtype, max_length):
+    """The `Slot`s of an empty cache."""
+    length = 0 if max_length is None else max_length
+    found = {
+        projection.name: Slot((length, projection.heads, projection.dim), dtype)
+        for projection in projections
+        if projection.source != "query"
+    }
+    found |= {"real": Slot((length,), "bool"), "time": Slot((length,), "float32")}
+    return found if max_length is None else {**found, "length": Slot((), "int32")}
+
+
+def shapes_after(shapes, steps):
+    """The shapes of the tensors of a cache, after so many more steps."""
+    if "length" in shapes:
+        return shapes
+
+    def longer(shape):
+        known = steps is not None and shape[1] is not None
+        return (shape[0], shape[1] + steps if known else None, *shape[2:])
+
+    return {name: longer(shape) for name, shape in shapes.items()}
+
+
+def extend(cache, heads, mask, times):
+    """Puts further steps into a cache.
+
+    Args:
+        cache: A cache.
+        heads: Dictionary of tensors `(B, T, heads, dim)` of these steps.
+        mask: Their `AttentionMask`.
+        times: Their times `(B or 1, T)`, or `None` for their numbers.
+
+    Returns:
+        The cache with these steps, the heads with all keys in them, the mask, and the
+        times of queries and keys: `None` where those are 0, 1, 2, ...
+    """
+    batch, steps = ops.shape(heads["query"])[:2]
+    fixed, single = "length" in cache, isinstance(steps, int) and steps == 1
+    first = cache["length"] if fixed else ops.shape(cache["time"])[1]
+    if fixed:
+        heads = in_room(heads, first, steps, cache["time"].shape[1])
+    real = mask.keys
+    plain = times is None and isinstance(first, int) and first == 0
+    if times is None:
+        times = ops.cast(ops.arange(steps) + first, "float32")[None]
+    new = {name: x for name, x in heads.items() if name in cache}
+    new["real"] = ops.ones((batch, steps), dtype="bool") if real is None else real
+    new["time"] = ops.broadcast_to(times, (batch, steps))
+    put = _write_at(first) if fixed else _append
+    cache = {name: put(cache[name], x) for name, x in new.items()}
+    pairs = None
+    if fixed:
+        cache["length"] = first + steps
+        # Nothing of what is to come is real yet, so one step needs no more than that.
+        if not single:
+            length = ops.shape(cache["time"])[1]
+            queries = ops.arange(steps, dtype="int32") + first
+            pairs = past(queries, length, length)[None, None]
+    keys = None if plain and real is None else cache["real"]
+    seen = AttentionMask(not fixed and not single, mask.queries, keys, pairs)
+    heads = {
+        name: ops.cast(cache[name], x.dtype) if name in cache else x
+        for name, x in heads.items()
+    }
+    if plain:
+        return cache, heads, seen, None, None
+    return cache, heads, seen, times, cache["time"]
+
+
+def in_room(heads, first, steps, length):
+    """The heads, if a cache has room for them.
+
+    Inside a compiled function, where nobody knows yet, a full cache gives NaN.
+    """
+    known = backend.known(first)
+    if known is None:
+        room = ops.less_equal(first + steps, length)
+        return {**heads, "query": ops.where(room, heads["query"], float("nan"))}
+    if known + steps > length:
+        raise ValueError(
+            "The state has no room for these steps: ask `initial_state` for a larger "
+            f"`max_length`. Received: max_length={length}, {known} steps so far and "
+            f"{steps} more"
+        )
+    return heads
+
+
+def _append(before, x):
+    return ops.concatenate([before, ops.cast(x, before.dtype)], axis=1)
+
+
+def _write_at(first):
+    def write(before, x):
+        start = (0, first, *(0 for _ in before.shape[2:]))
+        return ops.slice_update(before, start, ops.cast(x, before.dtype))
+
+    return write

@@ -1,0 +1,107 @@
+"""Forgetting attention: softmax attention with a gate on how fast to forget."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.ops import dot_product_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class ForgettingAttention(Attention):
+    """Multi-head softmax attention with a forget gate.
+
+    Per head, over the steps up to `i`: `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`,
+    where `c_t` is the sum of `log f` of the steps up to `t`, and `f = sigmoid(x w + b)`
+    is the forget gate of a step. A step at which a head's gate is near 0 hides what was
+    before.
+
+    It is causal, whether `use_causal_mask` is set or not. The gates are one bias per
+    key, so the fused kernel takes them.
+
+    Cost: O(T^2 D) time, O(T) memory.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Boolean `(B, T, T)` or `(B, H, T, T)`, `True` to attend.
+        return_attention_scores: Also return the weights. They need O(T^2) memory.
+        training: Whether dropout is active.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_attention_scores`, also the attention
+        weights `(B, H, T, T)` in float32; with `return_state`, also the state: keys,
+        values and gates of the steps so far.
+
+    Raises:
+        ValueError: If a size is not positive, or a shape does not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import ForgettingAttention
+    >>> layer = ForgettingAttention(num_heads=2, key_dim=8)
+    >>> tuple(layer(np.ones((4, 10, 16), "float32")).shape)
+    (4, 10, 16)
+
+    Reference:
+        [Lin et al., 2025](https://arxiv.org/abs/2503.02130)
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def projections(self):
+        forget = Projection("forget", "key", self.num_heads, 1)
+        return (*super().projections(), forget)
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        gates = ops.log_sigmoid(ops.cast(heads["forget"][..., 0], "float32"))
+        if mask.keys is not None:
+            gates = ops.where(mask.keys[:, :, None], gates, 0.0)
+        # Softmax does not see `c_i`, which is the same for all keys.
+        bias = -ops.cumsum(gates, axis=1)
+        return dot_product_attention(
+            heads["query"],
+            heads["key"],
+            heads["value"],
+            mask,
+            key_bias=bias,
+            dropout=dropout,
+            return_weights=return_weights,
+        )

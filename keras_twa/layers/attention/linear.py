@@ -1,0 +1,131 @@
+"""Linear attention: a feature map in the place of the softmax."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import linear_attention
+from keras_twa.ops.feature_maps import FEATURE_MAPS
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class LinearAttention(RecurrentAttention):
+    """Multi-head linear attention.
+
+    Per head, with a feature map `phi`:
+    `sum_j (phi(q_i) . phi(k_j)) v_j / sum_j (phi(q_i) . phi(k_j))`.
+
+    The weights are those of `phi`, not of a softmax: never negative, seldom sharp. In
+    return they need not be computed: the products of keys and values are summed up, and
+    each query asks the sum.
+
+    Cost: O((T + S) D (C + D)) time with chunks of C steps, O(T + S) memory. Decoding
+    holds D (D + 1) numbers per head, and takes as long at any position.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        feature_map: "elu_plus_one" (the paper's), "relu", "softplus", "squared_relu",
+            or a function from float32 `(B, T, H, D)` to features `(B, T, H, M)` that
+            are not negative. Defaults to "elu_plus_one".
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: `(B, S, F)`. Defaults to `query`: self-attention.
+        key: `(B, S, F)`. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, S)`.
+        key_mask: Boolean `(B, S)`.
+        attention_mask: Must be `None`: there are no scores of pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. Not used here.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs causal self-attention.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
+        is float32 `(B, H, M, value_dim + 1)`.
+
+    Raises:
+        ValueError: If a size is not positive, the feature map is unknown, a shape does
+            not fit, or attention scores are to be masked, dropped or returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import LinearAttention
+    >>> layer = LinearAttention(num_heads=2, key_dim=8)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> tuple(layer(x, x, use_causal_mask=True).shape)
+    (4, 10, 16)
+    >>> output, state = layer.step(x[:, 0], layer.initial_state(4))
+    >>> tuple(output.shape), tuple(state["memory"].shape)
+    ((4, 16), (4, 2, 8, 9))
+
+    Reference:
+        [Katharopoulos et al., 2020](https://arxiv.org/abs/2006.16236)
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        feature_map="elu_plus_one",
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        if not callable(feature_map):
+            checks.one_of(tuple(FEATURE_MAPS), feature_map=feature_map)
+        self.feature_map = FEATURE_MAPS.get(feature_map, feature_map)
+        self._given_map = feature_map
+
+    def recur(self, heads, mask, positions, state):
+        query, key = (
+            self.feature_map(ops.cast(heads[name], "float32"))
+            for name in ("query", "key")
+        )
+        memory = None if state is None else state["memory"]
+        output, memory = linear_attention(
+            query, key, heads["value"], mask, memory=memory
+        )
+        return output, {"memory": memory}
+
+    def state_spec(self, dtype=None, max_length=None):
+        features = self.feature_map(ops.zeros((1, 1, self.num_heads, self.key_dim)))
+        shape = (self.num_heads, features.shape[-1], self.value_dim + 1)
+        return {"memory": Slot(shape, "float32")}
+
+    def get_config(self):
+        given = keras.saving.serialize_keras_object(self._given_map)
+        return {**super().get_config(), "feature_map": given}
+
+    @classmethod
+    def from_config(cls, config):
+        given = config["feature_map"]
+        if not isinstance(given, str):
+            given = keras.saving.deserialize_keras_object(given)
+        return cls(**{**config, "feature_map": given})

@@ -1,0 +1,167 @@
+"""Retention: what was seen fades at a rate of each head's own."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import retention
+from keras_twa.ops import rotate
+from keras_twa.ops.retention import LONG_AGO
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class RetentionAttention(RecurrentAttention):
+    """Multi-scale retention, the attention of RetNet.
+
+    Per head, with a discount `gamma` of its own, over the steps up to `i`:
+    `sum_j gamma^(t_i - t_j) (q_i . k_j) v_j / sqrt(D)`, with rotary positions in `q`
+    and `k`. Each head is then normalised and multiplied by the gate `silu(x W_G)`.
+
+    It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
+    steps give the same.
+
+    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds
+    D value_dim numbers per head, and takes as long at any position.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        discounts: Discount per unit of time of each head, H numbers in (0, 1).
+            Defaults to the paper's, `1 - 2^-5`, `1 - 2^-6`, ...
+        epsilon: Added to the variance of each head's output. Defaults to 1e-5.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: there are no scores of pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`, which must not fall.
+            Defaults to 0 ... T-1, or to what follows in a state.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
+        `(B, H, D, value_dim)` and "time" `(B,)` in float32, and "length".
+
+    Raises:
+        ValueError: If a size is not positive, there is not one discount inside (0, 1)
+            per head, a shape does not fit, or attention scores are to be masked,
+            dropped or returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import RetentionAttention
+    >>> layer = RetentionAttention(num_heads=2, key_dim=8)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> output, state = layer(x[:, :7], return_state=True)
+    >>> tuple(layer(x[:, 7:], initial_state=state).shape)
+    (4, 3, 16)
+
+    Reference:
+        [Sun et al., 2023](https://arxiv.org/abs/2307.08621)
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        discounts=None,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.positive_number(epsilon=epsilon)
+        if discounts is None:
+            discounts = [1 - 2.0 ** -(5 + head) for head in range(num_heads)]
+        checks.discounts(discounts)
+        if len(discounts) != num_heads:
+            raise ValueError(
+                "There must be one discount for each head. "
+                f"Received: discounts={discounts!r}, num_heads={num_heads}"
+            )
+        self.discounts = tuple(discounts)
+        self.epsilon = epsilon
+
+    def projections(self):
+        gate = Projection("gate", "query", self.num_heads, self.value_dim)
+        return (*super().projections(), gate)
+
+    def recur(self, heads, mask, positions, state):
+        length = ops.shape(heads["query"])[1]
+        before = 0 if state is None else state["length"]
+        if positions is None:
+            positions = ops.cast(ops.arange(length) + before, "float32")[None]
+        query = rotate(heads["query"], positions) * self.key_dim**-0.5
+        key = rotate(heads["key"], positions)
+        logs = [math.log(gamma) for gamma in self.discounts]
+        output, memory, last = retention(
+            query,
+            key,
+            heads["value"],
+            mask,
+            positions,
+            ops.convert_to_tensor(logs, "float32"),
+            *(None, None) if state is None else (state["memory"], state["time"]),
+        )
+        output = _normalize(output, self.epsilon)
+        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        length = ops.cast(before + length, "int32")
+        return output, {"memory": memory, "time": last, "length": length}
+
+    def state_spec(self, dtype=None, max_length=None):
+        shape = (self.num_heads, self.key_dim, self.value_dim)
+        return {
+            "memory": Slot(shape, "float32"),
+            "time": Slot((), "float32", LONG_AGO),
+            "length": Slot((), "int32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "discounts": self.discounts,
+            "epsilon": self.epsilon,
+        }
+
+
+def _normalize(x, epsilon):
+    """Each head's output with mean 0 and variance 1."""
+    x = x - ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(variance + epsilon)

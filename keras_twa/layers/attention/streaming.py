@@ -1,0 +1,111 @@
+"""Causal attention a few steps at a time: a state in, a state out."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+
+
+class Slot(NamedTuple):
+    """One tensor of a state.
+
+    Args:
+        shape: Its shape without the batch. A size of 0 stands for any.
+        dtype: Its dtype.
+        fill: The number that is everywhere in the first one.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    fill: Any = 0
+
+
+class Streaming:
+    """What a layer of attention does to go on where an earlier call ended.
+
+    A sequence may come whole, in chunks of any lengths, or step by step: the outputs
+    are the same. A state is a dictionary of tensors, which can be saved like any.
+    """
+
+    def initial_state(self, batch_size, dtype=None, max_length=None):
+        """The state before the first step.
+
+        Args:
+            batch_size: B.
+            dtype: Dtype of the keys and values in it, if it holds any. Defaults to the
+                compute dtype.
+            max_length: How many steps it has room for, if it holds keys and values.
+                With `None` it grows by each call, and a compiled function is compiled
+                for each length anew.
+
+        Returns:
+            A dictionary of tensors `(B, ...)`, and with `max_length` a count of steps.
+        """
+        if max_length is not None:
+            checks.positive_integer(max_length=max_length)
+        return {
+            name: ops.full(
+                (batch_size, *slot.shape) if name != "length" else (),
+                slot.fill,
+                slot.dtype,
+            )
+            for name, slot in self.state_spec(dtype, max_length).items()
+        }
+
+    def step(self, token, state, mask=None, position=None):
+        """Takes one step of causal self-attention.
+
+        Args:
+            token: `(B, F)`.
+            state: From `initial_state`, a step, or a call with `return_state=True`.
+            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
+            position: Times of the tokens `(B,)`. Defaults to how many came before.
+
+        Returns:
+            The output `(B, output_shape)`, and the next state.
+        """
+        outputs, state = self(
+            token[:, None],
+            query_mask=None if mask is None else mask[:, None],
+            use_causal_mask=True,
+            query_positions=None if position is None else position[:, None],
+            initial_state=state,
+            return_state=True,
+        )
+        return outputs[:, 0], state
+
+    def state_spec(self, dtype=None, max_length=None):
+        """The `Slot` of each tensor of a first state, by name.
+
+        One named "length" is a number of steps, the same for the whole batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `state_spec`.")
+
+    def next_state_shapes(self, shapes, steps):
+        """The shapes of the tensors of a state, after so many more steps."""
+        del steps
+        return shapes
+
+    def next_state_of(self, state, batch, steps):
+        """Symbolic tensors of the state that a call returns.
+
+        Args:
+            state: The state that it is given, or `None`.
+            batch: B, or `None`.
+            steps: T, or `None`.
+        """
+        spec = self.state_spec()
+        if state is None:
+            shapes = {name: (batch, *slot.shape) for name, slot in spec.items()}
+            shapes |= {name: () for name in spec if name == "length"}
+        else:
+            shapes = {name: tuple(x.shape) for name, x in state.items()}
+        dtypes = {name: slot.dtype for name, slot in spec.items()}
+        dtypes["length"] = "int32"
+        return {
+            name: keras.KerasTensor(shape, dtype=dtypes[name])
+            for name, shape in self.next_state_shapes(shapes, steps).items()
+        }

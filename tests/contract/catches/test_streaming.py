@@ -1,0 +1,79 @@
+"""The checks of states fail on layers that lose, leak or misread them."""
+
+import pytest
+from keras import ops
+
+from keras_twa.layers import DotProductAttention
+from keras_twa.layers import LinearAttention
+from tests.contract import checks
+from tests.contract.cases import PLAIN
+from tests.contract.catches.faults import fails
+
+LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
+
+
+class Forgets(DotProductAttention):
+    """Begins anew with every call."""
+
+    def mix(self, *arguments):
+        """Attend to the steps of this call only."""
+        *arguments, state = arguments
+        return super().mix(*arguments, None if state is None else self.initial_state(2))
+
+
+class ForgetsPadding(DotProductAttention):
+    """Keeps padded steps in its cache as if they were real."""
+
+    def mix(self, *arguments):
+        """Attend, and mark all steps as real."""
+        outputs, weights, state = super().mix(*arguments)
+        if state is not None:
+            state = {**state, "real": ops.ones_like(state["real"])}
+        return outputs, weights, state
+
+
+class StopsGradients(DotProductAttention):
+    """Hands on a state without its gradient."""
+
+    def mix(self, *arguments):
+        """Attend, and cut the state off."""
+        outputs, weights, state = super().mix(*arguments)
+        if state is not None:
+            state = {k: ops.stop_gradient(x) for k, x in state.items()}
+        return outputs, weights, state
+
+
+class MisstatesShapes(DotProductAttention):
+    def next_state_shapes(self, shapes, steps):
+        """Say that a cache does not grow."""
+        return shapes
+
+
+class AcceptsAnyState(LinearAttention):
+    def call(self, query, value=None, initial_state=None, **options):
+        """Call without the state."""
+        options["attention_mask"] = None
+        return super().call(query, query, **options)
+
+
+@pytest.mark.parametrize("layer", [Forgets, ForgetsPadding])
+def test_parts(layer):
+    fails(checks.parts_equal_one_call, layer)
+
+
+@pytest.mark.parametrize("layer", [Forgets, ForgetsPadding])
+def test_steps(layer):
+    fails(checks.steps_equal_one_call, layer)
+
+
+def test_gradients():
+    fails(checks.states_carry_gradients, StopsGradients)
+
+
+def test_shapes():
+    fails(checks.states_have_the_stated_shapes, MisstatesShapes)
+
+
+def test_bad_streams():
+    with pytest.raises(AssertionError, match="nothing was raised"):
+        checks.refuses_bad_streams(LINEAR.with_layer(AcceptsAnyState))

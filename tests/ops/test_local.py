@@ -1,0 +1,77 @@
+"""Local attention: what a query sees, and which way is taken."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_twa.masks import AttentionMask
+from keras_twa.ops import local_attention
+from keras_twa.ops.local import route
+from tests.contract import harness
+from tests.contract import scenarios
+from tests.contract.scenarios import normal
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("lengths", [(7, 5), (5, 7), (7, 7)])
+@pytest.mark.parametrize("way", scenarios.ROUTES)
+def test_more_or_fewer_keys(lengths, causal, way):
+    """The last query stands beside the last key; one that sees none has no weight."""
+    (queries, keys), window = lengths, 2
+    q, k = normal(1, queries, 1, 4, seed=1), normal(1, keys, 1, 4, seed=2)
+    v = normal(1, keys, 1, 3, seed=3)
+    places = np.arange(queries)[:, None] + keys - queries - np.arange(keys)
+    seen = (np.abs(places) < window) & (not causal or places >= 0)
+    logits = np.where(seen, q[0, :, 0] @ k[0, :, 0].T / 2, -np.inf)
+    weights = np.where(seen, np.exp(logits), 0.0)
+    want = weights / np.maximum(weights.sum(-1, keepdims=True), 1e-9) @ v[0, :, 0]
+
+    def attend(q, k, v):
+        return local_attention(q, k, v, window, AttentionMask(causal))
+
+    with scenarios.route(way):
+        output, *gradients = outputs_and_gradients(attend, q, k, v)
+    harness.assert_close(output[0, :, 0], want, "output", 1e-5)
+    for name, gradient in zip("qkv", gradients, strict=True):
+        harness.assert_finite(gradient, f"gradient to {name}")
+    unseen = ~seen.any(axis=0)
+    assert not gradients[2][0, unseen].any()
+
+
+def outputs_and_gradients(function, *arrays):
+    """Return the output and the gradients of its sum, as NumPy arrays."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        output, pull = jax.vjp(function, *arrays)
+        found = [output, *pull(ops.ones_like(output))]
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tensors = [tf.convert_to_tensor(x) for x in arrays]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            output = function(*tensors)
+        found = [output, *tape.gradient(output, tensors)]
+    else:
+        import torch
+
+        tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+        output = function(*tensors)
+        found = [output, *torch.autograd.grad(output.sum(), tensors)]
+    return [harness.to_numpy(x) for x in found]
+
+
+def test_route():
+    plain, causal = AttentionMask(), AttentionMask(causal=True)
+    pairs = AttentionMask(pairs=ops.ones((1, 1, 2000, 2000), dtype="bool"))
+    assert route(2000, 2000, 100, plain) == "windowed"
+    assert route(2000, 2000, 100, causal) == "windowed"
+    assert route(2000, 2000, 900, plain) == "tiled"
+    assert route(2000, 2001, 100, plain) == "tiled"
+    assert route(None, None, 100, plain) == "tiled"
+    assert route(2000, 2000, 100, pairs) == "tiled"
+    assert route(2000, 2000, 100, plain, dropout=object()) == "tiled"
+    assert route(2000, 2000, 100, plain, return_weights=True) == "tiled"
