@@ -20,85 +20,89 @@ from keras_twa.ops.tiled import from_rows
 
 # A smaller sum of weights is no sum: nothing was seen.
 LEAST_TOTAL = 1e-30
+# Less than whatever is compared with it, where there is nothing yet.
+NOTHING = -1e30
 
 
-def linear_attention(
-    query, key, value, mask=None, log_decay=None, normalize=True, memory=None
-):
-    """Computes `sum_j (q_i . k_j) v_j`, over `sum_j q_i . k_j` if that is asked for.
+def linear_attention(query, key, value, mask=None, memory=None):
+    """Computes `sum_j (q_i . k_j) v_j / sum_j (q_i . k_j)`.
 
     A query that sees no key gets an output of zero.
 
     Args:
-        query: Features of the queries `(B, T, H, M)`; not negative with `normalize`.
+        query: Features of the queries `(B, T, H, M)`, not negative.
         key: Features of the keys `(B, S, H, M)`, likewise, finite wherever `mask` hides
             a key.
         value: `(B, S, H, D)`, finite likewise.
         mask: An `AttentionMask` without pairs, or `None` to attend everywhere.
-        log_decay: Float32 `(B or 1, T, H)`, at most 0, or `None`. What step `j` left is
-            multiplied by the exponentials of all later ones up to `i`. Needs a causal
-            mask and T = S.
-        normalize: Whether to divide by the sum of the scores.
-        memory: Float32 `(B, H, M, D + normalize)` of the steps before, or `None`. Needs
-            a causal mask and T = S.
+        memory: Float32 `(B, H, M, D + 1)` of the steps before, or `None`. Needs a
+            causal mask and T = S.
 
     Returns:
-        `(B, T, H, D)` in the dtype of `value`, and the memory after the last step, or
-        `None` where no memory came and the mask is not causal.
+        `(B, T, H, D)` in the dtype of `value`, and under a causal mask the memory after
+        the last step, else `None`.
     """
     mask = AttentionMask() if mask is None else mask
-    batch, num_keys, heads, _ = ops.shape(value)
-    num_queries = ops.shape(query)[1]
-    real = ops.ones((batch, num_keys)) if mask.keys is None else mask.keys
-    real = as_queries(real[:, :, None, None], batch, heads)
-    query, key = as_queries(query, batch, heads), as_queries(key, batch, heads)
-    values = as_queries(value, batch, heads)
-    if normalize:
-        # The sum of the scores is what a value of 1 would get.
-        values = ops.concatenate([values, ops.ones_like(values[..., :1])], axis=-1)
+    values = with_one(value)
     if not mask.causal:
-        memory = backend.matmul(ops.swapaxes(key * real, 1, 2), values)
-        output, memory = backend.matmul(query, memory), None
-    else:
-        query, (key, values, real) = align(query, key, values, real)
-        steps = {"query": query, "key": key, "value": values}
-        if log_decay is not None:
-            steps["log_decay"] = as_queries(log_decay[..., None], batch, heads)
-        state = ops.zeros((batch, heads, key.shape[-1], values.shape[-1]))
-        state = as_rows(state if memory is None else memory)
-        advance = Advance(log_decay is not None)
-        output, (state,) = run_in_chunks(advance, [state], steps, {"real": real})
-        output = output[:, ops.shape(output)[1] - num_queries :]
-        memory = of_rows(state, batch)
-    if normalize:
-        output = over_sum(output)
-    output = ops.cast(from_rows(output, batch, heads), value.dtype)
-    return hide_padding(output, mask.queries), memory
+        key = hide_padding(ops.cast(key, "float32"), mask.keys)
+        # b: batch, t and s: time, h: heads, m: features, d: width of a head.
+        memory = ops.einsum("bshm,bshd->bhmd", key, values)
+        output = ops.einsum("bthm,bhmd->bthd", ops.cast(query, "float32"), memory)
+        return over_sum(output, value, mask), None
+    if memory is None:
+        memory = ops.zeros(memory_shape(key, values))
+    output, (memory,) = run_causally(Advance(), [memory], query, key, values, mask)
+    return over_sum(output, value, mask), memory
 
 
 @dataclass(frozen=True)
 class Advance:
-    """One chunk of linear attention; see `run_in_chunks`.
-
-    Args:
-        decays: Whether the memory fades.
-    """
-
-    decays: bool
+    """One chunk of linear attention; see `run_in_chunks`."""
 
     def __call__(self, state, steps):
         (memory,) = state
-        query, value, real = steps["query"], steps["value"], steps["real"]
-        key = steps["key"] * real
-        if not self.decays:
-            scores = backend.matmul(query, ops.swapaxes(key, 1, 2))
-            scores = ops.where(past(ops.shape(key)[1]), scores, 0.0)
-            output = backend.matmul(scores, value) + backend.matmul(query, memory)
-            return [memory + backend.matmul(ops.swapaxes(key, 1, 2), value)], output
-        level = ops.cumsum(steps["log_decay"], axis=1)
-        difference = level - ops.swapaxes(level, 1, 2)
-        memory, output = weighed(query, key, value, memory, difference, level)
-        return [memory], output
+        query, value, key = steps["query"], steps["value"], steps["key"] * steps["real"]
+        scores = backend.matmul(query, ops.swapaxes(key, 1, 2))
+        scores = ops.where(past(ops.shape(key)[1]), scores, 0.0)
+        output = backend.matmul(scores, value) + backend.matmul(query, memory)
+        return [memory + backend.matmul(ops.swapaxes(key, 1, 2), value)], output
+
+
+def run_causally(advance, state, query, key, value, mask, times=None, parameters=()):
+    """Runs a recurrence over each head of each sequence; see `run_in_chunks`.
+
+    Args:
+        advance: What one chunk does. Its steps are "query", "key", "value", "real", and
+            "time" if there are times.
+        state: List of float32 tensors `(B, H, ...)`.
+        query: `(B, T, H, M)`.
+        key: `(B, S, H, M)`.
+        value: `(B, S, H, D)`.
+        mask: An `AttentionMask`; causal, whatever it says.
+        times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S.
+        parameters: Float32 tensors `(B, H, ...)`, the same at each step.
+
+    Returns:
+        The output `(B, T, H, D)` in float32, and the state after the last step.
+    """
+    batch, num_keys, heads, _ = ops.shape(value)
+    num_queries = ops.shape(query)[1]
+    real = ops.ones((batch, num_keys)) if mask.keys is None else mask.keys
+    of_keys = {"key": key, "value": value, "real": real[:, :, None, None]}
+    if times is not None:
+        of_keys["time"] = times[:, :, None, None]
+    steps = {name: as_queries(x, batch, heads) for name, x in of_keys.items()}
+    # The last query sees the last key: what is missing is missing in front.
+    ahead = num_keys - num_queries
+    steps = {name: _behind(x, -ahead) for name, x in steps.items()}
+    steps["query"] = _behind(as_queries(query, batch, heads), ahead)
+    constants = {name: steps.pop(name) for name in ("real", "time") if name in steps}
+    rows, parameters = ([_as_rows(x) for x in some] for some in (state, parameters))
+    output, rows = run_in_chunks(advance, rows, steps, constants, parameters)
+    output = output[:, ops.shape(output)[1] - num_queries :]
+    state = [ops.reshape(x, (batch, heads, *ops.shape(x)[1:])) for x in rows]
+    return from_rows(output, batch, heads), state
 
 
 def weighed(query, key, value, memory, log_weights, log_memory_weights, at_end=None):
@@ -131,14 +135,46 @@ def weighed(query, key, value, memory, log_weights, log_memory_weights, at_end=N
     return memory * memory_weight + backend.matmul(key, value), output
 
 
-def over_sum(output):
-    """Divides by the last channel; zero where that is zero."""
+def running_max(x, real, before):
+    """The largest up to each step of a chunk, of what is real and what was before.
+
+    Args:
+        x: `(rows, t, 1)`.
+        real: `(rows, t, 1)`, 1 for real steps, else 0.
+        before: `(rows, 1, 1)`.
+    """
+    x = ops.swapaxes(ops.where(ops.greater(real, 0.0), x, NOTHING), 1, 2)
+    seen = ops.where(past(ops.shape(x)[2]), x, NOTHING)
+    return ops.maximum(ops.max(seen, axis=-1, keepdims=True), before)
+
+
+def with_one(value):
+    """Float32 values with a channel of ones: what comes of it is the sum of weights."""
+    value = ops.cast(value, "float32")
+    return ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1)
+
+
+def over_sum(output, value, mask):
+    """Divides `(B, T, H, D + 1)` by the last channel; zero where that is zero.
+
+    Args:
+        output: What `with_one(value)` came to.
+        value: Its dtype is that of the result.
+        mask: An `AttentionMask`, whose padded queries get zero.
+    """
     output, total = output[..., :-1], output[..., -1:]
     seen = ops.greater(total, LEAST_TOTAL)
     total = ops.where(seen, total, 1.0)
     # The gradient of a quotient has the square of the total, which may be too small.
     scale = ops.stop_gradient(total)
-    return ops.where(seen, (output / scale) / (total / scale), 0.0)
+    output = ops.where(seen, (output / scale) / (total / scale), 0.0)
+    return hide_padding(ops.cast(output, value.dtype), mask.queries)
+
+
+def memory_shape(key, value):
+    """The shape of the sums of products of keys and values: `(B, H, M, D)`."""
+    batch, _, heads, width = ops.shape(value)
+    return batch, heads, key.shape[-1], width
 
 
 def past(length):
@@ -147,27 +183,10 @@ def past(length):
     return ops.greater_equal(steps[:, None], steps[None, :])[None]
 
 
-def as_rows(state):
+def _as_rows(x):
     """`(B, H, ...)` to `(B * H, ...)`."""
-    batch, heads, *rest = ops.shape(state)
-    return ops.reshape(state, (batch * heads, *rest))
-
-
-def of_rows(state, batch):
-    """`(B * H, ...)` to `(B, H, ...)`."""
-    rows, *rest = ops.shape(state)
-    return ops.reshape(state, (batch, rows // batch, *rest))
-
-
-def align(query, *of_keys):
-    """Puts zeros in front of what is shorter: the last query sees the last key.
-
-    Args:
-        query: `(rows, T, ...)`.
-        *of_keys: Tensors `(rows, S, ...)`.
-    """
-    ahead = ops.shape(of_keys[0])[1] - ops.shape(query)[1]
-    return _behind(query, ahead), [_behind(x, -ahead) for x in of_keys]
+    batch, heads, *rest = ops.shape(x)
+    return ops.reshape(x, (batch * heads, *rest))
 
 
 def _behind(x, count):

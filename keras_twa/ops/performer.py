@@ -5,20 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from keras_twa.masks import hide_padding
-from keras_twa.ops.chunks import run_in_chunks
-from keras_twa.ops.linear import align
-from keras_twa.ops.linear import as_rows
+from keras_twa.ops.linear import NOTHING
 from keras_twa.ops.linear import linear_attention
-from keras_twa.ops.linear import of_rows
+from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import over_sum
+from keras_twa.ops.linear import run_causally
+from keras_twa.ops.linear import running_max
 from keras_twa.ops.linear import weighed
-from keras_twa.ops.retention import running_max
-from keras_twa.ops.tiled import as_queries
-from keras_twa.ops.tiled import from_rows
-
-# The largest logarithm of a feature before there was one.
-NOTHING = -1e30
+from keras_twa.ops.linear import with_one
 
 
 def orthogonal_features(width, count, rng):
@@ -81,23 +75,13 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     if not mask.causal:
         key = ops.exp(key - _largest(key, (1, 3)))
         return linear_attention(query, key, value, mask)[0], None, None
-    batch, num_keys, heads, width = ops.shape(value)
-    num_queries = ops.shape(query)[1]
-    real = ops.ones((batch, num_keys)) if mask.keys is None else mask.keys
-    real = as_queries(real[:, :, None, None], batch, heads)
-    query, key, values = (as_queries(x, batch, heads) for x in (query, key, value))
-    values = ops.concatenate([values, ops.ones_like(values[..., :1])], axis=-1)
-    query, (key, values, real) = align(query, key, values, real)
+    values = with_one(value)
     if memory is None:
-        memory = ops.zeros((batch, heads, directions.shape[1], width + 1))
-        highest = ops.full((batch, heads), NOTHING)
-    state = [as_rows(memory), as_rows(highest[:, :, None, None])]
-    steps = {"query": query, "key": key, "value": values}
-    output, (memory, highest) = run_in_chunks(Advance(), state, steps, {"real": real})
-    output = over_sum(output[:, ops.shape(output)[1] - num_queries :])
-    output = ops.cast(from_rows(output, batch, heads), value.dtype)
-    memory, highest = of_rows(memory, batch), of_rows(highest, batch)[:, :, 0, 0]
-    return hide_padding(output, mask.queries), memory, highest
+        memory = ops.zeros(memory_shape(key, values))
+        highest = ops.full(ops.shape(memory)[:2], NOTHING)
+    state = [memory, highest[:, :, None, None]]
+    output, (memory, highest) = run_causally(Advance(), state, query, key, values, mask)
+    return over_sum(output, value, mask), memory, highest[:, :, 0, 0]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import performer_attention
-from keras_twa.ops.performer import NOTHING
+from keras_twa.ops.linear import NOTHING
 from keras_twa.ops.performer import orthogonal_features
 
 

@@ -11,7 +11,7 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import retention
 from keras_twa.ops import rotate
-from keras_twa.ops.retention import LONG_AGO
+from keras_twa.ops.linear import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -139,7 +139,7 @@ class RetentionAttention(RecurrentAttention):
             ops.convert_to_tensor(logs, "float32"),
             *(None, None) if state is None else (state["memory"], state["time"]),
         )
-        output = _normalize(output, self.epsilon)
+        output = ops.layer_normalization(output, epsilon=self.epsilon)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
         length = ops.cast(before + length, "int32")
         return output, {"memory": memory, "time": last, "length": length}
@@ -148,7 +148,7 @@ class RetentionAttention(RecurrentAttention):
         shape = (self.num_heads, self.key_dim, self.value_dim)
         return {
             "memory": Slot(shape, "float32"),
-            "time": Slot((), "float32", LONG_AGO),
+            "time": Slot((), "float32", NOTHING),
             "length": Slot((), "int32"),
         }
 
@@ -158,10 +158,3 @@ class RetentionAttention(RecurrentAttention):
             "discounts": self.discounts,
             "epsilon": self.epsilon,
         }
-
-
-def _normalize(x, epsilon):
-    """Each head's output with mean 0 and variance 1."""
-    x = x - ops.mean(x, axis=-1, keepdims=True)
-    variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(variance + epsilon)
