@@ -171,7 +171,7 @@ def state(given, spec, batch):
     """
     shapes = {
         name: tuple(x.shape)
-        for name, x in getattr(given, "items", dict)()
+        for name, x in (given.items() if isinstance(given, dict) else ())
         if name != "length"
     }
     expected = {

@@ -239,7 +239,7 @@ class Attention(Streaming, keras.layers.Layer):
             The outputs, the weights or `None`, and the next state or `None`.
         """
         if state is not None:
-            state, heads, mask, query_positions, key_positions = cache.extend(
+            state, heads, mask, query_positions, key_positions = self.extend(
                 state, heads, mask, query_positions
             )
         outputs = self.attend(
@@ -247,6 +247,10 @@ class Attention(Streaming, keras.layers.Layer):
         )
         outputs, weights = outputs if return_weights else (outputs, None)
         return outputs, weights, state
+
+    def extend(self, state, heads, mask, positions):
+        """Puts further steps into a state; see `cache.extend`."""
+        return cache.extend(state, heads, mask, positions)
 
     def state_spec(self, dtype=None, max_length=None):
         return cache.spec(self.projections(), dtype or self.compute_dtype, max_length)

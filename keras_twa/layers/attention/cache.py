@@ -52,7 +52,7 @@ def extend(cache, heads, mask, times):
         The cache with these steps, the heads with all keys in them, the mask, and the
         times of queries and keys: `None` where those are 0, 1, 2, ...
     """
-    batch, steps = ops.shape(heads["query"])[:2]
+    steps = ops.shape(heads["query"])[1]
     fixed, single = "length" in cache, isinstance(steps, int) and steps == 1
     first = cache["length"] if fixed else ops.shape(cache["time"])[1]
     if fixed:
@@ -61,11 +61,8 @@ def extend(cache, heads, mask, times):
     plain = times is None and isinstance(first, int) and first == 0
     if times is None:
         times = ops.cast(ops.arange(steps) + first, "float32")[None]
-    new = {name: x for name, x in heads.items() if name in cache}
-    new["real"] = ops.ones((batch, steps), dtype="bool") if real is None else real
-    new["time"] = ops.broadcast_to(times, (batch, steps))
     put = _write_at(first) if fixed else _append
-    cache = {name: put(cache[name], x) for name, x in new.items()}
+    cache, heads = join(cache, heads, mask, times, put)
     pairs = None
     if fixed:
         cache["length"] = first + steps
@@ -76,13 +73,40 @@ def extend(cache, heads, mask, times):
             pairs = past(queries, length, length)[None, None]
     keys = None if plain and real is None else cache["real"]
     seen = AttentionMask(not fixed and not single, mask.queries, keys, pairs)
+    if plain:
+        return cache, heads, seen, None, None
+    return cache, heads, seen, times, cache["time"]
+
+
+def _append(before, x):
+    return ops.concatenate([before, ops.cast(x, before.dtype)], axis=1)
+
+
+def join(cache, heads, mask, times=None, put=_append):
+    """Puts the heads of further steps behind those in a cache.
+
+    Args:
+        cache: A cache, with "time" or without.
+        heads: Dictionary of tensors `(B, T, heads, dim)` of these steps.
+        mask: Their `AttentionMask`.
+        times: Their times `(B or 1, T)`, if the cache holds times.
+        put: Function of what is held and what is new, to both.
+
+    Returns:
+        The cache with these steps, and the heads with all keys in them.
+    """
+    shape = ops.shape(heads["query"])[:2]
+    new = {name: x for name, x in heads.items() if name in cache}
+    real = ops.ones(shape, dtype="bool") if mask.keys is None else mask.keys
+    new["real"] = real
+    if "time" in cache:
+        new["time"] = ops.broadcast_to(times, shape)
+    cache = {name: put(cache[name], x) for name, x in new.items()}
     heads = {
         name: ops.cast(cache[name], x.dtype) if name in cache else x
         for name, x in heads.items()
     }
-    if plain:
-        return cache, heads, seen, None, None
-    return cache, heads, seen, times, cache["time"]
+    return cache, heads
 
 
 def in_room(heads, first, steps, length):
@@ -101,10 +125,6 @@ def in_room(heads, first, steps, length):
             f"{steps} more"
         )
     return heads
-
-
-def _append(before, x):
-    return ops.concatenate([before, ops.cast(x, before.dtype)], axis=1)
 
 
 def _write_at(first):

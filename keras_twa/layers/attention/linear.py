@@ -1,5 +1,7 @@
 """Linear attention: a feature map in the place of the softmax."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -114,9 +116,13 @@ class LinearAttention(RecurrentAttention):
         )
         return output, {"memory": memory}
 
+    @functools.cached_property
+    def num_features(self):
+        """How many features the feature map makes of a head."""
+        return self.feature_map(ops.zeros((1, 1, 1, self.key_dim))).shape[-1]
+
     def state_spec(self, dtype=None, max_length=None):
-        features = self.feature_map(ops.zeros((1, 1, self.num_heads, self.key_dim)))
-        shape = (self.num_heads, features.shape[-1], self.value_dim + 1)
+        shape = (self.num_heads, self.num_features, self.value_dim + 1)
         return {"memory": Slot(shape, "float32")}
 
     def get_config(self):

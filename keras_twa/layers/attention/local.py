@@ -4,8 +4,10 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention import cache
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import local_attention
 
@@ -120,41 +122,13 @@ class LocalAttention(Attention):
             return_weights,
         )
 
-    def mix(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-        state=None,
-    ):
-        if state is not None:
-            heads, mask, state = self._extend(heads, mask, state)
-        outputs, weights, _ = super().mix(
-            heads, mask, query_positions, key_positions, dropout, return_weights
-        )
-        return outputs, weights, state
-
-    def _extend(self, heads, mask, state):
-        """Heads and mask with what the window holds in front, and the next window."""
-        real = mask.keys
-        if real is None:
-            real = ops.ones(ops.shape(heads["key"])[:2], dtype="bool")
-        new = {"key": heads["key"], "value": heads["value"], "real": real}
-        held = {
-            name: ops.concatenate([state[name], ops.cast(x, state[name].dtype)], axis=1)
-            for name, x in new.items()
-        }
+    def extend(self, state, heads, mask, positions):
+        held, heads = cache.join(state, heads, mask)
         # What is not real is not seen: so is what the first window begins with.
         mask = AttentionMask(True, mask.queries, held["real"])
-        heads = {
-            name: ops.cast(held[name], x.dtype) if name in held else x
-            for name, x in heads.items()
-        }
         first = ops.shape(held["real"])[1] - (self.window - 1)
-        return heads, mask, {name: x[:, first:] for name, x in held.items()}
+        held = {name: x[:, first:] for name, x in held.items()}
+        return held, heads, mask, positions, None
 
     def state_spec(self, dtype=None, max_length=None):
         held, dtype = self.window - 1, dtype or self.compute_dtype
@@ -164,8 +138,7 @@ class LocalAttention(Attention):
             "real": Slot((held,), "bool"),
         }
 
-    def next_state_shapes(self, shapes, steps):
-        return shapes
+    next_state_shapes = Streaming.next_state_shapes
 
     def get_config(self):
         return {**super().get_config(), "window": self.window}

@@ -2,6 +2,7 @@
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.streaming import Streaming
 
 
 class RecurrentAttention(Attention):
@@ -31,11 +32,9 @@ class RecurrentAttention(Attention):
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `recur`.")
 
-    def state_spec(self, dtype=None, max_length=None):
-        raise NotImplementedError(f"{type(self).__name__} must implement `state_spec`.")
-
-    def next_state_shapes(self, shapes, steps):
-        return shapes
+    # A state of its own, whose shapes stay: no cache of keys and values.
+    state_spec = Streaming.state_spec
+    next_state_shapes = Streaming.next_state_shapes
 
     def mix(
         self,
