@@ -1,11 +1,18 @@
 """Test set-up: one backend per process (KERAS_BACKEND), exact float32, fixed seeds."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Every test compiles something new and runs it once: compile fast, run slowly.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What one process has compiled, the others and the next run read.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 try:
     import torch  # must come before tensorflow, or the process crashes

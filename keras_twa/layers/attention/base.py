@@ -133,7 +133,7 @@ class Attention(Streaming, keras.layers.Layer):
                 name=projection.name,
                 **self._dense_options(),
             )
-            layer.build(shapes[projection.source])
+            layer.build(shapes.get(projection.source, query_shape))
             self._sublayers[projection.name] = layer
         output_dims = self._output_dims or (query_shape[-1],)
         letters = "vwxyz"[: len(output_dims)]
@@ -201,6 +201,7 @@ class Attention(Streaming, keras.layers.Layer):
             "key": hide_padding(self._cast(key), mask.keys),
             "value": hide_padding(self._cast(value), mask.keys),
         }
+        inputs, mask, held = self.remember(inputs, mask, state)
         heads = {
             projection.name: self._sublayers[projection.name](inputs[projection.source])
             for projection in self.projections()
@@ -220,8 +221,23 @@ class Attention(Streaming, keras.layers.Layer):
         )
         results = [self._attention_output(outputs)]
         results += [weights] if return_attention_scores else []
-        results += [state] if return_state else []
+        results += [{**state, **held}] if return_state else []
         return results[0] if len(results) == 1 else tuple(results)
+
+    def remember(self, inputs, mask, state):
+        """Adds what a state holds of earlier inputs. A variant may implement it.
+
+        Args:
+            inputs: Dictionary of "query", "key" and "value", `(B, T, F)` or
+                `(B, S, F)`; padding is zero.
+            mask: An `AttentionMask`.
+            state: The state before this call, or `None`.
+
+        Returns:
+            A dictionary of tensors by the sources of `projections`, the mask, and a
+            dictionary of what the next state holds of the inputs.
+        """
+        return inputs, mask, {}
 
     def mix(
         self,

@@ -12,7 +12,8 @@ class Projection:
 
     Args:
         name: Name of the tensor, and of the sublayer that makes it.
-        source: "query", "key" or "value": the input it is made from.
+        source: "query", "key" or "value": the input it is made from; or a name of what
+            `Attention.remember` makes of them.
         heads: Number of heads.
         dim: Width per head.
     """

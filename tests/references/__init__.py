@@ -1,0 +1,40 @@
+"""Every attention mechanism as a plain NumPy loop in float64, and its derivatives.
+
+The loops go over batch, head, query and key, one logit at a time: slow, and easy to
+compare with the formula. `weights` is a flat dict of arrays named by their path inside
+the layer, such as `"query/kernel"`. Each mechanism returns `(output, scores)`: the
+layer's output after the output projection, and the attention weights
+`(batch, heads, query length, key length)`.
+
+Derivatives come from the complex step (Squire and Trapp, 1998): for an analytic `f`,
+`Im f(x + ih) / h` is the derivative to machine precision, with no step size to tune.
+So everything here accepts complex numbers: comparisons look at the real part.
+"""
+
+from tests.references.dot_product import dot_product
+from tests.references.forgetting import forgetting
+from tests.references.gravitational import gravitational
+from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
+from tests.references.linear import linear
+from tests.references.local import local
+from tests.references.multi_timescale import multi_timescale
+from tests.references.numbers import directional_derivative
+from tests.references.numbers import softplus
+from tests.references.performer import performer
+from tests.references.retention import retention
+from tests.references.temporal_weighted import temporal_weighted
+
+__all__ = [
+    "directional_derivative",
+    "dot_product",
+    "forgetting",
+    "gravitational",
+    "gravitational_multi_timescale",
+    "linear",
+    "local",
+    "multi_timescale",
+    "performer",
+    "retention",
+    "softplus",
+    "temporal_weighted",
+]
