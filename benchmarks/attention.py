@@ -2,12 +2,16 @@
 
     KERAS_BACKEND=torch python benchmarks/attention.py
     KERAS_BACKEND=torch python benchmarks/attention.py --scaling
+    KERAS_BACKEND=torch python benchmarks/attention.py --family long
+    KERAS_BACKEND=torch python benchmarks/attention.py --family long --scaling
     python benchmarks/attention.py --render docs/performance
 
 The first command fills the table of targets of the backend: forward and backward, and
-forward alone. The second one follows time and memory from 512 to 32,768 steps. With
-`--output`, both record their numbers as JSON, and the third one writes the tables of
-`docs/performance.md` from them. `pip install -e ".[peers]"` adds more to compare with.
+forward alone. The second one follows time and memory from 512 to 32,768 steps. The
+next two do the same for the layers for long sequences, to 65,536 steps, and time single
+steps early and late in a sequence. With `--output`, they record their numbers as JSON,
+and the last one writes the tables of `docs/performance.md` from them.
+`pip install -e ".[peers]"` adds more to compare with.
 
 One step is self-attention forward and backward: the gradients of the sum of the
 squared outputs with respect to the input and all weights. It is compiled as Keras
@@ -18,7 +22,8 @@ Each case runs in processes of its own, so that none pays for the memory or the
 caches of another, and what passes `--memory-limit` or `--time-limit` is ended. There
 a layer first has to be right: on a short sequence, cut into tiles, outputs and
 gradients must equal those of the dense route that also returns the attention
-scores. A layer that fails gets no ratio.
+scores, or, of the layers for long sequences, those of the float64 loops of
+`tests/references`. A layer that fails gets no ratio.
 
 The time is the median over `--rounds` times `--repeats` steps, each round in a fresh
 process after two steps that do not count; the range is from the fastest to the
@@ -82,6 +87,12 @@ def parse_arguments(arguments=None):
             metavar="N",
             help=f"{what} (default: {default})",
         )
+    parser.add_argument(
+        "--family",
+        choices=cases.FAMILIES,
+        default="foundation",
+        help="which layers: the first five, or those for long sequences",
+    )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(
         "--attention",
@@ -101,9 +112,9 @@ def parse_arguments(arguments=None):
     parser.add_argument(
         "--lengths",
         type=lambda text: [positive(length) for length in names(text)],
-        default=scaling.LENGTHS,
         metavar="A,B",
-        help="lengths for --scaling (default: 512, 1024, ... 32768)",
+        help="lengths for --scaling (default: 512, 1024, ... 32768; for long "
+        "sequences 4096, ... 65536)",
     )
     parser.add_argument("--json", metavar="PATH", help="write the numbers here")
     parser.add_argument(
@@ -144,7 +155,9 @@ def run(options):
             f"The layers are {', '.join(facts['mechanisms'])}. "
             f"Received: {', '.join(sorted(unknown))}"
         )
-    facts["mechanisms"] = options.attention or facts["mechanisms"]
+    chosen = options.attention or facts["mechanisms"]
+    facts["mechanisms"] = cases.of_family(chosen, options.family)
+    options.lengths = options.lengths or scaling.LENGTHS[options.family]
     for key, value in facts["environment"].items():
         console.print(f"{key}: {value}")
     with console.status("") as status:
@@ -168,14 +181,21 @@ def failed(result):
 def layers_report(options, facts, show):
     backend = facts["environment"]["backend"]
     gpu = facts["environment"]["device"] != "CPU"
-    chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
+    if options.family == "long":
+        chosen = cases.long_cases(facts["mechanisms"], backend, gpu)
+        aims = [target for target in targets.LONG_TARGETS if backend in target.most]
+    else:
+        chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
+        aims = targets.targets_for(facts["mechanisms"], backend, gpu)
     if options.cases:
         chosen = some_of(chosen, options.cases)
-    aims = targets.targets_for(facts["mechanisms"], backend, gpu)
     start = heading("layers", options, facts, (*processes.SIZES, "rounds"))
 
     def report_on(results):
-        judged = targets.judge(aims, results, backend)
+        judged = [
+            *targets.judge(aims, results, backend),
+            *targets.judge_steps(results),
+        ]
         return {**start, "cases": results, "targets": judged}
 
     results = processes.measure_cases(
@@ -199,7 +219,10 @@ def some_of(chosen, wanted):
 def scaling_report(options, facts, show):
     backend = facts["environment"]["backend"]
     gpu = facts["environment"]["device"] != "CPU"
-    chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
+    if options.family == "long":
+        chosen = cases.linear_cases(facts["mechanisms"], backend)
+    else:
+        chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
     if options.cases:
         chosen = some_of(chosen, options.cases)
     kept = ("heads", "dim", "repeats", "dtype", "lengths")
@@ -217,6 +240,7 @@ def heading(kind, options, facts, kept):
     """What every record begins with."""
     return {
         "kind": kind,
+        "family": options.family,
         "date": datetime.date.today().isoformat(),
         "environment": facts["environment"],
         # How busy the machine was, near the start.
@@ -250,6 +274,8 @@ def record_name(report):
     """What tells this run from others that are recorded beside it."""
     environment, settings = report["environment"], report["settings"]
     parts = [report["kind"], environment["backend"]]
+    if report.get("family") == "long":
+        parts.insert(0, "long")
     if environment["device"] != "CPU":
         parts.append("gpu")
     if settings["dtype"] != "float32":

@@ -16,6 +16,26 @@ ADDITIVE = "multi_timescale, additive and causal"
 DROPOUT = "dot_product, dropout 0.1"
 IN_TILES = "multi_timescale, in tiles"
 BACKENDS = ("torch", "jax", "tensorflow")
+# Layers come in two tables: these five, and those for long sequences.
+FAMILIES = ("foundation", "long")
+FOUNDATION = (
+    "dot_product",
+    "temporal_weighted",
+    "gravitational",
+    "multi_timescale",
+    "gravitational_multi_timescale",
+)
+# Of the others, those whose time grows with the square of the length.
+QUADRATIC = ("forgetting", "transformer_xl")
+PERFORMER, CAUSAL_PERFORMER = "performer_pytorch", "performer_pytorch, causal"
+LOCAL = "local_attention, window 128"
+LONGFORMER = "HF Longformer, window 256"
+REFORMER = "reformer_pytorch, bucket 64, 4 hashes"
+RWKV_4 = "HF RWKV-4"
+RETNET = "torchscale retention, chunkwise"
+GLOBAL = "local, window 256 and a global token"
+LSH = "lsh, bucket 64, 4 hashes"
+CAUSAL_LINEAR, CAUSAL_FEATURES = "linear, causal", "performer, causal"
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,18 @@ PEERS = (
     # On a CPU, jax has no fused attention.
     Peer(FUSED, TORCH, ("torch", "jax"), half_only=("jax",)),
 )
-PACKAGES = tuple(dict.fromkeys(peer.package for peer in PEERS if peer.package))
+LONG_PEERS = (
+    Peer(PERFORMER, TORCH, TORCH, "performer-pytorch"),
+    Peer(CAUSAL_PERFORMER, TORCH, TORCH, "performer-pytorch"),
+    Peer(LOCAL, TORCH, TORCH, "local-attention"),
+    Peer(LONGFORMER, TORCH, TORCH, "transformers"),
+    Peer(REFORMER, TORCH, TORCH, "reformer-pytorch"),
+    Peer(RWKV_4, TORCH, TORCH, "transformers"),
+    Peer(RETNET, TORCH, TORCH, "torchscale"),
+)
+PACKAGES = tuple(
+    dict.fromkeys(peer.package for peer in (*PEERS, *LONG_PEERS) if peer.package)
+)
 
 
 @dataclass(frozen=True)
@@ -84,22 +115,64 @@ def forward_name(name):
     return f"{name}, forward"
 
 
+def of_family(mechanisms, family):
+    """The mechanisms of one of the `FAMILIES`."""
+    first = family == "foundation"
+    return [name for name in mechanisms if (name in FOUNDATION) == first]
+
+
 def plain_cases(mechanisms, backend, gpu=False):
     """Keras's own layer, the mechanisms and the peers, forward and backward."""
     return [
         Case(KERAS, KERAS),
         *(Case(name, name) for name in mechanisms),
-        *(
-            Case(
-                peer.name,
-                peer.name,
-                package=peer.package,
-                whole_block=peer.whole_block,
-                half_only=peer.half_only,
-            )
-            for peer in PEERS
-            if peer.runs_on(backend, gpu)
-        ),
+        *cases_of(PEERS, backend, gpu),
+    ]
+
+
+def cases_of(peers, backend, gpu):
+    """One case for each peer that runs there."""
+    return [
+        Case(
+            peer.name,
+            peer.name,
+            package=peer.package,
+            whole_block=peer.whole_block,
+            half_only=peer.half_only,
+        )
+        for peer in peers
+        if peer.runs_on(backend, gpu)
+    ]
+
+
+def long_cases(mechanisms, backend, gpu=False):
+    """The same for the layers for long sequences, with what their targets compare."""
+    own = of_family(mechanisms, "long")
+    window = (("window", 129), ("num_global_tokens", 1))
+    variants = [
+        Case(CAUSAL_LINEAR, "linear", causal=True),
+        Case(CAUSAL_FEATURES, "performer", causal=True),
+        Case("local, causal", "local", causal=True),
+        Case(GLOBAL, "local", window),
+        Case(LSH, "lsh", (("bucket_size", 64), ("num_hashes", 4))),
+        Case("rwkv, version 7", "rwkv", (("version", 7),)),
+    ]
+    return [
+        Case(KERAS, KERAS),
+        Case("dot_product", "dot_product"),
+        *(Case(name, name) for name in own),
+        *(case for case in variants if case.subject in own),
+        *cases_of(LONG_PEERS, backend, gpu),
+    ]
+
+
+def linear_cases(mechanisms, backend):
+    """Those whose time should be linear in the length."""
+    slow = (KERAS, "dot_product", *QUADRATIC)
+    return [
+        case
+        for case in long_cases(mechanisms, backend)
+        if case.subject in mechanisms and case.subject not in slow
     ]
 
 
@@ -135,7 +208,8 @@ def all_cases(mechanisms, backend, gpu=False):
 
 def named(name, mechanisms, backend, gpu=False):
     """The case of that name."""
-    for case in all_cases(mechanisms, backend, gpu):
+    known = all_cases(mechanisms, backend, gpu)
+    for case in (*known, *long_cases(mechanisms, backend, gpu)):
         if case.name == name:
             return case
     raise ValueError(f"There is no such case on {backend}. Received: {name!r}")

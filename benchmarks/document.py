@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import tables
+import targets
 from cases import BACKENDS
+from cases import KERAS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 BEGIN = "<!-- measured: written by benchmarks/attention.py --render -->"
@@ -57,13 +59,24 @@ def on_gpu(report):
 def render(reports, place):
     """All sections in Markdown; `place` is where the plots are."""
     parts = []
-    for where, gpu in (("a CPU", False), ("a GPU", True)):
-        here = [report for report in reports if on_gpu(report) == gpu]
+    for where, family, gpu in (
+        ("a CPU", "foundation", False),
+        ("a CPU: long sequences", "long", False),
+        ("a GPU", "foundation", True),
+        ("a GPU: long sequences", "long", True),
+    ):
+        here = [
+            report
+            for report in reports
+            if on_gpu(report) == gpu and report.get("family", "foundation") == family
+        ]
         layers, scaling = (
             [report for report in here if report["kind"] == kind] for kind in KINDS
         )
         if layers:
             parts += [f"## Targets on {where}", target_table(layers).markdown()]
+            if family == "long" and len(layers) > 1:
+                parts += [beside_torch(layers).markdown()]
             parts += [f"## Each layer on {where}"]
             for report in layers:
                 parts += layers_section(report)
@@ -86,6 +99,32 @@ def target_table(reports):
         rows.append((name, *map(cell, by_run)))
     headings = tuple(label(report, reports) for report in reports)
     return tables.Table("Targets", ("target", *headings), rows)
+
+
+def beside_torch(reports):
+    """How many times as long each layer takes as on PyTorch."""
+    by_name = [
+        {found["name"]: found for found in report["cases"]} for report in reports
+    ]
+    by_backend = {
+        report["environment"]["backend"]: found
+        for report, found in zip(reports, by_name, strict=True)
+    }
+    first = by_backend.pop("torch", {})
+    others = list(by_backend)
+    rows = []
+    for name, result in first.items():
+        if name == KERAS or not any(name in by_backend[other] for other in others):
+            continue
+        cells = []
+        for other in others:
+            against = by_backend[other].get(name)
+            found = "not measured"
+            if against is not None:
+                found = targets.ratio(against, result, "time")
+            cells.append(cell(targets.verdict(name, found, targets.MOST_ELSEWHERE)))
+        rows.append((f"{name}, time beside torch", *cells))
+    return tables.Table("Beside torch", ("layer", *others), rows)
 
 
 def cell(row):

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
 import cases
@@ -30,8 +31,10 @@ SLOW = 20
 ENOUGH = 60
 # Where GPUs have kernels of their own, these are for longer sequences.
 CHECKED_LENGTH, GPU_CHECKED_LENGTH = 37, 300
+# Where in a sequence single steps are timed, and how many of them.
+POSITIONS, STEPS = (100, 100_000), 50
 # What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
-SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2, "CHUNK": 5}
+SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
 PRODUCT_SIZE, GPU_PRODUCT_SIZE = 2048, 8192
 
@@ -41,14 +44,21 @@ def measure(name, what, sizes):
 
     Args:
         name: Name of a case, or "facts".
-        what: "time", "memory", "agreement" (with the dense route) or "error" (of the
-            layer's own route beside its route in tiles).
+        what: "time", "memory", "agreement" (with the dense route, or with the loop of
+            the contract tests), "error" (of the layer's own route beside its route in
+            tiles) or "step" (how long one step takes, early and late).
         sizes: The sizes, the dtype and the repeats of this run.
     """
     if name == cases.FACTS:
         return facts(sizes)
     case = cases.named(name, peers.mechanisms(), keras.backend.backend(), on_gpu())
-    jobs = {"time": seconds, "memory": memory, "agreement": agreement, "error": error}
+    jobs = {
+        "time": seconds,
+        "memory": memory,
+        "agreement": agreement,
+        "error": error,
+        "step": step_seconds,
+    }
     return jobs[what](case, sizes)
 
 
@@ -122,22 +132,37 @@ def warm_up(step, x):
 def agreement(case, sizes):
     """Whether the layer is right, as far as a short sequence can tell."""
     use_exact_products()
+    if case.subject not in cases.FOUNDATION:
+        return {"agrees": equals_loop(peers.mechanisms()[case.subject])}
     subject = Subject.of(replace(case, forward=False, training=False), sizes)
     x = sequences(GPU_CHECKED_LENGTH if on_gpu() else CHECKED_LENGTH, sizes)
     return {"agrees": equals_dense_route(subject, x, TOLERANCE[sizes.dtype])}
 
 
-def equals_dense_route(subject, x, tolerance=TOLERANCE["float32"]):
-    """Whether tiles (or a fused kernel) and the dense route give the same numbers.
+def equals_loop(layer):
+    """Whether a layer, also in small tiles, equals the loop of the contract tests."""
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from tests.contract import checks
+    from tests.contract import scenarios
+    from tests.contract.cases import FORKS
+    from tests.contract.cases import PLAIN
 
-    Without scores of pairs, the dense route is one chunk of all steps.
-    """
-    has_pairs = getattr(subject.layer, "pairwise_mask", True)
-    dense = {"return_attention_scores": True} if has_pairs else {}
-    causal = {} if has_pairs else {"use_causal_mask": True}
-    with small_tiles(), mock.patch.dict(subject.options, causal):
+    try:
+        for case in (*PLAIN, *FORKS):
+            if case.layer is layer:
+                checks.equals_reference_in(case, scenarios.scenarios(case))
+                with scenarios.route("tiled"):
+                    checks.gradients_equal_reference(case)
+    except AssertionError:
+        return False
+    return True
+
+
+def equals_dense_route(subject, x, tolerance=TOLERANCE["float32"]):
+    """Whether tiles (or a fused kernel) and the dense route give the same numbers."""
+    with small_tiles():
         output, *gradients = subject.step()(x)
-    with mock.patch.dict(subject.options, causal | dense):
+    with mock.patch.dict(subject.options, {"return_attention_scores": True}):
         dense_output, *dense_gradients = subject.step()(x)
     # Some gradients are zero but for rounding, such as that of the keys' bias, so
     # the largest sets the scale for all. Negated, so that NaN is no agreement.
@@ -185,6 +210,28 @@ def error(case, sizes):
     x = sequences(sizes.length, sizes)
     ([got], [expected]) = (step(x) for step in steps)
     return {"error": highest(ops.subtract(got, expected)) / highest(expected)}
+
+
+def step_seconds(case, sizes):
+    """How long one step takes, early and late, if its state does not grow."""
+    subject = Subject.of(replace(case, forward=True), sizes)
+    if not subject.has_fixed_state():
+        return {}
+    step, state = subject.decoding_step(), None
+    found, done = {}, 0
+    for position in POSITIONS:
+        state = subject.state_after(position - done, sizes, state)
+        done = position
+        token = sequences(1, sizes)[:, 0]
+        taken = []
+        for _ in range(WARM_UP_STEPS + STEPS):
+            start = time.perf_counter()
+            output, state = step(token, state)
+            wait_for([output])
+            taken.append(time.perf_counter() - start)
+        done += len(taken)
+        found[str(position)] = taken[WARM_UP_STEPS:]
+    return {"step_seconds": found}
 
 
 def highest(x):

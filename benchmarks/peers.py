@@ -17,6 +17,10 @@ def make(case, options):
     name = case.subject
     if name in TORCH_MODULES:
         return TORCH_MODULES[name](options), 1
+    if name in {peer.name for peer in cases.LONG_PEERS}:
+        import long_peers
+
+        return long_peers.MODULES[name](options), 1
     half = options.dtype != "float32"
     shared = {"dtype": f"mixed_{options.dtype}" if half else "float32"}
     if name == "keras_hub TransformerEncoder":

@@ -24,7 +24,7 @@ def run_child(name, what, options, **sizes):
 
     Args:
         name: Name of the case.
-        what: "time", "memory", "agreement" or "error".
+        what: "time", "memory", "agreement", "error" or "step".
         options: The options of the command.
         **sizes: Sizes to put in the place of those in `options`.
     """
@@ -119,7 +119,11 @@ def first_look(case, facts, options, checked):
     found = missing(case, facts) or gate(case, facts, options, checked)
     if "problem" in found or case.forward:
         return found
-    return {**found, **run_child(case.name, "memory", options)}
+    found = {**found, **run_child(case.name, "memory", options)}
+    if options.family == "long" and case.name in facts["mechanisms"]:
+        # A step that fails is no reason not to measure the rest.
+        found = {**run_child(case.name, "step", options), **found}
+    return found
 
 
 def more_time(case, result, options):

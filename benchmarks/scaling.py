@@ -9,7 +9,10 @@ from processes import gate
 from processes import missing
 from processes import run_child
 
-LENGTHS = tuple(512 * 2**power for power in range(7))
+LENGTHS = {
+    "foundation": tuple(512 * 2**power for power in range(7)),
+    "long": tuple(4096 * 2**power for power in range(5)),
+}
 # Short sequences mostly cost what any call costs: only the longest tell the slope.
 FITTED = 4
 QUANTITIES = ("median", "memory")
@@ -86,6 +89,10 @@ def judge_scaling(all_series, facts, options, show=print):
                 "MB",
             )
         )
+        if options.family == "long":
+            name = f"{series['name']}, slope of time to length {longest}"
+            found = series["median_slope"] if reached else series["stopped"]
+            rows.append(targets.verdict(name, found, targets.MOST_SLOPE))
     own = [series for series in all_series if series["name"] == "multi_timescale"]
     if own and own[0]["points"]:
         rows += judge_near_and_far(own[0], facts, options, show)

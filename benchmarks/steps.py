@@ -1,5 +1,6 @@
 """Turns a layer into a step that can be measured, on every backend."""
 
+import contextlib
 import random
 
 import keras
@@ -8,6 +9,8 @@ import peers
 from keras import ops
 
 SHORT = 8
+# How many steps a layer takes in one call on its way to a late one.
+PART = 10_000
 
 
 class Subject:
@@ -75,6 +78,46 @@ class Subject:
     def __call__(self, x):
         inputs, options = self.feed(x)
         return self.layer(*inputs, **options)
+
+    def has_fixed_state(self):
+        """Whether single steps leave the shapes of a state as they are."""
+        layer = self.layer
+        if not getattr(layer, "streams", True):
+            return False
+        shapes = {name: tuple(x.shape) for name, x in layer.initial_state(1).items()}
+        return layer.next_state_shapes(shapes, 1) == shapes
+
+    def state_after(self, steps, sizes, state=None):
+        """The state after so many further steps, taken in parts."""
+        with no_gradients():
+            while steps > 0:
+                count = min(steps, PART)
+                _, state = self.layer(
+                    sequences(count, sizes),
+                    use_causal_mask=True,
+                    initial_state=state,
+                    return_state=True,
+                )
+                steps -= count
+        return state
+
+    def decoding_step(self):
+        """A function from a token and a state to the output and the next state."""
+        layer = self.layer
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.function(layer.step, jit_compile=True)
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.jit(layer.step)
+
+        def step(token, state):
+            with no_gradients():
+                return layer.step(token, state)
+
+        return step
 
     def step(self):
         """A function from `x` to the output, its gradient in `x` and in each weight.
@@ -151,7 +194,7 @@ def torch_step(subject):
     weights = subject.weights()
 
     def infer(x):
-        with torch.no_grad():
+        with no_gradients():
             return [first(subject(x))]
 
     def step(x):
@@ -161,6 +204,15 @@ def torch_step(subject):
         return [output.detach(), *gradients]
 
     return infer if subject.forward else step
+
+
+def no_gradients():
+    """Where PyTorch keeps nothing for a backward pass; the others never do."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.no_grad()
+    return contextlib.nullcontext()
 
 
 def first(outputs):

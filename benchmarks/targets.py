@@ -1,14 +1,26 @@
 """What a layer should reach, and whether it does."""
 
+import statistics
 from dataclasses import dataclass
 
 from cases import ADDITIVE
 from cases import CAUSAL
+from cases import CAUSAL_FEATURES
+from cases import CAUSAL_LINEAR
+from cases import CAUSAL_PERFORMER
 from cases import DENSE
 from cases import DROPOUT
 from cases import FUSED
+from cases import GLOBAL
 from cases import IN_TILES
 from cases import KERAS
+from cases import LOCAL
+from cases import LONGFORMER
+from cases import LSH
+from cases import PERFORMER
+from cases import REFORMER
+from cases import RETNET
+from cases import RWKV_4
 from cases import forward_name
 
 # They take the backend's own kernel where it has one; all others go tile by tile.
@@ -66,6 +78,23 @@ GPU_TARGETS = (
     *(Target(name, FUSED, {"torch": 1.05, "jax": 1.05}) for name in FOLDED),
     Target("gravitational", FUSED, {"torch": 2.0}),
 )
+LONG_TARGETS = (
+    Target("linear", PERFORMER, {"torch": 0.8}),
+    Target("performer", PERFORMER, {"torch": 0.8}),
+    Target(CAUSAL_LINEAR, CAUSAL_PERFORMER, {"torch": 0.25}),
+    Target(CAUSAL_FEATURES, CAUSAL_PERFORMER, {"torch": 0.25}),
+    Target("local", LOCAL, {"torch": 0.8}),
+    Target("sparse", LONGFORMER, {"torch": 0.4}),
+    Target(GLOBAL, LONGFORMER, {"torch": 0.4}),
+    Target(LSH, REFORMER, {"torch": 0.7}),
+    Target("rwkv", RWKV_4, {"torch": 0.1}),
+    Target("retention", RETNET, {"torch": 0.8}),
+)
+# Of the time that the same layer takes on PyTorch.
+MOST_ELSEWHERE = 1.5
+MOST_SLOPE = 1.1
+# A step at position 100,000, of the time of one at position 100.
+MOST_LATE = 1.2
 NEAR_AND_FAR = Target("multi_timescale", IN_TILES, everywhere(1 / 3))
 
 
@@ -95,6 +124,20 @@ def judge(targets, results, backend):
         for target in targets
         if target.case in by_name
     ]
+
+
+def judge_steps(results):
+    """Whether a step costs the same late in a sequence as early."""
+    rows = []
+    for result in results:
+        times = result.get("step_seconds")
+        if times:
+            early, late = (statistics.median(found) for found in times.values())
+            where = " and ".join(f"{int(position):,}" for position in reversed(times))
+            rows.append(
+                verdict(f"{result['name']}, a step at {where}", late / early, MOST_LATE)
+            )
+    return rows
 
 
 def verdict(name, measured, most, unit=""):

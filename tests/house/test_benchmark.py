@@ -110,7 +110,7 @@ def scaling_report():
     report = layers_report()
     del report["cases"]
     facts = {"mechanisms": ["dot_product", "gravitational"], **report}
-    options = argparse.Namespace(lengths=[512, 32768])
+    options = argparse.Namespace(lengths=[512, 32768], family="foundation")
     return {
         **report,
         "kind": "scaling",
@@ -326,7 +326,7 @@ def test_asks_for_all_that_a_case_needs_in_rounds():
         cases.Case("absent", "absent", package="x-transformers"),
         cases.Case("good, forward", "good", forward=True),
     ]
-    options = argparse.Namespace(rounds=2)
+    options = argparse.Namespace(rounds=2, family="foundation")
     kept = []
     with mock.patch.object(processes, "run_child", run_child):
         good, bad, peer, absent, forward = processes.measure_cases(
