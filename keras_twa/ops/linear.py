@@ -46,9 +46,11 @@ def linear_attention(query, key, value, mask=None, memory=None):
     values = with_one(value)
     if not mask.causal:
         key = hide_padding(ops.cast(key, "float32"), mask.keys)
-        # b: batch, t and s: time, h: heads, m: features, d: width of a head.
-        memory = ops.einsum("bshm,bshd->bhmd", key, values)
-        output = ops.einsum("bthm,bhmd->bthd", ops.cast(query, "float32"), memory)
+        query = ops.cast(query, "float32")
+        batch, heads = ops.shape(value)[0::2]
+        query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
+        memory = backend.matmul(ops.swapaxes(key, 1, 2), values)
+        output = from_rows(backend.matmul(query, memory), batch, heads)
         return over_sum(output, value, mask), None
     if memory is None:
         memory = ops.zeros(memory_shape(key, values))

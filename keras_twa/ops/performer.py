@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
+from keras_twa.ops import backend
 from keras_twa.ops.linear import NOTHING
-from keras_twa.ops.linear import linear_attention
-from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import over_sum
 from keras_twa.ops.linear import run_causally
 from keras_twa.ops.linear import running_max
 from keras_twa.ops.linear import weighed
 from keras_twa.ops.linear import with_one
+from keras_twa.ops.tiled import as_queries
+from keras_twa.ops.tiled import from_rows
 
 
 def orthogonal_features(width, count, rng):
@@ -33,22 +34,12 @@ def orthogonal_features(width, count, rng):
     return (directions * lengths).astype("float32")
 
 
-def log_features(x, directions):
-    """Logarithms of positive features, whose inner product is about `exp(x . y)`.
-
-    Args:
-        x: Float32 `(B, T, H, D)`.
-        directions: `(D, M)`.
-
-    Returns:
-        `(B, T, H, M)`.
-    """
-    norms = 0.5 * ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return ops.matmul(x, directions) - norms
-
-
 def performer_attention(query, key, value, directions, mask, memory=None, highest=None):
     """Estimates `softmax(q . k / sqrt(D)) v` from random features.
+
+    The features of `x` are `exp(x . w - |x|^2 / 2)`, one for each direction `w`. What
+    they have in common for all keys, or all queries, is divided out again: so the
+    largest of them is taken off before the exponential.
 
     Args:
         query: `(B, T, H, D)`.
@@ -65,22 +56,25 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
         the largest logarithm of a feature, else `None` twice.
     """
     scale = float(query.shape[-1]) ** -0.25
-    query, key = (
-        log_features(ops.cast(x, "float32") * scale, directions) for x in (query, key)
-    )
-    # What is the same for all keys is divided out again.
-    query = ops.exp(query - _largest(query, -1))
-    if mask.keys is not None:
-        key = ops.where(mask.keys[:, :, None, None], key, NOTHING)
+    query, key = (ops.cast(x, "float32") * scale for x in (query, key))
+    values, batch, heads = with_one(value), *ops.shape(value)[0::2]
     if not mask.causal:
-        key = ops.exp(key - _largest(key, (1, 3)))
-        return linear_attention(query, key, value, mask)[0], None, None
-    values = with_one(value)
+        query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
+        real = None
+        if mask.keys is not None:
+            real = ops.repeat(mask.keys, heads, axis=0)[:, :, None]
+        total = _sum_of_keys(key, values, directions[None], real)
+        output = backend.matmul(_of_queries(query, directions[None]), total)
+        return over_sum(from_rows(output, batch, heads), value, mask), None, None
+    width, count = directions.shape
     if memory is None:
-        memory = ops.zeros(memory_shape(key, values))
-        highest = ops.full(ops.shape(memory)[:2], NOTHING)
+        memory = ops.zeros((batch, heads, count, values.shape[-1]))
+        highest = ops.full((batch, heads), NOTHING)
     state = [memory, highest[:, :, None, None]]
-    output, (memory, highest) = run_causally(Advance(), state, query, key, values, mask)
+    shared = ops.broadcast_to(directions, (batch, heads, width, count))
+    output, (memory, highest) = run_causally(
+        Advance(), state, query, key, values, mask, parameters=[shared]
+    )
     return over_sum(output, value, mask), memory, highest[:, :, 0, 0]
 
 
@@ -92,23 +86,46 @@ class Advance:
     largest up to that query: so no later key, however large, makes earlier ones vanish.
     """
 
-    def __call__(self, state, steps):
+    def __call__(self, state, steps, directions):
         memory, before = state
-        real = steps["real"]
-        own = _largest(steps["key"], -1)
-        key = ops.exp(steps["key"] - own) * real
-        own = ops.where(ops.greater(real, 0.0), own, NOTHING)
-        highest = running_max(own, real, before)
+        real, key = steps["real"], steps["key"]
+        logs = backend.matmul(key, directions)
+        own = _largest(logs)
+        features = ops.exp(logs - own) * real
+        level = ops.where(ops.greater(real, 0.0), own - _half_square(key), NOTHING)
+        highest = running_max(ops.stop_gradient(level), real, before)
         memory, output = weighed(
-            steps["query"],
-            key,
+            _of_queries(steps["query"], directions),
+            features,
             steps["value"],
             memory,
-            ops.swapaxes(own, 1, 2) - highest,
+            ops.swapaxes(level, 1, 2) - highest,
             before - highest,
         )
         return [memory, highest[:, -1:]], output
 
 
-def _largest(x, axis):
-    return ops.stop_gradient(ops.max(x, axis=axis, keepdims=True))
+def _of_queries(query, directions):
+    """Features of queries `(rows, T, D)`, over what the keys of each do not see."""
+    logs = backend.matmul(query, directions)
+    return ops.exp(logs - _largest(logs))
+
+
+def _sum_of_keys(key, values, directions, real):
+    """The sum of the products of features and values: `(rows, M, E + 1)`."""
+    logs, half_square = backend.matmul(key, directions), _half_square(key)
+    level = _largest(logs) - ops.stop_gradient(half_square)
+    if real is not None:
+        level = ops.where(real, level, NOTHING)
+    off = half_square + ops.max(level, axis=1, keepdims=True)
+    if real is not None:
+        off = ops.where(real, off, -NOTHING)
+    return backend.matmul(ops.swapaxes(ops.exp(logs - off), 1, 2), values)
+
+
+def _half_square(x):
+    return 0.5 * ops.sum(ops.square(x), axis=-1, keepdims=True)
+
+
+def _largest(x):
+    return ops.stop_gradient(ops.max(x, axis=-1, keepdims=True))
