@@ -28,6 +28,10 @@ class BlockRecurrentAttention(RecurrentAttention):
     lags count real steps: padding anywhere changes nothing, and gets zero itself. One
     call, chunks and single steps give the same.
 
+    State vectors begin as learned ones. Before they attend or are attended to, they are
+    scaled to the same length and get a learned id each. Where the paper has a bias for
+    each range of lags, here each lag has one.
+
     Cost: O(T (C + N) D + (T / C) N (N + M) D) time with blocks of C steps and state
     vectors of M channels, O(T) memory. Decoding holds N state vectors and 2 C keys and
     values, and takes as long at any position.
