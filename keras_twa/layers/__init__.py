@@ -1,6 +1,7 @@
 """Attention layers, positions and Transformer blocks."""
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
+from keras_twa.layers.attention import BlockRecurrentAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
 from keras_twa.layers.attention import GravitationalAttention
@@ -20,6 +21,7 @@ from keras_twa.layers.registry import name_of
 
 __all__ = [
     "ATTENTION_LAYERS",
+    "BlockRecurrentAttention",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",

@@ -137,6 +137,7 @@ LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+BLOCKS = layers.BlockRecurrentAttention, references.block_recurrent
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -151,6 +152,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    case("block_recurrent", *BLOCKS, "block_size", block_size=2, num_states=3),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -170,6 +172,16 @@ FORKS = [
         discount="additive",
         normalization="force",
         trainable_discounts=True,
+    ),
+    case(
+        "block_recurrent-lstm",
+        *BLOCKS,
+        "block_size",
+        "gate",
+        block_size=3,
+        num_states=2,
+        gate="lstm",
+        value_dim=3,
     ),
 ]
 
@@ -249,6 +261,19 @@ OPTIONS = [
         discounts=(0.6, 0.95),
         epsilon=0.1,
     ),
+    case(
+        "block_recurrent-sizes",
+        *BLOCKS,
+        "block_size",
+        "gate",
+        block_size=1,
+        num_states=2,
+        gate="lstm",
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+    ),
+    case("block_recurrent-long", *BLOCKS, "block_size", block_size=9, use_bias=False),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

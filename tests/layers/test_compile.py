@@ -30,6 +30,13 @@ BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
 FUSED = ("dot_product", "temporal_weighted")
 LENGTH, WIDTH, ROUNDS = 8, 6, 3
+# Blocks that a sequence of that length has more than one of.
+OPTIONS = {"block_recurrent": {"block_size": 3, "num_states": 2}}
+
+
+def made(name):
+    """Return a small layer."""
+    return layers.get(name, num_heads=2, key_dim=4, **OPTIONS.get(name, {}))
 
 
 @contextlib.contextmanager
@@ -169,7 +176,7 @@ def call_of(layer):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_layer_equals_itself_compiled(name):
-    layer = layers.get(name, num_heads=2, key_dim=4)
+    layer = made(name)
     layer.build((None, None, WIDTH), (None, None, WIDTH))
 
     def rounds():
@@ -213,7 +220,7 @@ def test_fit_compiles_once():
             traces.append(1)
             return super().train_step(*arguments, **options)
 
-    model = Watched([layers.get(name, num_heads=2, key_dim=4) for name in NAMES])
+    model = Watched([made(name) for name in NAMES])
     model.compile("sgd", "mse", jit_compile=True)
     callback = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda *_, **__: after_batch.append(len(traces))

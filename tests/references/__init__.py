@@ -11,6 +11,7 @@ Derivatives come from the complex step (Squire and Trapp, 1998): for an analytic
 So everything here accepts complex numbers: comparisons look at the real part.
 """
 
+from tests.references.block_recurrent import block_recurrent
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
 from tests.references.gravitational import gravitational
@@ -25,6 +26,7 @@ from tests.references.retention import retention
 from tests.references.temporal_weighted import temporal_weighted
 
 __all__ = [
+    "block_recurrent",
     "directional_derivative",
     "dot_product",
     "forgetting",

@@ -1,5 +1,6 @@
 """The attention layers. `ATTENTION_LAYERS` is the only list of them."""
 
+from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
@@ -24,4 +25,5 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    BlockRecurrentAttention,
 )

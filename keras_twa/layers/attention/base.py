@@ -93,6 +93,11 @@ class Attention(Streaming, keras.layers.Layer):
             Projection("value", "value", self.num_heads, self.value_dim),
         )
 
+    @property
+    def mixed_dim(self):
+        """Width of each head of what `attend` or `recur` returns."""
+        return self.value_dim
+
     def attend(
         self,
         heads,
@@ -144,7 +149,7 @@ class Attention(Streaming, keras.layers.Layer):
             name="attention_output",
             **self._dense_options(),
         )
-        self._attention_output.build((None, None, self.num_heads, self.value_dim))
+        self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
 
     def __call__(self, query, *args, **kwargs):
         # Keras would convert one array that is query and value into two tensors, and

@@ -106,7 +106,8 @@ def differentiable(passes, tensors):
 
         return outputs, differentiate
 
-    return run(*tensors)
+    # Of a variable, the gradient would be asked in another way.
+    return run(*map(tf.convert_to_tensor, tensors))
 
 
 def pullback(function, tensors, needed):

@@ -1,0 +1,188 @@
+"""Block-recurrent attention: a window of steps, and vectors that a gate carries on."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.state_vectors import GATES
+from keras_twa.layers.attention.state_vectors import StateVectors
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import block_recurrent_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class BlockRecurrentAttention(RecurrentAttention):
+    """Multi-head attention of the Block-Recurrent Transformer.
+
+    Per head, over the `block_size` steps up to `i`:
+    `softmax(q_i . k_j / sqrt(D) + b) v_j`, with a learned bias `b` of each lag `i - j`;
+    beside it, with queries of its own, softmax attention to N state vectors. At the end
+    of each block of `block_size` steps, these attend to one another and to the block,
+    and a gate updates them: `c' = g c + (1 - g) z`, where `z` is a projection of what
+    they found, and `g` is learned for each channel.
+
+    A step sees the state vectors as its block began, so all steps of a block are
+    computed at once. It is causal, whether `use_causal_mask` is set or not. Blocks and
+    lags count real steps: padding anywhere changes nothing, and gets zero itself. One
+    call, chunks and single steps give the same.
+
+    State vectors begin as learned ones. Before they attend or are attended to, they are
+    scaled to the same length and get a learned id each. Where the paper has a bias for
+    each range of lags, here each lag has one.
+
+    Cost: O(T (C + N) D + (T / C) N (N + M) D) time with blocks of C steps and state
+    vectors of M channels, O(T) memory. Decoding holds N state vectors and 2 C keys and
+    values, and takes as long at any position.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`. State vectors
+            have M = H value_dim channels.
+        dropout: Must be 0: there are no attention weights of all pairs to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        block_size: Steps per block, and how many steps back a step sees, itself among
+            them. Defaults to 128.
+        num_states: Number N of state vectors. Defaults to 64.
+        gate: "fixed": `g` is the same for all steps, the best in the paper. "lstm":
+            gates that depend on what the state vectors found,
+            `c' = f c + i tanh(z)`. Defaults to "fixed".
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: there are no scores of all pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state: how many steps
+        were real, "count" `(B,)`; the "states" `(B, N, M)` in float32; and "key" and
+        "value" `(B, 2 block_size - 1, H, width)`.
+
+    Raises:
+        ValueError: If a size is not positive, the gate is unknown, a shape does not
+            fit, or attention scores are to be masked, dropped or returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import BlockRecurrentAttention
+    >>> layer = BlockRecurrentAttention(2, 8, block_size=4, num_states=3)
+    >>> x = np.ones((5, 10, 16), "float32")
+    >>> output, state = layer(x[:, :7], return_state=True)
+    >>> tuple(layer(x[:, 7:], initial_state=state).shape)
+    (5, 3, 16)
+    >>> tuple(state["states"].shape)
+    (5, 3, 16)
+
+    Reference:
+        [Hutchins et al., 2022](https://arxiv.org/abs/2203.07852)
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        block_size=128,
+        num_states=64,
+        gate="fixed",
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.positive_integer(block_size=block_size, num_states=num_states)
+        checks.one_of(tuple(GATES), gate=gate)
+        self.block_size = block_size
+        self.num_states = num_states
+        self.gate = gate
+        self._states = StateVectors(
+            num_states,
+            num_heads,
+            key_dim,
+            self.value_dim,
+            gate,
+            use_bias,
+            self._dense_options,
+            name="states",
+        )
+
+    @property
+    def mixed_dim(self):
+        # Of the steps nearby and of the state vectors, side by side.
+        return 2 * self.value_dim
+
+    def projections(self):
+        to_states = Projection("state_query", "query", self.num_heads, self.key_dim)
+        return (*super().projections(), to_states)
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        self._lag_bias = self.add_weight(
+            name="lag_bias",
+            shape=(self.block_size, self.num_heads),
+            initializer="zeros",
+            autocast=False,
+        )
+        self._states.build()
+
+    def recur(self, heads, mask, positions, state):
+        lag_bias = ops.convert_to_tensor(self._lag_bias)
+        return block_recurrent_attention(
+            heads["query"],
+            heads["state_query"],
+            heads["key"],
+            heads["value"],
+            self.block_size,
+            {"lag_bias": lag_bias, **self._states.tensors()},
+            self.gate,
+            mask,
+            state,
+        )
+
+    def state_spec(self, dtype=None, max_length=None):
+        dtype, held = dtype or self.compute_dtype, 2 * self.block_size - 1
+        width = self.num_heads * self.value_dim
+        return {
+            "count": Slot((), "int32"),
+            "states": Slot((self.num_states, width), "float32"),
+            "key": Slot((held, self.num_heads, self.key_dim), dtype),
+            "value": Slot((held, self.num_heads, self.value_dim), dtype),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "block_size": self.block_size,
+            "num_states": self.num_states,
+            "gate": self.gate,
+        }
