@@ -3,6 +3,7 @@
 from keras_twa.layers.attention import ATTENTION_LAYERS
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
+from keras_twa.layers.attention import GatedDeltaAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
@@ -23,6 +24,7 @@ __all__ = [
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
+    "GatedDeltaAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
     "LearnedPositions",

@@ -1,5 +1,6 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
+from keras_twa.ops.delta import gated_delta
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
@@ -23,6 +24,7 @@ __all__ = [
     "WeightDropout",
     "discounted_attention",
     "dot_product_attention",
+    "gated_delta",
     "inner_product",
     "lag",
     "linear_attention",

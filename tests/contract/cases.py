@@ -133,6 +133,7 @@ BOTH = (
     references.gravitational_multi_timescale,
 )
 FORGETTING = layers.ForgettingAttention, references.forgetting
+GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
 LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
@@ -151,6 +152,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    case("gated_delta", *GATED_DELTA),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -247,6 +249,16 @@ OPTIONS = [
         value_dim=3,
         use_bias=False,
         discounts=(0.6, 0.95),
+        epsilon=0.1,
+    ),
+    case(
+        "gated_delta-sizes",
+        *GATED_DELTA,
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
         epsilon=0.1,
     ),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),

@@ -13,6 +13,7 @@ So everything here accepts complex numbers: comparisons look at the real part.
 
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
+from tests.references.gated_delta import gated_delta
 from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
 from tests.references.linear import linear
@@ -28,6 +29,7 @@ __all__ = [
     "directional_derivative",
     "dot_product",
     "forgetting",
+    "gated_delta",
     "gravitational",
     "gravitational_multi_timescale",
     "linear",

@@ -2,6 +2,7 @@
 
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
+from keras_twa.layers.attention.gated_delta import GatedDeltaAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
@@ -24,4 +25,5 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    GatedDeltaAttention,
 )
