@@ -9,6 +9,7 @@ from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
+from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
@@ -31,6 +32,7 @@ __all__ = [
     "LinearAttention",
     "LocalAttention",
     "MultiTimescaleAttention",
+    "MultiTimescaleRetention",
     "PerformerAttention",
     "RetentionAttention",
     "SinusoidalPositions",

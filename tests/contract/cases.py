@@ -138,6 +138,10 @@ LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+TIMESCALE_RETENTION = (
+    layers.MultiTimescaleRetention,
+    references.multi_timescale_retention,
+)
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -152,6 +156,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    case("multi_timescale_retention", *TIMESCALE_RETENTION),
     case("gated_delta", *GATED_DELTA),
 ]
 # Those with scores of pairs, which have weights to drop.
@@ -172,6 +177,12 @@ FORKS = [
         discount="additive",
         normalization="force",
         trainable_discounts=True,
+    ),
+    case(
+        "multi_timescale_retention-tikhonov",
+        *TIMESCALE_RETENTION,
+        "decoder",
+        decoder="tikhonov",
     ),
 ]
 
@@ -250,6 +261,32 @@ OPTIONS = [
         use_bias=False,
         discounts=(0.6, 0.95),
         epsilon=0.1,
+    ),
+    case(
+        "multi_timescale_retention-sizes",
+        *TIMESCALE_RETENTION,
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        discounts=(0.5, 0.95),
+        epsilon=0.1,
+        trainable_discounts=True,
+    ),
+    case(
+        "multi_timescale_retention-lags",
+        *TIMESCALE_RETENTION,
+        "decoder",
+        "discounts",
+        "lags",
+        "alpha",
+        decoder="tikhonov",
+        discounts=(0.3, 0.9),
+        lags=(0, 0.5, 3),
+        alpha=0.5,
+        value_dim=3,
+        output_shape=5,
     ),
     case(
         "gated_delta-sizes",

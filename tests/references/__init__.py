@@ -19,6 +19,7 @@ from tests.references.gravitational_multi_timescale import gravitational_multi_t
 from tests.references.linear import linear
 from tests.references.local import local
 from tests.references.multi_timescale import multi_timescale
+from tests.references.multi_timescale_retention import multi_timescale_retention
 from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
 from tests.references.performer import performer
@@ -35,6 +36,7 @@ __all__ = [
     "linear",
     "local",
     "multi_timescale",
+    "multi_timescale_retention",
     "performer",
     "retention",
     "softplus",

@@ -10,6 +10,7 @@ from keras_twa.layers.attention.gravitational_multi_timescale import (
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
+from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
@@ -25,5 +26,6 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    MultiTimescaleRetention,
     GatedDeltaAttention,
 )
