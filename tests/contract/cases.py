@@ -178,11 +178,15 @@ FORKS = [
         normalization="force",
         trainable_discounts=True,
     ),
+    # A first step's output is its value, normalised, times the sign of `q.k`. With this
+    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves.
     case(
         "multi_timescale_retention-tikhonov",
         *TIMESCALE_RETENTION,
         "decoder",
+        "epsilon",
         decoder="tikhonov",
+        epsilon=0.01,
     ),
 ]
 

@@ -158,7 +158,7 @@ def test_half_precision_does_not_overflow(case, route):
         checks.half_precision_does_not_overflow(case)
 
 
-@on([*WITH_PAIRS, *FORKS])
+@on([case for case in [*PLAIN, *FORKS] if case.has_pairs])
 def test_timestamps_keep_their_precision(case):
     checks.timestamps_keep_their_precision(case)
 

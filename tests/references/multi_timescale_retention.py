@@ -58,6 +58,8 @@ def multi_timescale_retention(
         outputs = normalized(outputs, epsilon)
     gate = project(weights, "gate", query)
     silu = np.vectorize(lambda x: x * sigmoid(x), otypes=[np.complex128])
+    if call.get("query_mask") is not None:
+        outputs = outputs * call["query_mask"][..., None, None]
     return finish(weights, outputs * silu(gate))
 
 

@@ -10,6 +10,7 @@ from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.attention.timescales import Timescales
+from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
 from keras_twa.ops import multi_timescale_retention
 from keras_twa.ops import rotate
@@ -198,6 +199,8 @@ class MultiTimescaleRetention(RecurrentAttention):
         )
         output = self._decode(outputs, logs)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        # A decoder makes something of nothing, too.
+        output = hide_padding(output, mask.queries)
         length = ops.cast(before + length, "int32")
         return output, {"memory": memory, "time": last, "length": length}
 
