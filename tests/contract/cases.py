@@ -156,7 +156,16 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
-    case("multi_timescale_retention", *TIMESCALE_RETENTION),
+    # A first step's output is its value, normalised, times the sign of `q.k`. With this
+    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. With these
+    # discounts, nothing in the decoder is that near the bend of its ReLU, either.
+    case(
+        "multi_timescale_retention",
+        *TIMESCALE_RETENTION,
+        "epsilon",
+        epsilon=0.01,
+        discounts=(0.6, 0.9),
+    ),
     case("gated_delta", *GATED_DELTA),
 ]
 # Those with scores of pairs, which have weights to drop.
@@ -178,8 +187,6 @@ FORKS = [
         normalization="force",
         trainable_discounts=True,
     ),
-    # A first step's output is its value, normalised, times the sign of `q.k`. With this
-    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves.
     case(
         "multi_timescale_retention-tikhonov",
         *TIMESCALE_RETENTION,
@@ -274,7 +281,6 @@ OPTIONS = [
         value_dim=3,
         use_bias=False,
         output_shape=5,
-        discounts=(0.5, 0.95),
         epsilon=0.1,
         trainable_discounts=True,
     ),
