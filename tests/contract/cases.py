@@ -157,8 +157,8 @@ PLAIN = [
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
     # A first step's output is its value, normalised, times the sign of `q.k`. With this
-    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. With these
-    # discounts, nothing in the decoder is that near the bend of its ReLU, either.
+    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. And with
+    # these discounts, nothing in the decoder is too near the bend of its ReLU.
     case(
         "multi_timescale_retention",
         *TIMESCALE_RETENTION,
