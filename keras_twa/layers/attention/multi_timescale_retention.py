@@ -164,6 +164,8 @@ class MultiTimescaleRetention(RecurrentAttention):
                 dtype=self.dtype_policy,
                 name="timescales",
             )
+        else:
+            self._inverse = inverse_laplace(discounts, lags, alpha)
 
     def projections(self):
         gate = Projection("gate", "query", self.num_heads, self.value_dim)
@@ -218,8 +220,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         """
         if self.decoder == "learned":
             return None
-        inverse = inverse_laplace(self.discounts, self.lags, self.alpha)
-        inverse = ops.convert_to_tensor(inverse, "float32")
+        inverse = ops.convert_to_tensor(self._inverse, "float32")
         return ops.matmul(ops.cast(self.lag_weights, "float32"), inverse)
 
     def _decode(self, outputs, logs):
