@@ -4,11 +4,13 @@ from keras_twa.layers.attention import ATTENTION_LAYERS
 from keras_twa.layers.attention import BlockRecurrentAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
+from keras_twa.layers.attention import GatedDeltaAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
+from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
@@ -25,12 +27,14 @@ __all__ = [
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
+    "GatedDeltaAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",
     "MultiTimescaleAttention",
+    "MultiTimescaleRetention",
     "PerformerAttention",
     "RetentionAttention",
     "SinusoidalPositions",

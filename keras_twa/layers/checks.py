@@ -1,5 +1,8 @@
 """Checks of what users pass in: each raises a `ValueError` before any compute."""
 
+import itertools
+import math
+
 
 def positive_integer(**arguments):
     """Each named argument is an integer above zero."""
@@ -47,6 +50,19 @@ def discounts(given):
         raise ValueError(
             "`discounts` must be one or more numbers in (0, 1). "
             f"Received: discounts={given!r}"
+        )
+
+
+def lags(given):
+    """`given` is one or more finite lags, from 0 on, each longer than the last."""
+    valid = isinstance(given, tuple | list) and len(given) > 0
+    valid = valid and all(
+        isinstance(lag, int | float) and 0 <= lag < math.inf for lag in given
+    )
+    if not valid or any(b <= a for a, b in itertools.pairwise(given)):
+        raise ValueError(
+            "`lags` must be one or more rising numbers that are not negative. "
+            f"Received: lags={given!r}"
         )
 
 

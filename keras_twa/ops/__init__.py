@@ -1,11 +1,14 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
 from keras_twa.ops.block_recurrent import block_recurrent_attention
+from keras_twa.ops.delta import gated_delta
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
+from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
 from keras_twa.ops.rotary import rotate
@@ -25,11 +28,14 @@ __all__ = [
     "block_recurrent_attention",
     "discounted_attention",
     "dot_product_attention",
+    "gated_delta",
     "inner_product",
+    "inverse_laplace",
     "lag",
     "linear_attention",
     "local_attention",
     "log_softplus",
+    "multi_timescale_retention",
     "performer_attention",
     "retention",
     "rotate",

@@ -30,7 +30,7 @@ def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
             `(rows, T, 1)`: 1 for real steps, 0 for padding.
         parameters: Float32 tensors of any shape that `advance` needs whole.
         chunk: Steps of a chunk, no more than there are if their number is known.
-            Defaults to what takes the least time.
+            Defaults to `chunk_for` their number.
 
     Returns:
         The output `(rows, T, ...)`, and the state after the last step.
@@ -39,16 +39,27 @@ def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
     length = ops.shape(constants["real"])[1]
     known = isinstance(length, int)
     if chunk is None:
-        chunk = _even(CHUNK, length) if known else CHUNK
+        chunk = chunk_for(length)
     if known and chunk == length:
         state, output = advance(list(state), named, *parameters)
         return output, list(state)
     passes = _Passes(advance, len(state), tuple(steps), tuple(constants))
-    parts = [_in_chunks(x, chunk) for x in named.values()]
+    parts = [in_chunks(x, chunk) for x in named.values()]
     found = backend.differentiable(passes, [*state, *parts, *parameters])
     output = ops.swapaxes(found[-1], 0, 1)
     output = ops.reshape(output, (ops.shape(output)[0], -1, *ops.shape(output)[3:]))
     return output[:, :length], list(found[: len(state)])
+
+
+def chunk_for(length, longest=None):
+    """How many steps a chunk should have: all, or about as many in each.
+
+    Args:
+        length: Number of steps, an integer where it is known.
+        longest: The most steps of a chunk. Defaults to `CHUNK`.
+    """
+    longest = CHUNK if longest is None else min(CHUNK, longest)
+    return even(longest, length) if isinstance(length, int) else longest
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class _Passes:
         return tensors[:first], parts, tensors[last:]
 
 
-def _in_chunks(x, chunk):
+def in_chunks(x, chunk):
     """`(rows, T, ...)` to `(chunks, rows, chunk, ...)`, the last filled with zeros."""
     rows, length, *rest = ops.shape(x)
     missing = -length % chunk
@@ -133,7 +144,7 @@ def _in_chunks(x, chunk):
     return ops.swapaxes(ops.reshape(x, (rows, -1, chunk, *rest)), 0, 1)
 
 
-def _even(chunk, length):
+def even(chunk, length):
     """The smallest chunk that needs no more chunks than this one."""
     chunks = max(1, -(-length // chunk))
     return max(1, -(-length // chunks))

@@ -14,6 +14,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
@@ -71,12 +72,23 @@ class Advance:
         return [memory + backend.matmul(ops.swapaxes(key, 1, 2), value)], output
 
 
-def run_causally(advance, state, query, key, value, mask, times=None, parameters=()):
+def run_causally(
+    advance,
+    state,
+    query,
+    key,
+    value,
+    mask,
+    times=None,
+    parameters=(),
+    further=None,
+    longest=None,
+):
     """Runs a recurrence over each head of each sequence; see `run_in_chunks`.
 
     Args:
-        advance: What one chunk does. Its steps are "query", "key", "value", "real", and
-            "time" if there are times.
+        advance: What one chunk does. Its steps are "query", "key", "value", "real",
+            "time" if there are times, and what is `further`.
         state: List of float32 tensors `(B, H, ...)`.
         query: `(B, T, H, M)`.
         key: `(B, S, H, M)`.
@@ -84,6 +96,8 @@ def run_causally(advance, state, query, key, value, mask, times=None, parameters
         mask: An `AttentionMask`; causal, whatever it says.
         times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S.
         parameters: Float32 tensors `(B, H, ...)`, the same at each step.
+        further: Dictionary of what else the keys have, `(B, S, H, ...)`, or `None`.
+        longest: The most steps of a chunk. Defaults to `CHUNK`.
 
     Returns:
         The output `(B, T, H, D)` in float32, and the state after the last step.
@@ -92,6 +106,7 @@ def run_causally(advance, state, query, key, value, mask, times=None, parameters
     num_queries = ops.shape(query)[1]
     real = ops.ones((batch, num_keys)) if mask.keys is None else mask.keys
     of_keys = {"key": key, "value": value, "real": real[:, :, None, None]}
+    of_keys |= further or {}
     if times is not None:
         of_keys["time"] = times[:, :, None, None]
     steps = {name: as_queries(x, batch, heads) for name, x in of_keys.items()}
@@ -101,7 +116,8 @@ def run_causally(advance, state, query, key, value, mask, times=None, parameters
     steps["query"] = _behind(as_queries(query, batch, heads), ahead)
     constants = {name: steps.pop(name) for name in ("real", "time") if name in steps}
     rows, parameters = ([_as_rows(x) for x in some] for some in (state, parameters))
-    output, rows = run_in_chunks(advance, rows, steps, constants, parameters)
+    chunk = chunk_for(ops.shape(constants["real"])[1], longest)
+    output, rows = run_in_chunks(advance, rows, steps, constants, parameters, chunk)
     output = output[:, ops.shape(output)[1] - num_queries :]
     state = [ops.reshape(x, (batch, heads, *ops.shape(x)[1:])) for x in rows]
     return from_rows(output, batch, heads), state

@@ -133,11 +133,16 @@ BOTH = (
     references.gravitational_multi_timescale,
 )
 FORGETTING = layers.ForgettingAttention, references.forgetting
+GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
 LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
 BLOCKS = layers.BlockRecurrentAttention, references.block_recurrent
+TIMESCALE_RETENTION = (
+    layers.MultiTimescaleRetention,
+    references.multi_timescale_retention,
+)
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -153,6 +158,17 @@ PLAIN = [
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
     case("block_recurrent", *BLOCKS, "block_size", block_size=2, num_states=3),
+    # A first step's output is its value, normalised, times the sign of `q.k`. With this
+    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. And with
+    # these discounts, nothing in the decoder is too near the bend of its ReLU.
+    case(
+        "multi_timescale_retention",
+        *TIMESCALE_RETENTION,
+        "epsilon",
+        epsilon=0.01,
+        discounts=(0.6, 0.9),
+    ),
+    case("gated_delta", *GATED_DELTA),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -182,6 +198,14 @@ FORKS = [
         num_states=2,
         gate="lstm",
         value_dim=3,
+    ),
+    case(
+        "multi_timescale_retention-tikhonov",
+        *TIMESCALE_RETENTION,
+        "decoder",
+        "epsilon",
+        decoder="tikhonov",
+        epsilon=0.01,
     ),
 ]
 
@@ -274,6 +298,41 @@ OPTIONS = [
         output_shape=5,
     ),
     case("block_recurrent-long", *BLOCKS, "block_size", block_size=9, use_bias=False),
+    case(
+        "multi_timescale_retention-sizes",
+        *TIMESCALE_RETENTION,
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        epsilon=0.1,
+        trainable_discounts=True,
+    ),
+    case(
+        "multi_timescale_retention-lags",
+        *TIMESCALE_RETENTION,
+        "decoder",
+        "discounts",
+        "lags",
+        "alpha",
+        decoder="tikhonov",
+        discounts=(0.3, 0.9),
+        lags=(0, 0.5, 3),
+        alpha=0.5,
+        value_dim=3,
+        output_shape=5,
+    ),
+    case(
+        "gated_delta-sizes",
+        *GATED_DELTA,
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        epsilon=0.1,
+    ),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

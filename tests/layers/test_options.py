@@ -55,6 +55,24 @@ def test_timescales_refuse_bad_options(layer, options):
         layer(2, 4, **options)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"discounts": (0.5, 1.0)},
+        {"decoder": "tikonov"},
+        {"decoder": "tikhonov", "trainable_discounts": True},
+        {"decoder": "tikhonov", "lags": ()},
+        {"decoder": "tikhonov", "lags": (2, 1)},
+        {"decoder": "tikhonov", "lags": (-1, 1)},
+        {"decoder": "tikhonov", "alpha": 0.0},
+        {"epsilon": 0.0},
+    ],
+)
+def test_timescale_retention_refuses_bad_options(options):
+    with pytest.raises(ValueError, match="Received:"):
+        layers.MultiTimescaleRetention(2, 4, **options)
+
+
 def test_gravity_does_not_start_uniform():
     layer = layers.GravitationalAttention(4, 32)
     x = normal(2, 64, 128)

@@ -14,11 +14,13 @@ So everything here accepts complex numbers: comparisons look at the real part.
 from tests.references.block_recurrent import block_recurrent
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
+from tests.references.gated_delta import gated_delta
 from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
 from tests.references.linear import linear
 from tests.references.local import local
 from tests.references.multi_timescale import multi_timescale
+from tests.references.multi_timescale_retention import multi_timescale_retention
 from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
 from tests.references.performer import performer
@@ -30,11 +32,13 @@ __all__ = [
     "directional_derivative",
     "dot_product",
     "forgetting",
+    "gated_delta",
     "gravitational",
     "gravitational_multi_timescale",
     "linear",
     "local",
     "multi_timescale",
+    "multi_timescale_retention",
     "performer",
     "retention",
     "softplus",

@@ -3,6 +3,7 @@
 from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
+from keras_twa.layers.attention.gated_delta import GatedDeltaAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
@@ -10,6 +11,7 @@ from keras_twa.layers.attention.gravitational_multi_timescale import (
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
+from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
@@ -26,4 +28,6 @@ ATTENTION_LAYERS = (
     ForgettingAttention,
     LocalAttention,
     BlockRecurrentAttention,
+    MultiTimescaleRetention,
+    GatedDeltaAttention,
 )

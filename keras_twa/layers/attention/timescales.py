@@ -82,8 +82,22 @@ class Timescales(keras.layers.Layer):
         split = (batch, length, self.num_timescales, self.num_heads, width)
         by_head = ops.swapaxes(ops.reshape(outputs, split), 2, 3)
         joint = (batch, length, self.num_heads, self.num_timescales * width)
-        hidden = self.norm(self.expand(ops.reshape(by_head, joint)))
-        return self.read(ops.relu(hidden))
+        return self.decode(ops.reshape(by_head, joint))
+
+    def decode(self, joint):
+        """Reads all timescales of a head side by side.
+
+        Args:
+            joint: `(B, T, H, S * D)`.
+
+        Returns:
+            `(B, T, H, D)`.
+        """
+        return self.read(ops.relu(self.norm(self.expand(joint))))
+
+    def log_discounts(self):
+        """The logarithms of the discounts, float32 `(S,)`."""
+        return ops.log_sigmoid(ops.cast(self.discount_logits, "float32"))
 
     def _dense(self, name, width):
         return HeadDense(
@@ -114,7 +128,7 @@ class Timescales(keras.layers.Layer):
             query,
             key,
             value,
-            ops.log_sigmoid(ops.cast(self.discount_logits, "float32")),
+            self.log_discounts(),
             None if self.trainable_discounts else self.discounts,
             adds or self.discount == "additive",
             **options,

@@ -1,0 +1,176 @@
+"""Gated delta rule: a memory that fades, and corrects what it holds of a key."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import gated_delta
+
+# Added to the square of a length, so that a vector of zeros has a direction, too.
+LEAST_SQUARE = 1e-6
+# At the start, the first head fades the least and the last one the most.
+DECAY_RATES = (1.0, 16.0)
+STEP_SIZES = (0.001, 0.1)
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class GatedDeltaAttention(RecurrentAttention):
+    """Multi-head gated delta rule, the attention of Gated DeltaNet.
+
+    Per head, a memory `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T` gives
+    `S_t^T q_t / sqrt(D)`, with `q` and `k` of length 1. The rate `b = sigmoid(x W_b)`
+    says how much of the old value of a key its new one replaces, the decay
+    `a = exp(-A softplus(x W_a + c))` how much of all is kept. Each head is then
+    normalised and multiplied by the gate `silu(x W_G)`.
+
+    Linear attention adds to its sum for ever, and keys get in each other's way. This
+    one writes only what the memory does not give for the key yet.
+
+    The short convolutions before queries, keys and values, which the paper's block
+    has, are not part of it. Nor are A and `c` random at the start: from the first head
+    to the last, decays spread evenly from slow to fast.
+
+    It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
+    steps give the same.
+
+    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds
+    D value_dim numbers per head, and takes as long at any position.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        epsilon: Added to the mean square of each head's output. Defaults to 1e-5.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: there are no scores of pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
+        is float32 `(B, H, D, value_dim)`.
+
+    Raises:
+        ValueError: If a size is not positive, a shape does not fit, or attention scores
+            are to be masked, dropped or returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import GatedDeltaAttention
+    >>> layer = GatedDeltaAttention(num_heads=2, key_dim=8)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> output, state = layer(x[:, :7], return_state=True)
+    >>> tuple(layer(x[:, 7:], initial_state=state).shape)
+    (4, 3, 16)
+
+    Reference:
+        [Yang et al., 2024](https://arxiv.org/abs/2412.06464)
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.positive_number(epsilon=epsilon)
+        self.epsilon = epsilon
+
+    def projections(self):
+        return (
+            *super().projections(),
+            Projection("beta", "query", self.num_heads, 1),
+            Projection("decay", "query", self.num_heads, 1),
+            Projection("gate", "query", self.num_heads, self.value_dim),
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        rates = np.linspace(*DECAY_RATES, self.num_heads)
+        sizes = np.geomspace(*STEP_SIZES, self.num_heads)
+        self.log_decay_rate = self._add_vector("log_decay_rate", np.log(rates))
+        # Softplus makes the step sizes of it.
+        self.decay_bias = self._add_vector("decay_bias", np.log(np.expm1(sizes)))
+        self.norm_scale = self._add_vector("norm_scale", np.ones(self.value_dim))
+
+    def recur(self, heads, mask, positions, state):
+        query, key, beta, decay = (
+            ops.cast(heads[name], "float32")
+            for name in ("query", "key", "beta", "decay")
+        )
+        change = decay + ops.cast(self.decay_bias, "float32")[:, None]
+        rate = ops.exp(ops.cast(self.log_decay_rate, "float32"))[:, None]
+        output, memory = gated_delta(
+            _unit(query) * self.key_dim**-0.5,
+            _unit(key),
+            heads["value"],
+            mask,
+            -rate * ops.softplus(change),
+            ops.sigmoid(beta),
+            None if state is None else state["memory"],
+        )
+        scale = ops.cast(self.norm_scale, "float32")
+        output = ops.rms_normalization(output, scale, epsilon=self.epsilon)
+        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        return output, {"memory": memory}
+
+    def state_spec(self, dtype=None, max_length=None):
+        shape = (self.num_heads, self.key_dim, self.value_dim)
+        return {"memory": Slot(shape, "float32")}
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+    def _add_vector(self, name, values):
+        return self.add_weight(
+            shape=values.shape,
+            initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+            name=name,
+            autocast=False,
+        )
+
+
+def _unit(x):
+    """Vectors of length 1."""
+    squares = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(squares + LEAST_SQUARE)

@@ -1,0 +1,253 @@
+"""Multi-timescale retention: each head's memory fades at several rates at once."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.timescales import Timescales
+from keras_twa.masks import hide_padding
+from keras_twa.ops import inverse_laplace
+from keras_twa.ops import multi_timescale_retention
+from keras_twa.ops import rotate
+from keras_twa.ops.linear import NOTHING
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class MultiTimescaleRetention(RecurrentAttention):
+    """Multi-head retention at several timescales, read by a decoder.
+
+    Per head, with each of N discounts `gamma_n`, over the steps up to `i`:
+    `y_n = sum_j gamma_n^(t_i - t_j) (q_i . k_j) v_j / sqrt(D)`, with rotary positions
+    in `q` and `k`. A decoder makes one output of the N, and the gate `silu(x W_G)`
+    multiplies it.
+
+    Sums with several discounts are samples of a Laplace transform over time: together
+    they tell not only what was seen, but also about when.
+
+    - `decoder="learned"` scales each `y_n` by `sqrt(1 - gamma_n^2)`, so that the
+      squares of its factors add up to 1, divides all N by their root mean square, and
+      learns to read them: a linear map, layer normalisation, ReLU, a linear map.
+    - `decoder="tikhonov"` inverts the transform. A fixed matrix, the regularised
+      inverse of `L[n, m] = gamma_n^lag_m`, makes of the N sums estimates `p_m` of what
+      was seen at each of a few lags. Each head learns how much each lag counts,
+      `sum_m w_m p_m`, and the sum is divided by its root mean square. At the start, all
+      lags count alike. With N discounts there are no more than N lags to tell apart:
+      the estimates overlap, and by more for longer lags.
+
+    It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
+    steps give the same. It is to `MultiTimescaleAttention` what retention is to
+    attention, but has only one query, key and value for all timescales of a head.
+
+    Cost: O(T D (C + N D)) time with chunks of C steps and "tikhonov", or
+    O(N T D (C + N D)) with "learned"; O(N T) memory. Decoding holds N D value_dim
+    numbers per head, and takes as long at any position.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        discounts: Discount per unit of time of each timescale, in (0, 1).
+            Defaults to (0.6, 0.9, 0.99).
+        trainable_discounts: Whether they are learned. Needs the learned decoder.
+            Defaults to `False`.
+        decoder: "learned" or "tikhonov". Defaults to "learned".
+        lags: For "tikhonov", the lags of the estimates in units of time, rising from 0
+            or more. Defaults to (0, 1, 2, 4, 8, 16, 32, 64).
+        alpha: For "tikhonov": singular values of the transform below it are
+            suppressed. Larger is smoother. Defaults to 0.1.
+        epsilon: Added to the mean square of what is normalised. Defaults to 1e-5.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: there are no scores of pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`, which must not fall.
+            Defaults to 0 ... T-1, or to what follows in a state.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
+        `(B, H, D, N, value_dim)` and "time" `(B,)` in float32, and "length".
+
+    Raises:
+        ValueError: If a size is not positive, a discount is not inside (0, 1), lags do
+            not rise, discounts are to be learned under a fixed decoder, a shape does
+            not fit, or attention scores are to be masked, dropped or returned.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import MultiTimescaleRetention
+    >>> layer = MultiTimescaleRetention(2, 8, decoder="tikhonov")
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> output, state = layer(x[:, :7], return_state=True)
+    >>> tuple(layer(x[:, 7:], initial_state=state).shape)
+    (4, 3, 16)
+
+    Reference:
+        [Masset et al., 2025](https://doi.org/10.1038/s41586-025-08929-9) on
+        learning with many discounts, and
+        [Sun et al., 2023](https://arxiv.org/abs/2307.08621) on retention.
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        discounts=(0.6, 0.9, 0.99),
+        trainable_discounts=False,
+        decoder="learned",
+        lags=(0, 1, 2, 4, 8, 16, 32, 64),
+        alpha=0.1,
+        epsilon=1e-5,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.discounts(discounts)
+        checks.one_of(("learned", "tikhonov"), decoder=decoder)
+        checks.lags(lags)
+        checks.positive_number(alpha=alpha, epsilon=epsilon)
+        if trainable_discounts and decoder == "tikhonov":
+            raise ValueError(
+                "A fixed decoder is for fixed discounts. "
+                f"Received: decoder={decoder!r}, trainable_discounts=True"
+            )
+        self.discounts = tuple(discounts)
+        self.trainable_discounts = trainable_discounts
+        self.decoder = decoder
+        self.lags = tuple(lags)
+        self.alpha = alpha
+        self.epsilon = epsilon
+        if decoder == "learned":
+            self.timescales = Timescales(
+                discounts,
+                trainable_discounts,
+                "multiplicative",
+                num_heads,
+                use_bias,
+                self._dense_options,
+                dtype=self.dtype_policy,
+                name="timescales",
+            )
+        else:
+            self._inverse = inverse_laplace(discounts, lags, alpha)
+
+    def projections(self):
+        gate = Projection("gate", "query", self.num_heads, self.value_dim)
+        return (*super().projections(), gate)
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        if self.decoder == "learned":
+            self.timescales.build((None, None, None, self.value_dim))
+            return
+        self.lag_weights = self.add_weight(
+            shape=(self.num_heads, len(self.lags)),
+            initializer="ones",
+            name="lag_weights",
+            autocast=False,
+        )
+
+    def recur(self, heads, mask, positions, state):
+        length = ops.shape(heads["query"])[1]
+        before = 0 if state is None else state["length"]
+        if positions is None:
+            positions = ops.cast(ops.arange(length) + before, "float32")[None]
+        logs, mix = self._log_discounts(), self._mix()
+        outputs, memory, last = multi_timescale_retention(
+            rotate(heads["query"], positions) * self.key_dim**-0.5,
+            rotate(heads["key"], positions),
+            heads["value"],
+            mask,
+            positions,
+            logs,
+            mix,
+            *(None, None) if state is None else (state["memory"], state["time"]),
+        )
+        output = self._decode(outputs, logs)
+        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        # A decoder makes something of nothing, too.
+        output = hide_padding(output, mask.queries)
+        length = ops.cast(before + length, "int32")
+        return output, {"memory": memory, "time": last, "length": length}
+
+    def _log_discounts(self):
+        if self.decoder == "learned":
+            return self.timescales.log_discounts()
+        logs = [math.log(gamma) for gamma in self.discounts]
+        return ops.convert_to_tensor(logs, "float32")
+
+    def _mix(self):
+        """What each discount counts for each head, `(H, N)`, or `None`.
+
+        To estimate and to weigh are both linear. So they are done at once, and to the
+        factors of the sums, not to the sums.
+        """
+        if self.decoder == "learned":
+            return None
+        inverse = ops.convert_to_tensor(self._inverse, "float32")
+        return ops.matmul(ops.cast(self.lag_weights, "float32"), inverse)
+
+    def _decode(self, outputs, logs):
+        """From `(B, T, H, N or 1, value_dim)` in float32 to `(B, T, H, value_dim)`."""
+        if self.decoder == "learned":
+            outputs = outputs * ops.sqrt(-ops.expm1(2.0 * logs))[:, None]
+        shape = (*ops.shape(outputs)[:3], outputs.shape[3] * outputs.shape[4])
+        joint = ops.reshape(outputs, shape)
+        # In float32: the sums may be too large for half precision.
+        joint = ops.rms_normalization(joint, epsilon=self.epsilon)
+        return self.timescales.decode(joint) if self.decoder == "learned" else joint
+
+    def state_spec(self, dtype=None, max_length=None):
+        widths = (self.key_dim, len(self.discounts), self.value_dim)
+        return {
+            "memory": Slot((self.num_heads, *widths), "float32"),
+            "time": Slot((), "float32", NOTHING),
+            "length": Slot((), "int32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "discounts": self.discounts,
+            "trainable_discounts": self.trainable_discounts,
+            "decoder": self.decoder,
+            "lags": self.lags,
+            "alpha": self.alpha,
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,27 @@
+"""What sums with several discounts say about when something was."""
+
+import numpy as np
+
+
+def inverse_laplace(discounts, lags, alpha):
+    """A matrix from discounted sums to estimates of what was added at some lags.
+
+    If `p_m` is added at `lag_m`, the sums are `L p` with `L[n, m] = gamma_n^lag_m`: the
+    samples of a Laplace transform. Its singular values fall fast, so a plain inverse
+    would be all noise. In Tikhonov's, with `L = U diag(s) V^T`, each `1 / s` gives way
+    to `s / (s^2 + alpha^2)`: what is too faint to tell counts as zero.
+
+    Args:
+        discounts: The N gammas, in (0, 1).
+        lags: M lags.
+        alpha: Singular values below are suppressed.
+
+    Returns:
+        NumPy array `(M, N)`.
+
+    Reference:
+        [Masset et al., 2025](https://doi.org/10.1038/s41586-025-08929-9)
+    """
+    transform = np.power.outer(np.array(discounts, float), np.array(lags, float))
+    left, values, right = np.linalg.svd(transform, full_matrices=False)
+    return (right.T * (values / (values**2 + alpha**2))) @ left.T

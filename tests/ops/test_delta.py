@@ -1,0 +1,41 @@
+"""The gated delta rule over many chunks, at its hardest."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_twa.masks import AttentionMask
+from keras_twa.ops import gated_delta
+from tests.contract import harness
+
+LENGTH, HEADS, WIDTH = 150, 2, 16
+
+
+def one_step_at_a_time(query, key, value, log_decay, rate):
+    """Return what the recurrence gives, in float64."""
+    outputs = np.zeros(value.shape)
+    for h in range(HEADS):
+        memory = np.zeros((WIDTH, WIDTH))
+        for t in range(LENGTH):
+            k, b = key[0, t, h], rate[0, t, h]
+            kept = np.exp(log_decay[0, t, h]) * (memory - b * np.outer(k, k @ memory))
+            memory = kept + b * np.outer(k, value[0, t, h])
+            outputs[0, t, h] = query[0, t, h] @ memory
+    return outputs
+
+
+@pytest.mark.parametrize("same_key", [False, True])
+@pytest.mark.parametrize("fading", [0.0, 0.01, 1.0, 1000.0])
+def test_chunks_equal_steps_however_fast_it_fades(fading, same_key):
+    rng = np.random.default_rng(0)
+    query, key, value = rng.normal(size=(3, 1, LENGTH, HEADS, WIDTH))
+    key = key[:, :1] + np.zeros_like(key) if same_key else key
+    key /= np.linalg.norm(key, axis=-1, keepdims=True)
+    rate = rng.random((1, LENGTH, HEADS, 1))
+    rate[:, ::3] = 1.0
+    # From step to step, from almost nothing to almost all.
+    log_decay = -fading * np.exp(rng.normal(size=rate.shape, scale=3.0))
+    given = (query, key, value, log_decay, rate)
+    query, key, value, *gates = (ops.convert_to_tensor(x, "float32") for x in given)
+    output, _ = gated_delta(query, key, value, AttentionMask(), *gates)
+    harness.assert_close(harness.to_numpy(output), one_step_at_a_time(*given), "output")

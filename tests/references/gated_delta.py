@@ -1,0 +1,55 @@
+"""The gated delta rule."""
+
+import math
+
+import numpy as np
+
+from tests.references.numbers import sigmoid
+from tests.references.numbers import softplus
+from tests.references.parts import finish
+from tests.references.parts import prepare
+from tests.references.parts import project
+
+
+def gated_delta(weights, query, value, key=None, *, epsilon=1e-5, **call):
+    """Return the gated, normalised S_t^T q_t of a memory that corrects itself.
+
+    S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T at each real step.
+    """
+    q, k, v, _, _ = prepare(weights, query, value, key, **call)
+    q, k = unit(q) / math.sqrt(q.shape[-1]), unit(k)
+    rate = each(sigmoid, project(weights, "beta", query)[..., 0])
+    change = project(weights, "decay", query)[..., 0] + weights["decay_bias"]
+    decay = np.exp(-np.exp(weights["log_decay_rate"]) * each(softplus, change))
+
+    batch, length, heads, width = q.shape
+    outputs = np.zeros(v.shape, np.complex128)
+    for b, h in np.ndindex(batch, heads):
+        memory = np.zeros((width, v.shape[-1]), np.complex128)
+        for t in range(length):
+            if shown(call, ("value_mask", "key_mask"), b, t):
+                old = np.eye(width) - rate[b, t, h] * np.outer(k[b, t, h], k[b, t, h])
+                new = rate[b, t, h] * np.outer(k[b, t, h], v[b, t, h])
+                memory = decay[b, t, h] * (old @ memory) + new
+            if shown(call, ("query_mask",), b, t):
+                outputs[b, t, h] = memory.T @ q[b, t, h]
+
+    squares = (outputs * outputs).mean(axis=-1, keepdims=True)
+    outputs = outputs / np.sqrt(squares + epsilon) * weights["norm_scale"]
+    silu = each(lambda x: x * sigmoid(x), project(weights, "gate", query))
+    return finish(weights, outputs * silu)
+
+
+def shown(call, names, b, t):
+    """Return whether no mask of these names hides a step."""
+    return all(call.get(name) is None or call[name][b][t] for name in names)
+
+
+def unit(x):
+    """Return vectors of length 1, or of 0 where they are 0."""
+    return x / np.sqrt((x * x).sum(axis=-1, keepdims=True) + 1e-6)
+
+
+def each(function, x):
+    """Return a function of each number."""
+    return np.vectorize(function, otypes=[np.complex128])(x)
