@@ -7,6 +7,7 @@ from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
+from keras_twa.layers.attention import LSHAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
@@ -25,6 +26,7 @@ __all__ = [
     "ForgettingAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
+    "LSHAttention",
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",

@@ -5,6 +5,7 @@ from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
+from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
 from keras_twa.ops.rotary import rotate
@@ -28,6 +29,7 @@ __all__ = [
     "linear_attention",
     "local_attention",
     "log_softplus",
+    "lsh_attention",
     "performer_attention",
     "retention",
     "rotate",

@@ -36,12 +36,12 @@ def run_in_chunks(advance, state, steps, constants, parameters=()):
     named = {**steps, **constants}
     length = ops.shape(constants["real"])[1]
     known = isinstance(length, int)
-    chunk = _even(CHUNK, length) if known else CHUNK
+    chunk = even(CHUNK, length) if known else CHUNK
     if known and chunk == length:
         state, output = advance(list(state), named, *parameters)
         return output, list(state)
     passes = _Passes(advance, len(state), tuple(steps), tuple(constants))
-    parts = [_in_chunks(x, chunk) for x in named.values()]
+    parts = [in_chunks(x, chunk) for x in named.values()]
     found = backend.differentiable(passes, [*state, *parts, *parameters])
     output = ops.swapaxes(found[-1], 0, 1)
     output = ops.reshape(output, (ops.shape(output)[0], -1, *ops.shape(output)[3:]))
@@ -121,7 +121,7 @@ class _Passes:
         return tensors[:first], parts, tensors[last:]
 
 
-def _in_chunks(x, chunk):
+def in_chunks(x, chunk):
     """`(rows, T, ...)` to `(chunks, rows, chunk, ...)`, the last filled with zeros."""
     rows, length, *rest = ops.shape(x)
     missing = -length % chunk
@@ -130,7 +130,7 @@ def _in_chunks(x, chunk):
     return ops.swapaxes(ops.reshape(x, (rows, -1, chunk, *rest)), 0, 1)
 
 
-def _even(chunk, length):
+def even(chunk, length):
     """The smallest chunk that needs no more chunks than this one."""
     chunks = max(1, -(-length // chunk))
     return max(1, -(-length // chunks))

@@ -17,6 +17,7 @@ from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
 from tests.references.linear import linear
 from tests.references.local import local
+from tests.references.lsh import lsh
 from tests.references.multi_timescale import multi_timescale
 from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
@@ -32,6 +33,7 @@ __all__ = [
     "gravitational_multi_timescale",
     "linear",
     "local",
+    "lsh",
     "multi_timescale",
     "performer",
     "retention",

@@ -8,6 +8,7 @@ from keras_twa.layers.attention.gravitational_multi_timescale import (
 )
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
+from keras_twa.layers.attention.lsh import LSHAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
@@ -24,4 +25,5 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    LSHAttention,
 )
