@@ -112,8 +112,8 @@ def _blocks(order, length, size, mask):
     through batch, heads and chunks.
 
     Returns:
-        A dictionary of integers: the steps of chunks and where their keys end, exclusive
-        `(rounds, chunks, size)`; the steps and positions of the keys that they see
+        A dictionary of integers: the steps of chunks and the first positions that they
+        do not see `(rounds, chunks, size)`; the steps and positions of their keys
         `(rounds, chunks, 2 size)`; and the slot of each step `(rounds, steps)`.
     """
     rounds, batch, heads, total = ops.shape(order)
