@@ -73,9 +73,14 @@ def hash_buckets(x, rotations):
         Int32 `(rounds, B, H, T)`.
     """
     directions = ops.concatenate([rotations, -rotations], axis=-1)
-    # b: batch, t: time, h: heads, d: width of a head, r: rounds, n: buckets.
-    rotated = ops.einsum("bthd,rhdn->rbhtn", ops.stop_gradient(x), directions)
-    return ops.cast(ops.argmax(rotated, axis=-1), "int32")
+    x = ops.stop_gradient(x)
+    # One round after the other: what is rotated is larger than all else.
+    # b: batch, t: time, h: heads, d: width of a head, n: buckets.
+    rounds = [
+        ops.argmax(ops.einsum("bthd,hdn->bhtn", x, directions[i]), axis=-1)
+        for i in range(rotations.shape[0])
+    ]
+    return ops.cast(ops.stack(rounds), "int32")
 
 
 def sorted_steps(buckets, num_buckets, is_key, size):

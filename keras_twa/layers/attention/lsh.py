@@ -33,8 +33,8 @@ class LSHAttention(Attention):
 
     The directions are drawn once, by `seed`, and saved with the weights.
 
-    Cost: O(T N (D C + D M)) time with N rounds of M buckets and chunks of C steps,
-    and the time to sort; O(T N) memory for the order, O(T D) for all else.
+    Cost: O(N T (C + M) D + N T log T) time with N rounds of M buckets and chunks of C
+    steps, O((N + M + D) T) memory.
 
     Args:
         num_heads: Number of heads H.
