@@ -17,7 +17,7 @@ from keras_twa.ops import backend
 from keras_twa.ops.chunks import even
 from keras_twa.ops.chunks import in_chunks
 
-# So many scores at once: 2 MB, which the caches of a core hold.
+# So many scores at once, 2 MB: little memory, and still large products.
 SCORES_AT_ONCE = 2**19
 # Keeps the norm of a zero vector differentiable.
 LEAST_SQUARE = 1e-6
