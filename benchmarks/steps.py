@@ -82,7 +82,7 @@ class Subject:
     def has_fixed_state(self):
         """Whether single steps leave the shapes of a state as they are."""
         layer = self.layer
-        if not getattr(layer, "streams", True):
+        if not getattr(layer, "prefix_invariant", True):
             return False
         shapes = {name: tuple(x.shape) for name, x in layer.initial_state(1).items()}
         return layer.next_state_shapes(shapes, 1) == shapes

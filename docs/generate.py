@@ -77,6 +77,8 @@ def facts(layer):
     if layer.pairwise_mask:
         yield "pairs"
     yield "cross-attention" if layer.cross_attention else "self-attention only"
+    if not layer.prefix_invariant:
+        yield "whole sequences only"
 
 
 def with_table(text):

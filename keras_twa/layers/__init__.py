@@ -9,6 +9,7 @@ from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
+from keras_twa.layers.attention import LSHAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
@@ -30,6 +31,7 @@ __all__ = [
     "GatedDeltaAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
+    "LSHAttention",
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",

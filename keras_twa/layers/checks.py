@@ -14,6 +14,14 @@ def positive_integer(**arguments):
             )
 
 
+def positive_even_integer(**arguments):
+    """Each named argument is an even integer above zero."""
+    positive_integer(**arguments)
+    for name, value in arguments.items():
+        if value % 2:
+            raise ValueError(f"`{name}` must be even. Received: {name}={value!r}")
+
+
 def positive_number(**arguments):
     """Each named argument is a number above zero."""
     for name, value in arguments.items():
@@ -158,8 +166,20 @@ def no_dropout(layer, dropout):
         )
 
 
-def streaming(itself, causal, pairs):
+def has_states(layer):
+    """A layer is one whose sequence may come in parts."""
+    if not layer.prefix_invariant:
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} has no states: which of the past a step sees depends on what is "
+            f"to come, so it needs the whole sequence. Received: a call of {name} for "
+            "or with a state"
+        )
+
+
+def streaming(layer, itself, causal, pairs):
     """A call that takes or returns a state is causal self-attention."""
+    has_states(layer)
     if not itself:
         raise ValueError(
             "A state is for self-attention. "

@@ -8,6 +8,7 @@ from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
+from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
@@ -35,6 +36,7 @@ __all__ = [
     "linear_attention",
     "local_attention",
     "log_softplus",
+    "lsh_attention",
     "multi_timescale_retention",
     "performer_attention",
     "retention",

@@ -136,6 +136,7 @@ FORGETTING = layers.ForgettingAttention, references.forgetting
 GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
 LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
+LSH = layers.LSHAttention, references.lsh
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
 BLOCKS = layers.BlockRecurrentAttention, references.block_recurrent
@@ -169,9 +170,13 @@ PLAIN = [
         discounts=(0.6, 0.9),
     ),
     case("gated_delta", *GATED_DELTA),
+    case("lsh", *LSH, "bucket_size", bucket_size=2, num_buckets=4, seed=1),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
+# Those whose sequence may come in parts, and those that need the whole of it.
+WITH_STATES = [case for case in PLAIN if case.layer.prefix_invariant]
+WITHOUT_STATES = [case for case in PLAIN if not case.layer.prefix_invariant]
 
 # The option sets that take another way through the code: most checks run on these.
 FORKS = [
@@ -271,6 +276,18 @@ OPTIONS = [
     ),
     case("local-one", *LOCAL, "window", window=1, value_dim=3, output_shape=5),
     case("local-all", *LOCAL, use_bias=False),
+    case("lsh-all", *LSH, use_bias=False),
+    case(
+        "lsh-options",
+        *LSH,
+        "bucket_size",
+        num_hashes=1,
+        bucket_size=3,
+        num_buckets=6,
+        value_dim=3,
+        output_shape=5,
+        seed=2,
+    ),
     case("forgetting-sizes", *FORGETTING, value_dim=3, use_bias=False, output_shape=5),
     case("linear-sizes", *LINEAR, value_dim=3, use_bias=False, output_shape=5),
     case("performer-features", *PERFORMER, value_dim=3, num_features=9, seed=2),

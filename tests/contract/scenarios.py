@@ -24,11 +24,13 @@ def route(name, tile_elements=11):
         return
     tiles = importlib.import_module("keras_twa.ops.tiles")
     tiled = importlib.import_module("keras_twa.ops.tiled")
+    lsh = importlib.import_module("keras_twa.ops.lsh")
     local = importlib.import_module("keras_twa.ops.local")
     chunks = importlib.import_module("keras_twa.ops.chunks")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
         mock.patch.object(chunks, "CHUNK", 3),
+        mock.patch.object(lsh, "SCORES_AT_ONCE", tile_elements),
         mock.patch.object(local, "LEAST_QUERIES", 1),
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiles, "TILE_QUERIES", 1),

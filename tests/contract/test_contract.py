@@ -11,6 +11,8 @@ from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_PAIRS
+from tests.contract.cases import WITH_STATES
+from tests.contract.cases import WITHOUT_STATES
 from tests.contract.scenarios import ROUTES
 
 
@@ -188,29 +190,34 @@ def test_dropout_has_its_own_gradient(case):
         checks.dropout_has_its_own_gradient(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*WITH_STATES, *FORKS])
 def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_states_carry_gradients(case):
     checks.states_carry_gradients(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_states_have_the_stated_shapes(case):
     checks.states_have_the_stated_shapes(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_refuses_bad_streams(case):
     checks.refuses_bad_streams(case)
+
+
+@on(WITHOUT_STATES)
+def test_refuses_states(case):
+    checks.refuses_states(case)
 
 
 @on(ALL)

@@ -19,6 +19,7 @@ from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
 from tests.references.linear import linear
 from tests.references.local import local
+from tests.references.lsh import lsh
 from tests.references.multi_timescale import multi_timescale
 from tests.references.multi_timescale_retention import multi_timescale_retention
 from tests.references.numbers import directional_derivative
@@ -37,6 +38,7 @@ __all__ = [
     "gravitational_multi_timescale",
     "linear",
     "local",
+    "lsh",
     "multi_timescale",
     "multi_timescale_retention",
     "performer",

@@ -10,6 +10,7 @@ from keras_twa.layers.attention.gravitational_multi_timescale import (
 )
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
+from keras_twa.layers.attention.lsh import LSHAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
@@ -30,4 +31,5 @@ ATTENTION_LAYERS = (
     BlockRecurrentAttention,
     MultiTimescaleRetention,
     GatedDeltaAttention,
+    LSHAttention,
 )

@@ -42,6 +42,9 @@ class Attention(Streaming, keras.layers.Layer):
     causality = "optional"
     cross_attention = True
     pairwise_mask = True
+    # Whether later steps leave what a causal call gives for earlier ones as it is:
+    # then a sequence may come in chunks, with a state between them.
+    prefix_invariant = True
 
     def __init__(
         self,
@@ -68,6 +71,8 @@ class Attention(Streaming, keras.layers.Layer):
         if value_dim is not None:
             checks.positive_integer(value_dim=value_dim)
         checks.probability(dropout=dropout)
+        if not self.pairwise_mask:
+            checks.no_dropout(self, dropout)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = key_dim if value_dim is None else value_dim
@@ -327,7 +332,7 @@ class Attention(Streaming, keras.layers.Layer):
         checks.positions("key_positions", positions[1], key)
         checks.facts(self, itself, masks[-1], scores, causal)
         if return_state or state is not None:
-            checks.streaming(itself, causal, masks[-1])
+            checks.streaming(self, itself, causal, masks[-1])
         if state is not None:
             checks.state(state, self.state_spec(), query.shape[0])
 

@@ -1,6 +1,5 @@
 """Attention without scores of pairs: what came before is in a state of fixed size."""
 
-from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Streaming
 
@@ -12,10 +11,6 @@ class RecurrentAttention(Attention):
     """
 
     pairwise_mask = False
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        checks.no_dropout(self, self.dropout)
 
     def recur(self, heads, mask, positions, state):
         """Mixes values along the sequence. Each variant implements this.

@@ -44,6 +44,7 @@ class Streaming:
         Returns:
             A dictionary of tensors `(B, ...)`, and with `max_length` a count of steps.
         """
+        checks.has_states(self)
         if max_length is not None:
             checks.positive_integer(max_length=max_length)
         return {

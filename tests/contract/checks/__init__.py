@@ -32,6 +32,7 @@ from tests.contract.checks.serialization import saves_and_loads
 from tests.contract.checks.shared import small_tokens
 from tests.contract.checks.streaming import parts_equal_one_call
 from tests.contract.checks.streaming import refuses_bad_streams
+from tests.contract.checks.streaming import refuses_states
 from tests.contract.checks.streaming import states_carry_gradients
 from tests.contract.checks.streaming import states_have_the_stated_shapes
 from tests.contract.checks.streaming import steps_equal_one_call
@@ -62,6 +63,7 @@ __all__ = [
     "refuses_bad_call",
     "refuses_bad_options",
     "refuses_bad_streams",
+    "refuses_states",
     "saves_and_loads",
     "small_tokens",
     "states_carry_gradients",

@@ -133,6 +133,23 @@ def states_have_the_stated_shapes(case):
         assert {name: tuple(x.shape) for name, x in spec.items()} == shapes
 
 
+def refuses_states(case):
+    """A layer that needs the whole sequence neither makes, takes nor returns states."""
+    call, layer = itself(use_causal_mask=True), harness.built(case, itself())
+    given = {"initial_state": {"any": np.zeros((harness.BATCH, 1), "float32")}}
+    token = call["query"][:, 0]
+    for name, action in {
+        "initial_state": lambda: layer.initial_state(harness.BATCH),
+        "step": lambda: layer.step(token, given["initial_state"]),
+        "a call with a state": lambda: layer(**call, **given),
+        "a call for a state": lambda: layer(**call, return_state=True),
+        "the shapes of a state": lambda: layer.compute_output_spec(
+            **call, return_state=True
+        ),
+    }.items():
+        assert_refused(action, name)
+
+
 def bad_streams(layer):
     """Return calls with a state that must be refused, by name."""
     call = itself(use_causal_mask=True)

@@ -1,0 +1,178 @@
+"""Reformer's attention: locality-sensitive hashing finds the keys worth a score."""
+
+import random
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.ops import lsh_attention
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class LSHAttention(Attention):
+    """Multi-head attention among the steps that hash alike.
+
+    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` with `k = q / |q|`, one projection for
+    queries and keys, over the keys that some round of hashing brings near `q_i`. In
+    each of `num_hashes` rounds, a step falls into bucket `argmax [q R; -q R]` of random
+    directions `R`; the steps, sorted by bucket and position, are cut into chunks, and a
+    step sees its own chunk and the one before. Rounds are merged by the sums of their
+    exponentials: a key seen in several counts once in each. A step sees itself only
+    where it sees no other.
+
+    As in the paper, a causal call is told the future in one respect: later steps decide
+    which of the earlier ones share a chunk. Their values reach no earlier step, but
+    there are no states to go on from, so a call needs the whole sequence. Other than
+    in the paper, the first chunk sees none before it, in any round, and the number of
+    buckets does not depend on the length. So padding, which is sorted last, changes
+    nothing wherever it is.
+
+    The directions are drawn once, by `seed`, and saved with the weights.
+
+    Cost: O(N T (C + M) D + N T log T) time with N rounds of M buckets and chunks of C
+    steps, O((N + M + D) T) memory.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        num_hashes: Number of rounds. More of them miss fewer keys. Defaults to 4.
+        bucket_size: Number of steps in a chunk of the sorted sequence. A sequence that
+            is no longer has all keys seen. Defaults to 64.
+        num_buckets: Number of buckets of a round, an even one. About the length over
+            `bucket_size` fills one chunk with each. Defaults to 64.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the directions. Defaults to a random one, which
+            `keras.utils.set_random_seed` decides.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: most pairs have no scores to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Whether a step sees only itself and steps before.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
+        key_positions: The times of the steps. Not used here.
+        initial_state: Must be `None`: there are no states.
+        return_state: Must be `False`, likewise.
+
+    Returns:
+        `(B, T, output_shape)`.
+
+    Raises:
+        ValueError: If a size is not positive, the number of buckets is odd, a shape
+            does not fit, attention scores are to be masked, dropped or returned, or a
+            state is asked for.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import LSHAttention
+    >>> layer = LSHAttention(num_heads=2, key_dim=8, bucket_size=4, num_buckets=6)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> tuple(layer(x, x, use_causal_mask=True).shape)
+    (4, 10, 16)
+    >>> tuple(layer.rotations.shape)
+    (4, 2, 8, 3)
+
+    Reference:
+        [Kitaev et al., 2020](https://arxiv.org/abs/2001.04451)
+    """
+
+    cross_attention = False
+    pairwise_mask = False
+    prefix_invariant = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        num_hashes=4,
+        bucket_size=64,
+        num_buckets=64,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.positive_integer(num_hashes=num_hashes, bucket_size=bucket_size)
+        checks.positive_even_integer(num_buckets=num_buckets)
+        self.num_hashes = num_hashes
+        self.bucket_size = bucket_size
+        self.num_buckets = num_buckets
+
+    def projections(self):
+        return (
+            Projection("query", "step", self.num_heads, self.key_dim),
+            Projection("value", "value", self.num_heads, self.value_dim),
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        seed = random.randint(1, 10**9) if self.seed is None else self.seed
+        shape = (self.num_hashes, self.num_heads, self.key_dim, self.num_buckets // 2)
+        self.rotations = self.add_weight(
+            shape=shape,
+            initializer=lambda shape, dtype: ops.convert_to_tensor(
+                np.random.default_rng(seed).normal(size=shape), dtype
+            ),
+            trainable=False,
+            autocast=False,
+            dtype="float32",
+            name="rotations",
+        )
+
+    def remember(self, inputs, mask, state):
+        # One projection makes the query and the key of a step: it may be real as
+        # either.
+        step = inputs["key"]
+        if mask.keys is not None:
+            step = ops.where(mask.keys[:, :, None], step, inputs["query"])
+        return {**inputs, "step": step}, mask, {}
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        return lsh_attention(
+            heads["query"],
+            heads["value"],
+            ops.convert_to_tensor(self.rotations),
+            self.bucket_size,
+            mask,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_hashes": self.num_hashes,
+            "bucket_size": self.bucket_size,
+            "num_buckets": self.num_buckets,
+        }
