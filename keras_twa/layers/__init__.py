@@ -11,6 +11,7 @@ from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
+from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
 from keras_twa.layers.positions import LearnedPositions
@@ -34,6 +35,7 @@ __all__ = [
     "SinusoidalPositions",
     "TemporalWeightedAttention",
     "TransformerEncoder",
+    "TransformerXLAttention",
     "get",
     "name_of",
 ]

@@ -137,6 +137,7 @@ LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -151,6 +152,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    case("transformer_xl", *TRANSFORMER_XL, memory_length=8),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -249,6 +251,15 @@ OPTIONS = [
         discounts=(0.6, 0.95),
         epsilon=0.1,
     ),
+    case(
+        "transformer_xl-sizes",
+        *TRANSFORMER_XL,
+        key_dim=3,
+        value_dim=5,
+        use_bias=False,
+        output_shape=5,
+    ),
+    case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

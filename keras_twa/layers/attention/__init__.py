@@ -12,6 +12,7 @@ from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
+from keras_twa.layers.attention.transformer_xl import TransformerXLAttention
 
 ATTENTION_LAYERS = (
     DotProductAttention,
@@ -24,4 +25,5 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    TransformerXLAttention,
 )

@@ -42,6 +42,8 @@ class Attention(Streaming, keras.layers.Layer):
     causality = "optional"
     cross_attention = True
     pairwise_mask = True
+    # Whether a gradient goes through a state, from later steps to earlier ones.
+    state_gradient = True
 
     def __init__(
         self,
