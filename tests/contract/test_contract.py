@@ -198,9 +198,14 @@ def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)
 
 
-@on(PLAIN)
+@on([case for case in PLAIN if case.layer.state_gradient])
 def test_states_carry_gradients(case):
     checks.states_carry_gradients(case)
+
+
+@on([case for case in PLAIN if not case.layer.state_gradient])
+def test_states_stop_gradients(case):
+    checks.states_stop_gradients(case)
 
 
 @on(PLAIN)
