@@ -22,7 +22,7 @@ class Memory(keras.layers.Layer):
         self._states = [
             {
                 name: self.add_weight(
-                    (batch_size, *slot.shape),
+                    (batch_size, *slot.shape) if name != "length" else (),
                     _filled(slot.fill),
                     slot.dtype,
                     trainable=False,
@@ -42,17 +42,8 @@ class Memory(keras.layers.Layer):
         Args:
             begins: Boolean `(B,)`, `True` for rows that begin anew, or `None`.
         """
-
-        def of_row(variable, fill):
-            x = ops.convert_to_tensor(variable)
-            # In any case a copy: PyTorch writes into a variable, and the gradient may
-            # need what was there.
-            forget = ops.zeros(x.shape[:1], "bool") if begins is None else begins
-            forget = ops.reshape(ops.cast(forget, "bool"), (-1, *[1] * (x.ndim - 1)))
-            return ops.where(forget, ops.cast(fill, x.dtype), x)
-
         return [
-            {name: of_row(variable, spec[name].fill) for name, variable in one.items()}
+            {name: _read(one[name], slot.fill, begins) for name, slot in spec.items()}
             for spec, one in zip(self._specs, self._states, strict=True)
         ]
 
@@ -74,6 +65,17 @@ class Memory(keras.layers.Layer):
 
     def load_own_variables(self, store):
         """Loads nothing."""
+
+
+def _read(variable, fill, begins):
+    """What a variable holds, and what it was filled with in rows that begin."""
+    # A copy: PyTorch writes into variables, and a gradient may need what was there.
+    x = ops.copy(variable)
+    # A count of steps is one for all rows, and only its differences matter.
+    if begins is None or len(x.shape) == 0:
+        return x
+    begins = ops.reshape(ops.cast(begins, "bool"), (-1, *(1 for _ in x.shape[1:])))
+    return ops.where(begins, ops.cast(fill, x.dtype), x)
 
 
 def _filled(fill):
