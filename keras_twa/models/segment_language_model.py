@@ -7,6 +7,8 @@ from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
 from keras_twa.models.memory import Memory
 
+MEMORIES = ("training", "evaluation")
+
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class SegmentLanguageModel(keras.Model):
@@ -211,9 +213,6 @@ class SegmentLanguageModel(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "attention": _copy(config["attention"])})
-
-
-MEMORIES = ("training", "evaluation")
 
 
 def _copy(attention):
