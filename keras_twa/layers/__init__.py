@@ -15,6 +15,7 @@ from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
+from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
 from keras_twa.layers.positions import LearnedPositions
@@ -42,6 +43,7 @@ __all__ = [
     "SinusoidalPositions",
     "TemporalWeightedAttention",
     "TransformerEncoder",
+    "TransformerXLAttention",
     "get",
     "name_of",
 ]

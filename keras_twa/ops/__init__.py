@@ -21,6 +21,7 @@ from keras_twa.ops.scores import log_softplus
 from keras_twa.ops.scores import squared_distance
 from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import tiled_attention
+from keras_twa.ops.transformer_xl import relative_attention
 
 __all__ = [
     "Force",
@@ -39,6 +40,7 @@ __all__ = [
     "lsh_attention",
     "multi_timescale_retention",
     "performer_attention",
+    "relative_attention",
     "retention",
     "rotate",
     "squared_distance",

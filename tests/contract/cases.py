@@ -144,6 +144,7 @@ TIMESCALE_RETENTION = (
     layers.MultiTimescaleRetention,
     references.multi_timescale_retention,
 )
+TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -171,6 +172,7 @@ PLAIN = [
     ),
     case("gated_delta", *GATED_DELTA),
     case("lsh", *LSH, "bucket_size", bucket_size=2, num_buckets=4, seed=1),
+    case("transformer_xl", *TRANSFORMER_XL, memory_length=8),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -350,6 +352,15 @@ OPTIONS = [
         output_shape=5,
         epsilon=0.1,
     ),
+    case(
+        "transformer_xl-sizes",
+        *TRANSFORMER_XL,
+        key_dim=3,
+        value_dim=5,
+        use_bias=False,
+        output_shape=5,
+    ),
+    case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

@@ -200,9 +200,14 @@ def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)
 
 
-@on(WITH_STATES)
+@on([case for case in WITH_STATES if case.layer.state_gradient])
 def test_states_carry_gradients(case):
     checks.states_carry_gradients(case)
+
+
+@on([case for case in WITH_STATES if not case.layer.state_gradient])
+def test_states_stop_gradients(case):
+    checks.states_stop_gradients(case)
 
 
 @on(WITH_STATES)

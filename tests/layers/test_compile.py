@@ -28,7 +28,7 @@ from tests.contract.scenarios import route
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
-FUSED = ("dot_product", "temporal_weighted")
+FUSED = ("dot_product", "temporal_weighted", "transformer_xl")
 LENGTH, WIDTH, ROUNDS = 8, 6, 3
 # Blocks that a sequence of that length has more than one of.
 OPTIONS = {"block_recurrent": {"block_size": 3, "num_states": 2}}

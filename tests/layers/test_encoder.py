@@ -86,6 +86,48 @@ def test_hands_everything_to_the_attention(name):
     assert not value(scores)[~np.broadcast_to(pairs[:, None], scores.shape)].any()
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_parts_equal_one_call(name, normalize_first):
+    made = block(name, normalize_first=normalize_first)
+    mask, times = ~lengths_mask([2, 0], 7), timestamps(2, 7)
+
+    def arguments(first, end):
+        """Return the steps `first ... end - 1` of the call."""
+        options = {"padding_mask": mask[:, first:end], "use_causal_mask": True}
+        return {**options, "positions": times[:, first:end]}
+
+    whole = value(made(X, **arguments(0, 7)))
+    got, state = [], None
+    for first, end in ((0, 3), (3, 5)):
+        options = {"initial_state": state, "return_state": True}
+        output, state = made(X[:, first:end], **arguments(first, end), **options)
+        got.append(value(output))
+    for i in (5, 6):
+        output, state = made.step(X[:, i], state, mask[:, i], times[:, i])
+        got.append(value(output)[:, None])
+    got = np.concatenate(got, axis=1)
+    harness.assert_close(got[mask], whole[mask], "output", 1e-5)
+
+
+def test_states_have_the_stated_shapes():
+    made = block("transformer_xl")
+    options = {"use_causal_mask": True, "return_state": True}
+    options["initial_state"] = made.initial_state(2)
+    _, eager = made(X, **options)
+    symbols = {k: keras.KerasTensor(x.shape) for k, x in eager.items()}
+    _, spec = made.compute_output_spec(
+        keras.KerasTensor(X.shape), **{**options, "initial_state": symbols}
+    )
+    shapes = {name: tuple(x.shape) for name, x in eager.items()}
+    assert {name: tuple(x.shape) for name, x in spec.items()} == shapes
+    scores = {"return_attention_scores": True, **options}
+    assert [len(made(X, **scores)), len(made.compute_output_spec(X, **scores))] == [
+        3,
+        3,
+    ]
+
+
 @pytest.mark.parametrize("poison", [1e9, np.nan])
 @pytest.mark.parametrize("normalize_first", [False, True])
 def test_padding_is_inert(poison, normalize_first):

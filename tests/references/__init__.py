@@ -27,6 +27,7 @@ from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
 from tests.references.temporal_weighted import temporal_weighted
+from tests.references.transformer_xl import transformer_xl
 
 __all__ = [
     "block_recurrent",
@@ -45,4 +46,5 @@ __all__ = [
     "retention",
     "softplus",
     "temporal_weighted",
+    "transformer_xl",
 ]

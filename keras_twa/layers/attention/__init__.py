@@ -16,6 +16,7 @@ from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleR
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
+from keras_twa.layers.attention.transformer_xl import TransformerXLAttention
 
 ATTENTION_LAYERS = (
     DotProductAttention,
@@ -32,4 +33,5 @@ ATTENTION_LAYERS = (
     MultiTimescaleRetention,
     GatedDeltaAttention,
     LSHAttention,
+    TransformerXLAttention,
 )

@@ -45,6 +45,8 @@ class Attention(Streaming, keras.layers.Layer):
     # Whether later steps leave what a causal call gives for earlier ones as it is:
     # then a sequence may come in chunks, with a state between them.
     prefix_invariant = True
+    # Whether a gradient goes through a state, from later steps to earlier ones.
+    state_gradient = True
 
     def __init__(
         self,

@@ -40,11 +40,15 @@ class TransformerEncoder(keras.layers.Layer):
         training: Whether dropout is active.
         return_attention_scores: Also return the attention weights.
         use_causal_mask: Whether each step sees only itself and the past.
-        positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1.
+        positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1, or
+            with a state to those after it.
+        initial_state: The state of the attention that a call or a step before this one
+            returned, or `initial_state(B)`. Needs a causal call.
+        return_state: Whether to return the state too.
 
     Returns:
-        `(B, T, F)`; with `return_attention_scores`, that and the attention
-        weights `(B, heads, T, T)`.
+        `(B, T, F)`; with `return_attention_scores`, also the attention weights
+        `(B, heads, T, T)`; with `return_state`, also the state of the attention.
 
     Raises:
         ValueError: If an argument or a shape does not fit, or if F is not
@@ -116,6 +120,32 @@ class TransformerEncoder(keras.layers.Layer):
         self.attention_dropout = self._dropout()
         self.feed_forward_dropout = self._dropout()
 
+    def initial_state(self, batch_size, dtype=None, max_length=None):
+        """The state of the attention before the first step; see `Streaming`."""
+        return self.attention_layer.initial_state(batch_size, dtype, max_length)
+
+    def step(self, token, state, mask=None, position=None):
+        """Takes one step of a causal block.
+
+        Args:
+            token: `(B, F)`.
+            state: From `initial_state`, a step, or a call with `return_state=True`.
+            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
+            position: Times of the tokens `(B,)`. Defaults to how many came before.
+
+        Returns:
+            The output `(B, F)`, and the next state.
+        """
+        outputs, state = self(
+            token[:, None],
+            padding_mask=None if mask is None else mask[:, None],
+            use_causal_mask=True,
+            positions=None if position is None else position[:, None],
+            initial_state=state,
+            return_state=True,
+        )
+        return outputs[:, 0], state
+
     def call(
         self,
         inputs,
@@ -125,6 +155,8 @@ class TransformerEncoder(keras.layers.Layer):
         return_attention_scores=False,
         use_causal_mask=False,
         positions=None,
+        initial_state=None,
+        return_state=False,
     ):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
@@ -132,10 +164,12 @@ class TransformerEncoder(keras.layers.Layer):
         checks.padding("padding_mask", padding_mask, inputs)
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
-        weights = None
+        # Attention that is not of this package need not know what a state is.
+        states = {"initial_state": initial_state, "return_state": return_state}
+        streams = return_state or initial_state is not None
+        found = []
 
         def attend(x):
-            nonlocal weights
             outputs = self.attention_layer(
                 x,
                 x,
@@ -146,9 +180,10 @@ class TransformerEncoder(keras.layers.Layer):
                 training=training,
                 use_causal_mask=use_causal_mask,
                 query_positions=positions,
+                **(states if streams else {}),
             )
-            if return_attention_scores:
-                outputs, weights = outputs
+            if return_attention_scores or return_state:
+                outputs, *found[:] = outputs
             return self.attention_dropout(outputs, training=training)
 
         def feed_forward(x):
@@ -157,7 +192,7 @@ class TransformerEncoder(keras.layers.Layer):
 
         x = self._residual(x, attend, self.attention_norm)
         x = self._residual(x, feed_forward, self.feed_forward_norm)
-        return (x, weights) if return_attention_scores else x
+        return (x, *found) if found else x
 
     def _residual(self, x, branch, norm):
         if self.normalize_first:
@@ -167,14 +202,27 @@ class TransformerEncoder(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
 
-    def compute_output_spec(self, inputs, return_attention_scores=False, **kwargs):
+    def compute_output_spec(
+        self,
+        inputs,
+        return_attention_scores=False,
+        use_causal_mask=False,
+        initial_state=None,
+        return_state=False,
+        **kwargs,
+    ):
         output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
+        if not return_attention_scores and not return_state:
             return output
-        _, weights = self.attention_layer.compute_output_spec(
-            inputs, inputs, return_attention_scores=True
+        _, *found = self.attention_layer.compute_output_spec(
+            inputs,
+            inputs,
+            return_attention_scores=return_attention_scores,
+            use_causal_mask=use_causal_mask,
+            initial_state=initial_state,
+            return_state=return_state,
         )
-        return output, weights
+        return output, *found
 
     def _make_attention(self, inputs_shape, initializers):
         if isinstance(self.attention, keras.layers.Layer):

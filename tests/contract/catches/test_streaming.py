@@ -70,6 +70,11 @@ def test_gradients():
     fails(checks.states_carry_gradients, StopsGradients)
 
 
+def test_stopped_gradients():
+    # Its states carry them.
+    fails(checks.states_stop_gradients, DotProductAttention)
+
+
 def test_shapes():
     fails(checks.states_have_the_stated_shapes, MisstatesShapes)
 

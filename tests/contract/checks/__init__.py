@@ -35,6 +35,7 @@ from tests.contract.checks.streaming import refuses_bad_streams
 from tests.contract.checks.streaming import refuses_states
 from tests.contract.checks.streaming import states_carry_gradients
 from tests.contract.checks.streaming import states_have_the_stated_shapes
+from tests.contract.checks.streaming import states_stop_gradients
 from tests.contract.checks.streaming import steps_equal_one_call
 from tests.contract.harness import assert_close
 
@@ -68,6 +69,7 @@ __all__ = [
     "small_tokens",
     "states_carry_gradients",
     "states_have_the_stated_shapes",
+    "states_stop_gradients",
     "steps_equal_one_call",
     "symbolic_equals_eager",
     "timestamps_keep_their_precision",

@@ -13,6 +13,8 @@ from tests.contract.scenarios import random_mask
 from tests.contract.scenarios import timestamps
 
 LENGTH = harness.QUERY_LENGTH
+# How many steps the first of two parts has.
+FIRST = 3
 # Into how many steps to cut a sequence, and for how many steps a cache has room.
 CUTS = (((1,) * LENGTH, None), ((3, 4), None), ((1, 5, 1), LENGTH + 2))
 
@@ -88,25 +90,7 @@ def steps_equal_one_call(case, tolerance=1e-5):
 def states_carry_gradients(case):
     """Two parts, with a state between them, have the gradient of the whole."""
     call = itself(use_causal_mask=True)
-    layer = harness.built(case, call)
-
-    class InParts(type(layer)):
-        """The same layer, called in two parts."""
-
-        def call(self, query, value=None, **options):
-            """Call it twice."""
-            del value
-            first, state = super().call(query[:, :3], return_state=True, **options)
-            rest = super().call(query[:, 3:], initial_state=state, **options)
-            return ops.concatenate([first, rest], axis=1)
-
-        def compute_output_spec(self, query, value=None, **options):
-            """Return what one call gives."""
-            del value
-            return super().compute_output_spec(query, **options)
-
-    parts = harness.built(case.with_layer(InParts), call)
-    harness.copy_weights(layer, parts)
+    layer, parts = whole_and_in_parts(case, call)
     cotangent = np.ones(harness.run(layer, call).output.shape, "float32")
     cotangent[:, ::2] = -0.5
     # All of the gradient must come in by `query`.
@@ -117,6 +101,52 @@ def states_carry_gradients(case):
     assert_close(got.inputs["query"], inputs, "gradient to the inputs")
     for name, gradient in want.weights.items():
         assert_close(got.weights[name], gradient, f"gradient to weight {name}")
+
+
+def states_stop_gradients(case):
+    """The gradient of later steps ends at the state, but reaches all weights.
+
+    Their gradient is that of the whole: what a state holds is made of inputs alone, and
+    projected again.
+    """
+    call = itself(use_causal_mask=True)
+    layer, parts = whole_and_in_parts(case, call)
+    cotangent = np.ones(harness.run(layer, call).output.shape, "float32")
+    cotangent[:, ::2] = -0.5
+    cotangent[:, :FIRST] = 0.0
+    want = harness.run_with_gradients(layer, call, cotangent)
+    got = harness.run_with_gradients(parts, call, cotangent)
+    inputs = sum(want.inputs.values())[:, FIRST:]
+    assert_close(got.output, want.output, "output in two parts", 1e-5)
+    assert not got.inputs["query"][:, :FIRST].any(), "a gradient through the state"
+    assert_close(got.inputs["query"][:, FIRST:], inputs, "gradient to the inputs")
+    for name, gradient in want.weights.items():
+        assert_close(got.weights[name], gradient, f"gradient to weight {name}")
+
+
+def whole_and_in_parts(case, call):
+    """Return a built layer, and one like it that takes a call in two parts."""
+    layer = harness.built(case, call)
+
+    class InParts(type(layer)):
+        """The same layer, called in two parts."""
+
+        def call(self, query, value=None, **options):
+            """Call it twice."""
+            del value
+            first, rest = query[:, :FIRST], query[:, FIRST:]
+            first, state = super().call(first, return_state=True, **options)
+            rest = super().call(rest, initial_state=state, **options)
+            return ops.concatenate([first, rest], axis=1)
+
+        def compute_output_spec(self, query, value=None, **options):
+            """Return what one call gives."""
+            del value
+            return super().compute_output_spec(query, **options)
+
+    parts = harness.built(case.with_layer(InParts), call)
+    harness.copy_weights(layer, parts)
+    return layer, parts
 
 
 def states_have_the_stated_shapes(case):

@@ -1,0 +1,82 @@
+"""What a model keeps of one batch for the next."""
+
+import keras
+from keras import ops
+
+
+class Memory(keras.layers.Layer):
+    """The states of a model's blocks, as variables with a row for each of a batch.
+
+    They are not trained, and not saved with the weights: they belong to the sequences
+    that were read. So weights fit a model with batches of another size.
+    """
+
+    def build(self, specs, batch_size):
+        """Makes the variables.
+
+        Args:
+            specs: A dictionary of `Slot`s for each block.
+            batch_size: B.
+        """
+        self._specs = specs
+        self._states = [
+            {
+                name: self.add_weight(
+                    (batch_size, *slot.shape) if name != "length" else (),
+                    _filled(slot.fill),
+                    slot.dtype,
+                    trainable=False,
+                    # Times would be rounded.
+                    autocast=False,
+                    name=f"{name}_{block}",
+                )
+                for name, slot in spec.items()
+            }
+            for block, spec in enumerate(specs)
+        ]
+        self.built = True
+
+    def read(self, begins=None):
+        """The states, one for each block.
+
+        Args:
+            begins: Boolean `(B,)`, `True` for rows that begin anew, or `None`.
+        """
+        return [
+            {name: _read(one[name], slot.fill, begins) for name, slot in spec.items()}
+            for spec, one in zip(self._specs, self._states, strict=True)
+        ]
+
+    def write(self, states):
+        """Keeps the states that the blocks returned."""
+        for variables, state in zip(self._states, states, strict=True):
+            for name, variable in variables.items():
+                variable.assign(state[name])
+
+    def reset(self):
+        """Forgets everything."""
+        for spec, variables in zip(self._specs, self._states, strict=True):
+            for name, variable in variables.items():
+                slot = spec[name]
+                variable.assign(ops.full(variable.shape, slot.fill, slot.dtype))
+
+    def save_own_variables(self, store):
+        """Saves nothing."""
+
+    def load_own_variables(self, store):
+        """Loads nothing."""
+
+
+def _read(variable, fill, begins):
+    """What a variable holds, and what it was filled with in rows that begin."""
+    # A copy: PyTorch writes into variables, and a gradient may need what was there.
+    x = ops.copy(variable)
+    # A count of steps is one for all rows, and only its differences matter.
+    if begins is None or len(x.shape) == 0:
+        return x
+    begins = ops.reshape(ops.cast(begins, "bool"), (-1, *(1 for _ in x.shape[1:])))
+    return ops.where(begins, ops.cast(fill, x.dtype), x)
+
+
+def _filled(fill):
+    return lambda shape, dtype: ops.full(shape, fill, dtype)

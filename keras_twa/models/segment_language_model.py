@@ -1,0 +1,242 @@
+"""A language model that reads long texts segment by segment, and remembers."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import TransformerEncoder
+from keras_twa.layers import checks
+from keras_twa.models.memory import Memory
+
+MEMORIES = ("training", "evaluation")
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class SegmentLanguageModel(keras.Model):
+    """Embedding, causal encoder blocks and logits, with a memory between batches.
+
+    Row `b` of a batch goes on where row `b` of the batch before it ended: each block
+    keeps what its attention returns as state, in variables of the model. No gradient
+    goes from one batch to another. `datasets.cut_into_segments` makes such batches.
+
+    Training has one memory, and evaluation and prediction share another, so validation
+    does not disturb training. `fit` forgets at the beginning of each epoch, `evaluate`
+    and `predict` at that of each call, and `reset_state` at any time. Like a stateful
+    `keras.layers.RNN`, the model has a fixed batch size, that of its first batch.
+
+    Token 0 is padding: it is attended to by no one.
+
+    Args:
+        vocabulary_size: Number of token ids, padding included.
+        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
+            or an attention layer, of which each block takes a copy. With a memory, its
+            state must have a fixed size, as has that of "transformer_xl" (default),
+            "local", "linear", "performer" or "retention".
+        num_layers: Number of blocks. Defaults to 2.
+        embedding_dim: Width F of the model. Defaults to 128.
+        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        intermediate_dim: Width of the feed-forward networks. Defaults to 512.
+        dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
+        activation: Activation of the feed-forward networks. Defaults to "gelu".
+        normalize_first: Whether layer normalisation precedes each branch. Defaults to
+            `True`.
+        stateful: Whether there is a memory. Without, each batch stands for itself, and
+            has any size. Defaults to `True`.
+
+    Call arguments:
+        inputs: Tokens, integer `(B, T)`; or a dictionary of "tokens" and "begins",
+            boolean `(B,)` or `(B, 1)`: `True` for rows in which a document begins.
+            They forget what was before.
+        training: Whether dropout is active, and whose memory is read and written:
+            that of training if `True`, else that of evaluation.
+
+    Returns:
+        Logits of the token after each, `(B, T, vocabulary_size)` in float32.
+
+    Raises:
+        ValueError: If a size is not positive, the state of the attention grows, the
+            batch size is not known or not that of the first batch, or rows are to be
+            shuffled.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> from keras_twa.models import SegmentLanguageModel
+    >>> model = SegmentLanguageModel(10, embedding_dim=16)
+    >>> text = np.arange(1, 9)[None]
+    >>> first, second = model(text[:, :4]), model(text[:, 4:])
+    >>> model.reset_state()
+    >>> whole = model(text)
+    >>> bool(ops.all(ops.isclose(second, whole[:, 4:], atol=1e-4)))
+    True
+
+    Reference:
+        [Dai et al., 2019](https://arxiv.org/abs/1901.02860)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        attention="transformer_xl",
+        num_layers=2,
+        embedding_dim=128,
+        num_heads=4,
+        intermediate_dim=512,
+        dropout=0.1,
+        activation="gelu",
+        normalize_first=True,
+        stateful=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._config = {
+            "vocabulary_size": vocabulary_size,
+            "num_layers": num_layers,
+            "embedding_dim": embedding_dim,
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "dropout": dropout,
+            "activation": activation,
+            "normalize_first": normalize_first,
+            "stateful": stateful,
+        }
+        checks.positive_integer(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+        )
+        self._attention = keras.saving.serialize_keras_object(attention)
+        self.stateful = stateful
+        options = {"dtype": self.dtype_policy}
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size, embedding_dim, name="embedding", **options
+        )
+        self.embedding_dropout = keras.layers.Dropout(dropout, **options)
+        self.blocks = [
+            TransformerEncoder(
+                intermediate_dim,
+                num_heads,
+                _copy(self._attention),
+                dropout,
+                activation,
+                normalize_first=normalize_first,
+                name=f"block_{index}",
+                **options,
+            )
+            for index in range(num_layers)
+        ]
+        self.final_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, name="final_norm", **options
+        )
+        self.head = keras.layers.Dense(vocabulary_size, name="head", dtype="float32")
+        self.memories = {name: Memory(name=name) for name in MEMORIES}
+
+    def build(self, inputs_shape):
+        shape = (*_tokens(inputs_shape)[:2], self._config["embedding_dim"])
+        self.embedding.build(shape[:2])
+        for layer in (*self.blocks, self.final_norm, self.head):
+            layer.build(shape)
+        if not self.stateful:
+            return
+        if shape[0] is None:
+            raise ValueError(
+                "A memory has a row for each of a batch, so the batch size must be "
+                f"known: give `batch_shape`. Received: inputs of shape {inputs_shape}"
+            )
+        specs = [_state_spec(block.attention_layer) for block in self.blocks]
+        for memory in self.memories.values():
+            memory.build(specs, shape[0])
+
+    def call(self, inputs, training=None):
+        tokens = _tokens(inputs)
+        begins = inputs.get("begins") if isinstance(inputs, dict) else None
+        real = ops.not_equal(tokens, 0)
+        x = self.embedding_dropout(self.embedding(tokens), training=training)
+        options = {"padding_mask": real, "use_causal_mask": True, "training": training}
+        if self.stateful:
+            x = self._remember(x, begins, training, options)
+        else:
+            for block in self.blocks:
+                x = block(x, **options)
+        return self.head(self.final_norm(x))
+
+    def _remember(self, x, begins, training, options):
+        """The outputs of the blocks, which go on where the last batch ended."""
+        memory = self.memories["training" if training else "evaluation"]
+        states = []
+        for block, state in zip(self.blocks, memory.read(begins), strict=True):
+            x, state = block(x, initial_state=state, return_state=True, **options)
+            states.append(state)
+        memory.write(states)
+        return x
+
+    def reset_state(self, memory=None):
+        """Forgets all that was read.
+
+        Args:
+            memory: "training" or "evaluation". Defaults to both.
+        """
+        if memory is not None:
+            checks.one_of(MEMORIES, memory=memory)
+        for name, one in self.memories.items():
+            if one.built and memory in (None, name):
+                one.reset()
+
+    def fit(self, *arguments, shuffle=False, callbacks=None, **options):
+        """Trains as `keras.Model.fit` does; each epoch begins without a memory."""
+        if self.stateful and shuffle:
+            raise ValueError(
+                "Rows must stay in order: each goes on where one of the batch before "
+                f"it ended. Received: shuffle={shuffle!r}"
+            )
+        reset = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda *_: self.reset_state("training")
+        )
+        given = [] if callbacks is None else keras.tree.flatten(callbacks)
+        options |= {"shuffle": shuffle, "callbacks": [*given, reset]}
+        return super().fit(*arguments, **options)
+
+    def evaluate(self, *arguments, **options):
+        """Evaluates as `keras.Model.evaluate` does, beginning without a memory."""
+        self.reset_state("evaluation")
+        return super().evaluate(*arguments, **options)
+
+    def predict(self, *arguments, **options):
+        """Predicts as `keras.Model.predict` does, beginning without a memory."""
+        self.reset_state("evaluation")
+        return super().predict(*arguments, **options)
+
+    def compute_output_shape(self, inputs_shape):
+        return (*_tokens(inputs_shape)[:2], self._config["vocabulary_size"])
+
+    def get_config(self):
+        return {**super().get_config(), "attention": self._attention, **self._config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "attention": _copy(config["attention"])})
+
+
+def _copy(attention):
+    """A name as it is, and a new layer from the description of one."""
+    if isinstance(attention, str):
+        return attention
+    return keras.saving.deserialize_keras_object(attention)
+
+
+def _tokens(inputs):
+    """The tokens among the inputs, or their shape among the shapes."""
+    return inputs["tokens"] if isinstance(inputs, dict) else inputs
+
+
+def _state_spec(attention):
+    """The `Slot`s of a layer's state, if that has a fixed size."""
+    spec = attention.state_spec()
+    shapes = {name: (1, *slot.shape) for name, slot in spec.items()}
+    if attention.next_state_shapes(shapes, 1) != shapes:
+        raise ValueError(
+            f"The state of {type(attention).__name__} grows with each segment, and a "
+            "memory has a fixed size: take another, such as 'transformer_xl', or "
+            f"`stateful=False`. Received: attention={attention.name!r}"
+        )
+    return spec
