@@ -10,6 +10,7 @@ from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
+from keras_twa.layers.attention import RWKVAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
@@ -30,6 +31,7 @@ __all__ = [
     "LocalAttention",
     "MultiTimescaleAttention",
     "PerformerAttention",
+    "RWKVAttention",
     "RetentionAttention",
     "SinusoidalPositions",
     "TemporalWeightedAttention",

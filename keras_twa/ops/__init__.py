@@ -3,6 +3,7 @@
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.generalized_delta import generalized_delta_rule
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
 from keras_twa.ops.performer import performer_attention
@@ -16,6 +17,8 @@ from keras_twa.ops.scores import log_softplus
 from keras_twa.ops.scores import squared_distance
 from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import tiled_attention
+from keras_twa.ops.token_shift import previous_real
+from keras_twa.ops.wkv import wkv
 
 __all__ = [
     "Force",
@@ -23,15 +26,18 @@ __all__ = [
     "WeightDropout",
     "discounted_attention",
     "dot_product_attention",
+    "generalized_delta_rule",
     "inner_product",
     "lag",
     "linear_attention",
     "local_attention",
     "log_softplus",
     "performer_attention",
+    "previous_real",
     "retention",
     "rotate",
     "squared_distance",
     "tiled_attention",
     "times_of",
+    "wkv",
 ]

@@ -16,7 +16,7 @@ from keras_twa.ops import backend
 CHUNK = 128
 
 
-def run_in_chunks(advance, state, steps, constants, parameters=()):
+def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
     """Runs a recurrence over a sequence.
 
     Args:
@@ -29,6 +29,7 @@ def run_in_chunks(advance, state, steps, constants, parameters=()):
         constants: The same for tensors that get no gradient. One of them is "real",
             `(rows, T, 1)`: 1 for real steps, 0 for padding.
         parameters: Float32 tensors of any shape that `advance` needs whole.
+        chunk: The most steps of a chunk. Defaults to `CHUNK`.
 
     Returns:
         The output `(rows, T, ...)`, and the state after the last step.
@@ -36,7 +37,8 @@ def run_in_chunks(advance, state, steps, constants, parameters=()):
     named = {**steps, **constants}
     length = ops.shape(constants["real"])[1]
     known = isinstance(length, int)
-    chunk = _even(CHUNK, length) if known else CHUNK
+    chunk = CHUNK if chunk is None else chunk
+    chunk = _even(chunk, length) if known else chunk
     if known and chunk == length:
         state, output = advance(list(state), named, *parameters)
         return output, list(state)

@@ -137,6 +137,7 @@ LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+RWKV = layers.RWKVAttention, references.rwkv
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -151,6 +152,8 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    # Version 4 has no other width of values.
+    case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -171,6 +174,7 @@ FORKS = [
         normalization="force",
         trainable_discounts=True,
     ),
+    case("rwkv-7", *RWKV, "version", version=7),
 ]
 
 # The rest of the options: held to the reference, the config and the file.
@@ -247,6 +251,20 @@ OPTIONS = [
         value_dim=3,
         use_bias=False,
         discounts=(0.6, 0.95),
+        epsilon=0.1,
+    ),
+    case("rwkv-sizes", *RWKV, value_dim=4, use_bias=False, output_shape=5),
+    case(
+        "rwkv-7-sizes",
+        *RWKV,
+        "version",
+        "epsilon",
+        version=7,
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        rank=3,
         epsilon=0.1,
     ),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),

@@ -26,9 +26,13 @@ def route(name, tile_elements=11):
     tiled = importlib.import_module("keras_twa.ops.tiled")
     local = importlib.import_module("keras_twa.ops.local")
     chunks = importlib.import_module("keras_twa.ops.chunks")
+    delta = importlib.import_module("keras_twa.ops.generalized_delta")
+    wkv = importlib.import_module("keras_twa.ops.wkv")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
         mock.patch.object(chunks, "CHUNK", 3),
+        mock.patch.object(delta, "CHUNK", 3),
+        mock.patch.object(wkv, "CHUNK", 3),
         mock.patch.object(local, "LEAST_QUERIES", 1),
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiles, "TILE_QUERIES", 1),

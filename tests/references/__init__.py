@@ -22,6 +22,7 @@ from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
+from tests.references.rwkv import rwkv
 from tests.references.temporal_weighted import temporal_weighted
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "multi_timescale",
     "performer",
     "retention",
+    "rwkv",
     "softplus",
     "temporal_weighted",
 ]

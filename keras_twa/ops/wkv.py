@@ -1,0 +1,135 @@
+"""The weighted key-value sums of RWKV-4, in time linear in length.
+
+Each channel is on its own, with a decay of its own: there are no products of matrices,
+only recurrences. These run in about two combinations per step, at a depth logarithmic
+in the length of a chunk.
+"""
+
+import operator
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_twa.masks import hide_padding
+from keras_twa.ops.chunks import run_in_chunks
+from keras_twa.ops.linear import LEAST_TOTAL
+from keras_twa.ops.linear import NOTHING
+
+# Longer than where scores of pairs are computed: here a long chunk costs no more.
+CHUNK = 512
+
+
+def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
+    """Computes a weighted mean of the values up to each step, channel by channel.
+
+    The weight of the step itself is `exp(bonus + k_i)`, that of a step `n` real steps
+    before it `exp(k_j - (n - 1) decay)`. A step that saw nothing gets zero.
+
+    Args:
+        key: `(B, T, H, D)`, finite wherever `mask` hides a key.
+        value: `(B, T, H, D)`, finite likewise.
+        decay: Float32 `(H, D)`, positive.
+        bonus: Float32 `(H, D)`.
+        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        sums: Float32 `(B, 2, H, D)`, the sums of weighted values and of weights of the
+            steps before, or `None`.
+        maximum: Float32 `(B, H, D)`: the weights in `sums` are over its exponential.
+
+    Returns:
+        `(B, T, H, D)` in the dtype of `value`, the sums, and the maximum.
+    """
+    batch, length, heads, dim = ops.shape(value)
+    channels = heads * dim
+    if sums is None:
+        sums = ops.zeros((batch, 2, heads, dim))
+        maximum = ops.full((batch, heads, dim), NOTHING)
+    real = ops.ones((batch, length)) if mask.keys is None else mask.keys
+    steps = {
+        name: ops.reshape(ops.cast(x, "float32"), (batch, length, channels))
+        for name, x in {"key": key, "value": value}.items()
+    }
+    output, (sums, maximum) = run_in_chunks(
+        Advance(),
+        [
+            ops.reshape(sums, (batch, 1, 2, channels)),
+            ops.reshape(maximum, (batch, 1, channels)),
+        ],
+        steps,
+        {"real": ops.cast(real, "float32")[..., None]},
+        [ops.reshape(x, (channels,)) for x in (decay, bonus)],
+        chunk=CHUNK,
+    )
+    output = ops.reshape(output, (batch, length, heads, dim))
+    return (
+        hide_padding(ops.cast(output, value.dtype), mask.queries),
+        ops.reshape(sums, (batch, 2, heads, dim)),
+        ops.reshape(maximum, (batch, heads, dim)),
+    )
+
+
+@dataclass(frozen=True)
+class Advance:
+    """One chunk; see `run_in_chunks`. The axes are row, step, and channel."""
+
+    def __call__(self, state, steps, decay, bonus):
+        sums, maximum = state
+        is_real = ops.greater(steps["real"], 0.0)
+        key = ops.where(is_real, steps["key"], NOTHING)
+        now = ops.where(is_real, steps["key"] + bonus, NOTHING)
+        fade = -decay * steps["real"]
+        value = steps["value"]
+        # Values, and ones: what comes of these is the sum of weights.
+        pair = ops.stack([value, ops.ones_like(value)], axis=2)
+        pair = pair * steps["real"][:, :, None]
+
+        # The largest logarithm of a weight, before the first step and after each. All
+        # weights are over its exponential, so that it cancels: it needs no gradient.
+        found = ops.concatenate([maximum, key], axis=1)
+        largest = recurrence(
+            ops.stop_gradient(found),
+            ops.stop_gradient(fade),
+            operator.add,
+            ops.maximum,
+        )
+        before, after = largest[:, :-1], largest[:, 1:]
+        found = pair * ops.exp(key - after)[:, :, None]
+        kept = ops.exp(before + fade - after)[:, :, None]
+        found = ops.concatenate([sums, found], axis=1)
+        sums = recurrence(found, kept, operator.mul, operator.add)
+
+        largest = ops.stop_gradient(ops.maximum(before, now))
+        both = ops.exp(before - largest)[:, :, None] * sums[:, :-1]
+        both = both + ops.exp(now - largest)[:, :, None] * pair
+        total = both[:, :, 1]
+        seen = ops.greater(total, LEAST_TOTAL)
+        output = ops.where(seen, both[:, :, 0] / ops.where(seen, total, 1.0), 0.0)
+        return [sums[:, -1:], after[:, -1:]], output
+
+
+def recurrence(x, gates, times, plus):
+    """Computes `y_0 = x_0` and `y_i = gate_(i-1) times y_(i-1) plus x_i`.
+
+    It makes each two steps one, goes through those, and fills in what is between.
+
+    Args:
+        x: `(rows, t, ...)`, with a known t.
+        gates: `(rows, t - 1, ...)`.
+        times: Function of two tensors, associative.
+        plus: Another, over which `times` distributes.
+
+    Returns:
+        `y`, `(rows, t, ...)`.
+    """
+    length = x.shape[1]
+    if length == 1:
+        return x
+    within, between = gates[:, 0::2], gates[:, 1::2]
+    pairs = length // 2
+    second = plus(times(within, x[:, 0 : 2 * pairs : 2]), x[:, 1::2])
+    over_pairs = times(between[:, : pairs - 1], within[:, 1:])
+    second = recurrence(second, over_pairs, times, plus)
+    later = plus(times(between, second[:, : (length - 1) // 2]), x[:, 2::2])
+    first = ops.concatenate([x[:, :1], later], axis=1)
+    joined = ops.stack([first[:, :pairs], second], axis=2)
+    joined = ops.reshape(joined, (-1, 2 * pairs, *joined.shape[3:]))
+    return ops.concatenate([joined, first[:, pairs:]], axis=1) if length % 2 else joined
