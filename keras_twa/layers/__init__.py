@@ -12,6 +12,7 @@ from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import RWKVAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
+from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
 from keras_twa.layers.positions import LearnedPositions
@@ -21,6 +22,7 @@ from keras_twa.layers.registry import name_of
 
 __all__ = [
     "ATTENTION_LAYERS",
+    "ChannelMixing",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",

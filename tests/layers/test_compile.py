@@ -28,6 +28,8 @@ from tests.contract.scenarios import route
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
+# With options that take another way through the code.
+FORKS = [("rwkv", {"version": 7})]
 FUSED = ("dot_product", "temporal_weighted")
 LENGTH, WIDTH, ROUNDS = 8, 6, 3
 
@@ -167,9 +169,9 @@ def call_of(layer):
     return call
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layer_equals_itself_compiled(name):
-    layer = layers.get(name, num_heads=2, key_dim=4)
+@pytest.mark.parametrize("name, options", [*((name, {}) for name in NAMES), *FORKS])
+def test_layer_equals_itself_compiled(name, options):
+    layer = layers.get(name, num_heads=2, key_dim=4, **options)
     layer.build((None, None, WIDTH), (None, None, WIDTH))
 
     def rounds():
