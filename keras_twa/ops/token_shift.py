@@ -21,7 +21,8 @@ def previous_real(x, real=None, before=None):
     if real is not None:
         real = ops.concatenate([ops.ones((batch, 1), "bool"), real], axis=1)
         x = ops.take_along_axis(x, _last_real(real, length + 1)[..., None], axis=1)
-    return x[:, :-1], x[:, -1]
+    # A view would keep the whole sequence alive.
+    return x[:, :-1], ops.copy(x[:, -1])
 
 
 def _last_real(real, length):

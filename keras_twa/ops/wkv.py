@@ -62,8 +62,9 @@ def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
     output = ops.reshape(output, (batch, length, heads, dim))
     return (
         hide_padding(ops.cast(output, value.dtype), mask.queries),
-        ops.reshape(sums, (batch, 2, heads, dim)),
-        ops.reshape(maximum, (batch, heads, dim)),
+        # Views would keep a whole chunk alive.
+        ops.copy(ops.reshape(sums, (batch, 2, heads, dim))),
+        ops.copy(ops.reshape(maximum, (batch, heads, dim))),
     )
 
 
