@@ -12,9 +12,10 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops.chunks import run_in_chunks
-from keras_twa.ops.linear import LEAST_TOTAL
 from keras_twa.ops.linear import NOTHING
 
+# The largest weight is about one: a smaller sum is one of nothing.
+LEAST_TOTAL = 1e-6
 # Longer than where scores of pairs are computed: here a long chunk costs no more.
 CHUNK = 512
 
@@ -74,36 +75,32 @@ class Advance:
 
     def __call__(self, state, steps, decay, bonus):
         sums, maximum = state
-        is_real = ops.greater(steps["real"], 0.0)
-        key = ops.where(is_real, steps["key"], NOTHING)
-        now = ops.where(is_real, steps["key"] + bonus, NOTHING)
-        fade = -decay * steps["real"]
-        value = steps["value"]
-        # Values, and ones: what comes of these is the sum of weights.
-        pair = ops.stack([value, ops.ones_like(value)], axis=2)
-        pair = pair * steps["real"][:, :, None]
+        value, real = steps["value"], steps["real"]
+        key = ops.where(ops.greater(real, 0.0), steps["key"], NOTHING)
+        fade = -decay * real
 
         # The largest logarithm of a weight, before the first step and after each. All
         # weights are over its exponential, so that it cancels: it needs no gradient.
-        found = ops.concatenate([maximum, key], axis=1)
         largest = recurrence(
-            ops.stop_gradient(found),
+            ops.stop_gradient(ops.concatenate([maximum, key], axis=1)),
             ops.stop_gradient(fade),
             operator.add,
             ops.maximum,
         )
         before, after = largest[:, :-1], largest[:, 1:]
-        found = pair * ops.exp(key - after)[:, :, None]
-        kept = ops.exp(before + fade - after)[:, :, None]
+        # Beside a sum of nothing, what is not real looks like the largest.
+        weight = ops.exp(key - after) * real
+        found = ops.stack([weight * value, weight], axis=2)
         found = ops.concatenate([sums, found], axis=1)
+        kept = ops.exp(before + fade - after)[:, :, None]
         sums = recurrence(found, kept, operator.mul, operator.add)
 
+        now = key + bonus
         largest = ops.stop_gradient(ops.maximum(before, now))
-        both = ops.exp(before - largest)[:, :, None] * sums[:, :-1]
-        both = both + ops.exp(now - largest)[:, :, None] * pair
-        total = both[:, :, 1]
-        seen = ops.greater(total, LEAST_TOTAL)
-        output = ops.where(seen, both[:, :, 0] / ops.where(seen, total, 1.0), 0.0)
+        old, new = ops.exp(before - largest), ops.exp(now - largest) * real
+        total = old * sums[:, :-1, 1] + new
+        output = old * sums[:, :-1, 0] + new * value
+        output = output / ops.maximum(total, LEAST_TOTAL)
         return [sums[:, -1:], after[:, -1:]], output
 
 
