@@ -38,19 +38,18 @@ LOW_RANK = {"decay": "tanh", "rate": "linear", "gate": "sigmoid"}
 class RWKVAttention(RecurrentAttention):
     """The time mixing of RWKV, version 4 or 7.
 
-    Every step's input is first mixed with that of the real step before it, for each
-    projection and channel in a learned proportion (token shift).
+    Every step's input is first mixed with that of the real step before it, in learned
+    proportions (token shift). Version 4, per channel, with `w = exp(decay)`:
+    `sigmoid(q_i)` times `(sum_j e^(k_j - (i - 1 - j) w) v_j + e^(u + k_i) v_i)`, for
+    `j < i`, over the same sum without the `v`. Version 7, per head: `q_i M_i` of
+    `M_i = diag(w_i) M_(i-1) - (a_i c_i)^T (c_i M_(i-1)) + k_i^T v_i`, normalised and
+    gated.
 
-    Version 4, per channel, with `w = exp(decay)`: `sigmoid(q_i)` times
-    `(sum_j e^(k_j - (i - 1 - j) w) v_j + e^(u + k_i) v_i)`, with `j < i`, over the same
-    sum without the `v`.
-
-    Version 7, per head, with decays `w_i`, rates `a_i` and a gate `g_i` made from the
-    input by maps of low rank, and with `c_i` the normalised `xi k_i`:
-    `M_i = diag(w_i) M_(i-1) - (a_i c_i)^T (c_i M_(i-1)) + k_i^T v_i`, where the keys
-    that are written are `k_i (1 + alpha (a_i - 1))`; the output is
-    `g_i (norm(q_i M_i) + (q_i . (rho k_i)) v_i)`. The mean of a layer's values with
-    those of the first layer is left out: a layer does not see other layers.
+    In version 7 the decays `w_i`, the rates `a_i` and the gate `g_i` are made from the
+    input by maps of low rank. What is removed is found by `c_i`, the direction of
+    `xi k_i`, and what is written has the key `k_i (1 + alpha (a_i - 1))`. The output is
+    `g_i (norm(q_i M_i) + (q_i . (rho k_i)) v_i)`. The paper's mean of a layer's values
+    with those of the first layer is left out: a layer does not see other layers.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
     steps give the same. A step that is not real leaves the state as it is.

@@ -154,9 +154,7 @@ class TransformerEncoder(keras.layers.Layer):
             return self.attention_dropout(outputs, training=training)
 
         def feed_forward(x):
-            outputs = self.feed_forward(
-                x, training=training, padding_mask=padding_mask
-            )
+            outputs = self.feed_forward(x, training=training, padding_mask=padding_mask)
             return self.feed_forward_dropout(outputs, training=training)
 
         x = self._residual(x, attend, self.attention_norm)
