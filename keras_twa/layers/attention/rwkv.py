@@ -280,10 +280,11 @@ class RWKVAttention(RecurrentAttention):
         }
 
     def _add(self, name, values):
-        """A weight in float32 that begins with such values."""
+        """A weight, in float32 under every policy, that begins with such values."""
         return self.add_weight(
             shape=values.shape,
             initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+            autocast=False,
             name=name,
         )
 
