@@ -46,7 +46,7 @@ def test_wkv_equals_the_recurrence_at_length(length):
     tensors = [ops.convert_to_tensor(x, "float32") for x in (key, value, decay, bonus)]
     mask = AttentionMask(keys=ops.convert_to_tensor(real))
     got, _, _ = wkv(*tensors, mask)
-    harness.assert_close(ops.convert_to_numpy(got), want, "output", 1e-5)
+    harness.assert_close(ops.convert_to_numpy(got), want, "output", 1e-4)
 
 
 def test_wkv_holds_at_any_keys():
