@@ -79,55 +79,68 @@ class Advance:
         key = ops.where(ops.greater(real, 0.0), steps["key"], NOTHING)
         fade = -decay * real
 
-        # The largest logarithm of a weight, before the first step and after each. All
-        # weights are over its exponential, so that it cancels: it needs no gradient.
-        largest = recurrence(
-            ops.stop_gradient(ops.concatenate([maximum, key], axis=1)),
-            ops.stop_gradient(fade),
-            operator.add,
-            ops.maximum,
-        )
-        before, after = largest[:, :-1], largest[:, 1:]
+        # The largest logarithm of a weight, before each step and after it. All weights
+        # are over its exponential, so that it cancels: it needs no gradient.
+        found = map(ops.stop_gradient, (maximum, key, fade))
+        before, after = recurrence(*found, operator.add, ops.maximum)
         # Beside a sum of nothing, what is not real looks like the largest.
         weight = ops.exp(key - after) * real
         found = ops.stack([weight * value, weight], axis=2)
-        found = ops.concatenate([sums, found], axis=1)
         kept = ops.exp(before + fade - after)[:, :, None]
-        sums = recurrence(found, kept, operator.mul, operator.add)
+        sums, ends = recurrence(sums, found, kept, operator.mul, operator.add)
 
         now = key + bonus
         largest = ops.stop_gradient(ops.maximum(before, now))
         old, new = ops.exp(before - largest), ops.exp(now - largest) * real
-        total = old * sums[:, :-1, 1] + new
-        output = old * sums[:, :-1, 0] + new * value
+        total = old * sums[:, :, 1] + new
+        output = old * sums[:, :, 0] + new * value
         output = output / ops.maximum(total, LEAST_TOTAL)
-        return [sums[:, -1:], after[:, -1:]], output
+        return [ends[:, -1:], after[:, -1:]], output
 
 
-def recurrence(x, gates, times, plus):
-    """Computes `y_0 = x_0` and `y_i = gate_(i-1) times y_(i-1) plus x_i`.
-
-    It makes each two steps one, goes through those, and fills in what is between.
+def recurrence(start, x, gates, times, plus):
+    """Computes `y_i = gate_i times y_(i-1) plus x_i`.
 
     Args:
+        start: What comes before the first one, `(rows, 1, ...)`.
         x: `(rows, t, ...)`, with a known t.
-        gates: `(rows, t - 1, ...)`.
+        gates: `(rows, t, ...)`.
         times: Function of two tensors, associative.
         plus: Another, over which `times` distributes.
 
     Returns:
-        `y`, `(rows, t, ...)`.
+        All `y_(i-1)` and all `y_i`, `(rows, t, ...)`.
+    """
+    first = plus(times(gates[:, :1], start), x[:, :1])
+    x = ops.concatenate([first, x[:, 1:]], axis=1)
+    found = _prefixes(x, gates, times, plus)
+    return ops.concatenate([start, found[:, :-1]], axis=1), found
+
+
+def _prefixes(x, gates, times, plus):
+    """The same from `y_0 = x_0` on.
+
+    It makes each two steps one, goes through those, and fills in what is between.
     """
     length = x.shape[1]
     if length == 1:
         return x
-    within, between = gates[:, 0::2], gates[:, 1::2]
-    pairs = length // 2
-    second = plus(times(within, x[:, 0 : 2 * pairs : 2]), x[:, 1::2])
-    over_pairs = times(between[:, : pairs - 1], within[:, 1:])
-    second = recurrence(second, over_pairs, times, plus)
-    later = plus(times(between, second[:, : (length - 1) // 2]), x[:, 2::2])
-    first = ops.concatenate([x[:, :1], later], axis=1)
-    joined = ops.stack([first[:, :pairs], second], axis=2)
-    joined = ops.reshape(joined, (-1, 2 * pairs, *joined.shape[3:]))
-    return ops.concatenate([joined, first[:, pairs:]], axis=1) if length % 2 else joined
+    first, second = _in_pairs(x)
+    into_first, into_second = _in_pairs(gates)
+    ends = plus(times(into_second, first), second)
+    ends = _prefixes(ends, times(into_first, into_second), times, plus)
+    later = plus(times(into_first[:, 1:], ends[:, :-1]), first[:, 1:])
+    starts = ops.concatenate([x[:, :1], later], axis=1)
+    found = ops.stack([starts, ends], axis=2)
+    found = ops.reshape(found, (-1, 2 * (length // 2), *found.shape[3:]))
+    if length % 2 == 0:
+        return found
+    last = plus(times(gates[:, -1:], ends[:, -1:]), x[:, -1:])
+    return ops.concatenate([found, last], axis=1)
+
+
+def _in_pairs(x):
+    """The first and the second of each two steps."""
+    pairs = x.shape[1] // 2
+    x = ops.reshape(x[:, : 2 * pairs], (-1, pairs, 2, *x.shape[2:]))
+    return x[:, :, 0], x[:, :, 1]
