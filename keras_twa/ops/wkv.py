@@ -81,8 +81,8 @@ class Advance:
 
         # The largest logarithm of a weight, before each step and after it. All weights
         # are over its exponential, so that it cancels: it needs no gradient.
-        found = map(ops.stop_gradient, (maximum, key, fade))
-        before, after = recurrence(*found, operator.add, ops.maximum)
+        start, x, gates = map(ops.stop_gradient, (maximum, key, fade))
+        before, after = recurrence(start, x, gates, operator.add, ops.maximum)
         # Beside a sum of nothing, what is not real looks like the largest.
         weight = ops.exp(key - after) * real
         found = ops.stack([weight * value, weight], axis=2)
