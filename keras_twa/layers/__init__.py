@@ -14,8 +14,10 @@ from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
+from keras_twa.layers.attention import RWKVAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.attention import TransformerXLAttention
+from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
 from keras_twa.layers.positions import LearnedPositions
@@ -26,6 +28,7 @@ from keras_twa.layers.registry import name_of
 __all__ = [
     "ATTENTION_LAYERS",
     "BlockRecurrentAttention",
+    "ChannelMixing",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
@@ -39,6 +42,7 @@ __all__ = [
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
     "PerformerAttention",
+    "RWKVAttention",
     "RetentionAttention",
     "SinusoidalPositions",
     "TemporalWeightedAttention",

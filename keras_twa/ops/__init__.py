@@ -1,10 +1,11 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
 from keras_twa.ops.block_recurrent import block_recurrent_attention
-from keras_twa.ops.delta import gated_delta
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.gated_delta import gated_delta
+from keras_twa.ops.generalized_delta import generalized_delta_rule
 from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
@@ -21,7 +22,9 @@ from keras_twa.ops.scores import log_softplus
 from keras_twa.ops.scores import squared_distance
 from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import tiled_attention
+from keras_twa.ops.token_shift import previous_real
 from keras_twa.ops.transformer_xl import relative_attention
+from keras_twa.ops.wkv import wkv
 
 __all__ = [
     "Force",
@@ -31,6 +34,7 @@ __all__ = [
     "discounted_attention",
     "dot_product_attention",
     "gated_delta",
+    "generalized_delta_rule",
     "inner_product",
     "inverse_laplace",
     "lag",
@@ -40,10 +44,12 @@ __all__ = [
     "lsh_attention",
     "multi_timescale_retention",
     "performer_attention",
+    "previous_real",
     "relative_attention",
     "retention",
     "rotate",
     "squared_distance",
     "tiled_attention",
     "times_of",
+    "wkv",
 ]

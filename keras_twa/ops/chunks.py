@@ -58,7 +58,7 @@ def chunk_for(length, longest=None):
         length: Number of steps, an integer where it is known.
         longest: The most steps of a chunk. Defaults to `CHUNK`.
     """
-    longest = CHUNK if longest is None else min(CHUNK, longest)
+    longest = CHUNK if longest is None else longest
     return even(longest, length) if isinstance(length, int) else longest
 
 

@@ -145,6 +145,7 @@ TIMESCALE_RETENTION = (
     references.multi_timescale_retention,
 )
 TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
+RWKV = layers.RWKVAttention, references.rwkv
 LOG = {"mode": "log_additive"}
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
@@ -173,11 +174,17 @@ PLAIN = [
     case("gated_delta", *GATED_DELTA),
     case("lsh", *LSH, "bucket_size", bucket_size=2, num_buckets=4, seed=1),
     case("transformer_xl", *TRANSFORMER_XL, memory_length=8),
+    # Version 4 has no other width of values.
+    case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
+# Options with a state of their own: these are held to all that is asked of states.
+OTHER_STATES = [
+    case("rwkv-7", *RWKV, "version", version=7),
+]
 # Those whose sequence may come in parts, and those that need the whole of it.
-WITH_STATES = [case for case in PLAIN if case.layer.prefix_invariant]
+WITH_STATES = [case for case in [*PLAIN, *OTHER_STATES] if case.layer.prefix_invariant]
 WITHOUT_STATES = [case for case in PLAIN if not case.layer.prefix_invariant]
 
 # The option sets that take another way through the code: most checks run on these.
@@ -214,6 +221,7 @@ FORKS = [
         decoder="tikhonov",
         epsilon=0.01,
     ),
+    *OTHER_STATES,
 ]
 
 # The rest of the options: held to the reference, the config and the file.
@@ -346,21 +354,33 @@ OPTIONS = [
         "gated_delta-sizes",
         *GATED_DELTA,
         "epsilon",
-        key_dim=5,
-        value_dim=3,
-        use_bias=False,
-        output_shape=5,
+        case("rwkv-sizes", *RWKV, value_dim=4, use_bias=False, output_shape=5),
+        case(
+            "rwkv-7-sizes",
+            *RWKV,
+            "version",
+            "epsilon",
+            version=7,
+            key_dim=5,
+            value_dim=3,
+            use_bias=False,
+            output_shape=5,
+            epsilon=0.1,
+        ),
+        case(
+            "transformer_xl-sizes",
+            *TRANSFORMER_XL,
+            key_dim=3,
+            value_dim=5,
+            use_bias=False,
+            output_shape=5,
+        ),
+        case(
+            "transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10
+        ),
+        rank=3,
         epsilon=0.1,
     ),
-    case(
-        "transformer_xl-sizes",
-        *TRANSFORMER_XL,
-        key_dim=3,
-        value_dim=5,
-        use_bias=False,
-        output_shape=5,
-    ),
-    case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

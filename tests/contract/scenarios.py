@@ -14,6 +14,8 @@ from tests.contract.harness import QUERY_WIDTH
 from tests.contract.harness import VALUE_WIDTH
 
 ROUTES = ("default", "tiled")
+# Files of `keras_twa.ops` that say how long their chunks are.
+IN_CHUNKS = ("chunks", "gated_delta", "generalized_delta", "wkv")
 
 
 @contextlib.contextmanager
@@ -22,23 +24,25 @@ def route(name, tile_elements=11):
     if name == "default":
         yield
         return
-    tiles = importlib.import_module("keras_twa.ops.tiles")
-    tiled = importlib.import_module("keras_twa.ops.tiled")
-    lsh = importlib.import_module("keras_twa.ops.lsh")
-    local = importlib.import_module("keras_twa.ops.local")
-    chunks = importlib.import_module("keras_twa.ops.chunks")
+
+    def module(name):
+        # Functions of the same names stand in their place in the package.
+        return importlib.import_module(f"keras_twa.ops.{name}")
+
     backend = importlib.import_module("keras_twa.ops.backend")
-    with (
-        mock.patch.object(chunks, "CHUNK", 3),
-        mock.patch.object(lsh, "SCORES_AT_ONCE", tile_elements),
-        mock.patch.object(local, "LEAST_QUERIES", 1),
-        mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
-        mock.patch.object(tiles, "TILE_QUERIES", 1),
-        mock.patch.object(tiled, "LEAST_SPAN", 2),
-        mock.patch.object(backend, "fuses", return_value=False),
-        mock.patch.object(backend, "flexes", return_value=False),
-        mock.patch.object(backend, "KEY_BLOCK", backend.KEY_BLOCK and 2),
-    ):
+    with contextlib.ExitStack() as patches:
+        for place, constant, value in (
+            *((file, "CHUNK", 3) for file in IN_CHUNKS),
+            ("local", "LEAST_QUERIES", 1),
+            ("lsh", "SCORES_AT_ONCE", tile_elements),
+            ("tiled", "LEAST_SPAN", 2),
+            ("tiles", "TILE_ELEMENTS", tile_elements),
+            ("tiles", "TILE_QUERIES", 1),
+            ("backend", "KEY_BLOCK", backend.KEY_BLOCK and 2),
+            ("backend", "fuses", lambda *arguments, **options: False),
+            ("backend", "flexes", lambda *arguments, **options: False),
+        ):
+            patches.enter_context(mock.patch.object(module(place), constant, value))
         yield
 
 

@@ -28,15 +28,18 @@ from tests.contract.scenarios import route
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
+# With options that take another way through the code.
+FORKS = [("rwkv", {"version": 7})]
 FUSED = ("dot_product", "temporal_weighted", "transformer_xl")
 LENGTH, WIDTH, ROUNDS = 8, 6, 3
 # Blocks that a sequence of that length has more than one of.
 OPTIONS = {"block_recurrent": {"block_size": 3, "num_states": 2}}
 
 
-def made(name):
+def made(name, **options):
     """Return a small layer."""
-    return layers.get(name, num_heads=2, key_dim=4, **OPTIONS.get(name, {}))
+    options = {**OPTIONS.get(name, {}), **options}
+    return layers.get(name, num_heads=2, key_dim=4, **options)
 
 
 @contextlib.contextmanager
@@ -174,9 +177,9 @@ def call_of(layer):
     return call
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_layer_equals_itself_compiled(name):
-    layer = made(name)
+@pytest.mark.parametrize("name, options", [*((name, {}) for name in NAMES), *FORKS])
+def test_layer_equals_itself_compiled(name, options):
+    layer = made(name, **options)
     layer.build((None, None, WIDTH), (None, None, WIDTH))
 
     def rounds():

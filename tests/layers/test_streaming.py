@@ -15,6 +15,7 @@ LENGTH, ROOM, WIDTH = 5, 6, 6
 NAMES = [name_of(x) for x in layers.ATTENTION_LAYERS if x.prefix_invariant]
 # PyTorch takes seconds to compile each.
 COMPILED = NAMES if BACKEND != "torch" else ["dot_product", "linear"]
+COMPILED = [*((name, {}) for name in COMPILED), ("rwkv", {"version": 7})]
 
 
 def compiled_step(layer):
@@ -45,9 +46,9 @@ def compiled_step(layer):
     return torch.no_grad()(torch.compile(layer.step, backend=count)), traces
 
 
-@pytest.mark.parametrize("name", COMPILED)
-def test_steps_compile_once(name):
-    layer = layers.get(name, num_heads=2, key_dim=4)
+@pytest.mark.parametrize("name, options", COMPILED)
+def test_steps_compile_once(name, options):
+    layer = layers.get(name, num_heads=2, key_dim=4, **options)
     x = ops.convert_to_tensor(normal(2, LENGTH, WIDTH))
     whole = harness.to_numpy(layer(x, x, use_causal_mask=True))
     step, traces = compiled_step(layer)
@@ -83,7 +84,7 @@ def test_a_full_cache_never_gives_numbers():
 
 def test_states_of_recurrent_layers_do_not_grow():
     x = normal(2, LENGTH, WIDTH)
-    names = ("linear", "performer", "retention", "multi_timescale_retention")
+    names = ("linear", "performer", "retention", "multi_timescale_retention", "rwkv")
     for name in (*names, "gated_delta", "block_recurrent"):
         layer = layers.get(name, num_heads=2, key_dim=4)
         options = {"use_causal_mask": True, "return_state": True}

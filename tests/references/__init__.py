@@ -26,6 +26,7 @@ from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
+from tests.references.rwkv import rwkv
 from tests.references.temporal_weighted import temporal_weighted
 from tests.references.transformer_xl import transformer_xl
 
@@ -44,6 +45,7 @@ __all__ = [
     "multi_timescale_retention",
     "performer",
     "retention",
+    "rwkv",
     "softplus",
     "temporal_weighted",
     "transformer_xl",

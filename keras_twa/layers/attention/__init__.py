@@ -15,6 +15,7 @@ from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
+from keras_twa.layers.attention.rwkv import RWKVAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
 from keras_twa.layers.attention.transformer_xl import TransformerXLAttention
 
@@ -34,4 +35,5 @@ ATTENTION_LAYERS = (
     GatedDeltaAttention,
     LSHAttention,
     TransformerXLAttention,
+    RWKVAttention,
 )

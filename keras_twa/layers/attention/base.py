@@ -105,6 +105,17 @@ class Attention(Streaming, keras.layers.Layer):
         """Width of each head of what `attend` or `recur` returns."""
         return self.value_dim
 
+    def projector(self, projection):
+        """The layer that makes a projection. A variant may have others."""
+        return HeadDense(
+            # b: batch, t: time, f: features, h: heads, d: width of a head.
+            "btf,fhd->bthd",
+            output_shape=(None, projection.heads, projection.dim),
+            bias_axes="hd" if self.use_bias else None,
+            name=projection.name,
+            **self._dense_options(),
+        )
+
     def attend(
         self,
         heads,
@@ -137,14 +148,7 @@ class Attention(Streaming, keras.layers.Layer):
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
         self._sublayers = {}
         for projection in self.projections():
-            layer = HeadDense(
-                # b: batch, t: time, f: features, h: heads, d: width of a head.
-                "btf,fhd->bthd",
-                output_shape=(None, projection.heads, projection.dim),
-                bias_axes="hd" if self.use_bias else None,
-                name=projection.name,
-                **self._dense_options(),
-            )
+            layer = self.projector(projection)
             layer.build(shapes.get(projection.source, query_shape))
             self._sublayers[projection.name] = layer
         output_dims = self._output_dims or (query_shape[-1],)

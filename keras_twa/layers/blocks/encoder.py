@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.blocks.channel_mixing import ChannelMixing
 from keras_twa.layers.blocks.feed_forward import FeedForward
 from keras_twa.layers.registry import get
 from keras_twa.masks import carried_mask
@@ -26,11 +27,15 @@ class TransformerEncoder(keras.layers.Layer):
             "temporal_weighted", or an attention layer. Defaults to "dot_product".
         dropout: Dropout rate of both branches. It does not reach the attention
             weights: give a layer with a `dropout` of its own for that.
-        activation: Activation of the feed-forward network. Defaults to "relu".
+        activation: Activation of the feed-forward network "dense". Defaults to
+            "relu".
         layer_norm_epsilon: Epsilon of the layer normalisations.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
         normalize_first: Whether layer normalisation precedes each branch.
+        feed_forward: "dense", two dense layers applied to each step; or
+            "channel_mixing", the network of RWKV, which also sees the step before and
+            has an activation of its own. Defaults to "dense".
 
     Call arguments:
         inputs: `(B, T, F)`.
@@ -79,6 +84,7 @@ class TransformerEncoder(keras.layers.Layer):
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
         normalize_first=False,
+        feed_forward="dense",
         **kwargs,
     ):
         # Autocasting would round positions to half precision on the way in.
@@ -86,6 +92,7 @@ class TransformerEncoder(keras.layers.Layer):
         super().__init__(**kwargs)
         checks.positive_integer(intermediate_dim=intermediate_dim, num_heads=num_heads)
         checks.probability(dropout=dropout)
+        checks.one_of(("dense", "channel_mixing"), feed_forward=feed_forward)
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
         self.attention = attention
@@ -95,6 +102,7 @@ class TransformerEncoder(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.normalize_first = normalize_first
+        self.feed_forward_kind = feed_forward
         self.supports_masking = True
 
     def build(self, inputs_shape):
@@ -107,13 +115,7 @@ class TransformerEncoder(keras.layers.Layer):
             self.attention_layer.build(inputs_shape)
         self.attention_norm = self._norm("attention_norm")
         self.attention_norm.build(inputs_shape)
-        self.feed_forward = FeedForward(
-            self.intermediate_dim,
-            self.activation,
-            **initializers,
-            dtype=self.dtype_policy,
-            name="feed_forward",
-        )
+        self.feed_forward = self._make_feed_forward(initializers)
         self.feed_forward.build(inputs_shape)
         self.feed_forward_norm = self._norm("feed_forward_norm")
         self.feed_forward_norm.build(inputs_shape)
@@ -187,7 +189,7 @@ class TransformerEncoder(keras.layers.Layer):
             return self.attention_dropout(outputs, training=training)
 
         def feed_forward(x):
-            outputs = self.feed_forward(x, training=training)
+            outputs = self.feed_forward(x, training=training, padding_mask=padding_mask)
             return self.feed_forward_dropout(outputs, training=training)
 
         x = self._residual(x, attend, self.attention_norm)
@@ -242,6 +244,12 @@ class TransformerEncoder(keras.layers.Layer):
             **initializers,
         )
 
+    def _make_feed_forward(self, initializers):
+        options = {**initializers, "dtype": self.dtype_policy, "name": "feed_forward"}
+        if self.feed_forward_kind == "channel_mixing":
+            return ChannelMixing(self.intermediate_dim, **options)
+        return FeedForward(self.intermediate_dim, self.activation, **options)
+
     def _norm(self, name):
         return keras.layers.LayerNormalization(
             epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
@@ -262,6 +270,7 @@ class TransformerEncoder(keras.layers.Layer):
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "normalize_first": self.normalize_first,
+            "feed_forward": self.feed_forward_kind,
         }
 
     @classmethod

@@ -19,6 +19,7 @@ class FeedForward(keras.layers.Layer):
     Call arguments:
         inputs: `(B, T, F)`.
         training: Whether dropout is active.
+        padding_mask: Boolean `(B, T)`. Not used here: each step is on its own.
 
     Returns:
         `(B, T, F)`.
@@ -63,7 +64,7 @@ class FeedForward(keras.layers.Layer):
         self.project = self._dense("project", inputs_shape[-1])
         self.project.build((*inputs_shape[:-1], self.intermediate_dim))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs, training=None, padding_mask=None):
         return self.project(self.drop(self.expand(inputs), training=training))
 
     def compute_output_shape(self, inputs_shape):

@@ -18,7 +18,7 @@ from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
 
 # The pairs of a chunk cost as much as its memory at about this many steps.
-LONGEST_CHUNK = 64
+CHUNK = 64
 # A step that fades more has forgotten all; sums of more would lose digits.
 LEAST_LOG_DECAY = -50.0
 
@@ -50,7 +50,7 @@ def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
         value,
         mask,
         further={"log_decay": log_decay, "rate": rate},
-        longest=LONGEST_CHUNK,
+        longest=CHUNK,
     )
     return hide_padding(output, mask.queries), memory
 

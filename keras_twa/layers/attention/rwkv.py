@@ -1,0 +1,310 @@
+"""RWKV: a recurrent network that trains like attention."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.low_rank import LowRank
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.masks import hide_padding
+from keras_twa.ops import generalized_delta_rule
+from keras_twa.ops import previous_real
+from keras_twa.ops import wkv
+from keras_twa.ops.linear import NOTHING
+
+# How much of each mixed input is of the step itself, not of the one before: in channel
+# c of F, at first, (c / F) to this power. As in the first layer of the papers' models.
+SHIFT_POWERS = {
+    4: {"query": 0.5, "key": 1.0, "value": 1.0},
+    7: {
+        "query": 0.2,
+        "key": 0.7,
+        "value": 0.7,
+        "decay": 0.9,
+        "rate": 0.9,
+        "gate": 0.2,
+    },
+}
+# The activation inside each map of low rank.
+LOW_RANK = {"decay": "tanh", "rate": "linear", "gate": "sigmoid"}
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class RWKVAttention(RecurrentAttention):
+    """The time mixing of RWKV, version 4 or 7.
+
+    Every step's input is first mixed with that of the real step before it, in learned
+    proportions (token shift). Version 4, per channel, with `w = exp(decay)`:
+    `sigmoid(q_i)` times `(sum_j e^(k_j - (i - 1 - j) w) v_j + e^(u + k_i) v_i)`, for
+    `j < i`, over the same sum without the `v`. Version 7, per head: `q_i M_i` of
+    `M_i = diag(w_i) M_(i-1) - (a_i c_i)^T (c_i M_(i-1)) + k_i^T v_i`, normalised and
+    gated.
+
+    In version 7 the decays `w_i`, the rates `a_i` and the gate `g_i` are made from the
+    input by maps of low rank. What is removed is found by `c_i`, the direction of
+    `xi k_i`, and what is written has the key `k_i (1 + alpha (a_i - 1))`. The output is
+    `g_i (norm(q_i M_i) + (q_i . (rho k_i)) v_i)`. The paper's mean of a layer's values
+    with those of the first layer is left out: a layer does not see other layers.
+
+    It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
+    steps give the same. A step that is not real leaves the state as it is.
+
+    Cost: version 4 O(T H D) time and memory, version 7 O(T H D (C + D)) time with
+    chunks of C steps, O(T) memory. Decoding holds 3 D numbers per head in version 4,
+    D value_dim in version 7, and one input.
+
+    Args:
+        num_heads: Number of heads H. In version 4 only H times `key_dim` matters: the
+            number of channels.
+        key_dim: Width D of each head's queries (the paper's receptances) and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`, which it must be
+            in version 4.
+        dropout: Must be 0: there are no attention weights to drop.
+        use_bias: Whether the projections of queries, keys, values and outputs have a
+            bias (the papers' do not). Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        version: 4 or 7. Defaults to 4.
+        rank: Width inside the maps of low rank, for version 7. Defaults to the paper's,
+            which grow with the width F of the input: a multiple of 32 near
+            `1.8 F^0.5`, and near `0.6 F^0.8` for the gate.
+        epsilon: Added to the variance of each head's output, in version 7. Defaults to
+            64e-5.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Not used here.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Must be `None`: there are no scores of pairs to mask.
+        return_attention_scores: Must be `False`, likewise.
+        training: Not used here.
+        use_causal_mask: Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here: decay is
+            per real step.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_state`, that and the state: "last_input"
+        `(B, F)`, and in float32 "sums" `(B, 2, H, D)` and "maximum" `(B, H, D)` in
+        version 4, "memory" `(B, H, D, value_dim)` in version 7.
+
+    Raises:
+        ValueError: If a size is not positive, the version is unknown, an option is not
+            of the version, a shape does not fit, attention scores are to be masked,
+            dropped or returned, or a state is wanted before the layer is built.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import RWKVAttention
+    >>> layer = RWKVAttention(num_heads=2, key_dim=8, version=7)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> output, state = layer(x[:, :7], return_state=True)
+    >>> tuple(layer(x[:, 7:], initial_state=state).shape)
+    (4, 3, 16)
+
+    Reference:
+        [Peng et al., 2023](https://arxiv.org/abs/2305.13048);
+        [Peng et al., 2025](https://arxiv.org/abs/2503.14456)
+    """
+
+    causality = "always"
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        version=4,
+        rank=None,
+        epsilon=64e-5,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.one_of(tuple(SHIFT_POWERS), version=version)
+        checks.positive_number(epsilon=epsilon)
+        if rank is not None:
+            checks.positive_integer(rank=rank)
+        if version == 4 and (self.value_dim != key_dim or rank is not None):
+            raise ValueError(
+                "In version 4, keys are as wide as values, and no map has a low rank. "
+                f"Received: key_dim={key_dim}, value_dim={value_dim}, rank={rank}"
+            )
+        self.version = version
+        self.rank = rank
+        self.epsilon = epsilon
+
+    def projections(self):
+        if self.version == 4:
+            return super().projections()
+        return (
+            *super().projections(),
+            Projection("decay", "decay", self.num_heads, self.key_dim),
+            Projection("rate", "rate", self.num_heads, self.key_dim),
+            Projection("gate", "gate", self.num_heads, self.value_dim),
+        )
+
+    def projector(self, projection):
+        if projection.name not in LOW_RANK:
+            return super().projector(projection)
+        rank = self.rank
+        if rank is None:
+            factor, power = (0.6, 0.8) if projection.name == "gate" else (1.8, 0.5)
+            rank = 32 * max(1, round(factor * self._width**power / 32))
+        bias = {"decay": _slow_to_fast, "rate": np.zeros, "gate": None}
+        return LowRank(
+            rank,
+            projection,
+            LOW_RANK[projection.name],
+            bias[projection.name],
+            self._dense_options(),
+        )
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        self._width = query_shape[-1]
+        super().build(query_shape, value_shape, key_shape)
+        part = np.arange(self._width) / self._width
+        self._shifts = {
+            name: self._add(f"{name}_shift", part**power)
+            for name, power in SHIFT_POWERS[self.version].items()
+        }
+        keys, values = (self.num_heads, self.key_dim), (self.num_heads, self.value_dim)
+        if self.version == 4:
+            self._decay = self._add("decay", _very_slow_to_fast(keys))
+            self._bonus = self._add("bonus", _zigzag(keys))
+            return
+        self._removal_scale = self._add("removal_scale", np.full(keys, 0.85))
+        self._rate_share = self._add("rate_share", np.ones(keys))
+        self._bonus = self._add("bonus", np.zeros(keys))
+        self._gamma = self._add("gamma", np.ones(values))
+        self._beta = self._add("beta", np.zeros(values))
+
+    def remember(self, inputs, mask, state):
+        before = None if state is None else state["last_input"]
+        previous, last = previous_real(inputs["key"], mask.keys, before)
+        mixed = {}
+        for name, shift in self._shifts.items():
+            own = inputs["query" if name in ("query", "gate") else "key"]
+            mixed[name] = previous + (own - previous) * ops.cast(shift, own.dtype)
+        return mixed, mask, {"last_input": last}
+
+    def recur(self, heads, mask, positions, state):
+        recur = self._recur_4 if self.version == 4 else self._recur_7
+        return recur(heads, mask, state)
+
+    def _recur_4(self, heads, mask, state):
+        output, sums, maximum = wkv(
+            heads["key"],
+            heads["value"],
+            ops.exp(ops.convert_to_tensor(self._decay)),
+            ops.convert_to_tensor(self._bonus),
+            mask,
+            *(None, None) if state is None else (state["sums"], state["maximum"]),
+        )
+        output = output * ops.sigmoid(heads["query"])
+        return output, {"sums": sums, "maximum": maximum}
+
+    def _recur_7(self, heads, mask, state):
+        dtype = heads["value"].dtype
+        heads = {name: ops.cast(x, "float32") for name, x in heads.items()}
+        query, key, value = heads["query"], heads["key"], heads["value"]
+        rate = ops.sigmoid(heads["rate"])
+        removal = key * self._removal_scale
+        # A key of zero has no direction.
+        squares = ops.sum(ops.square(removal), axis=-1, keepdims=True)
+        removal = removal * ops.rsqrt(squares + 1e-12)
+        key = key * ((rate - 1.0) * self._rate_share + 1.0)
+        output, memory = generalized_delta_rule(
+            query,
+            key,
+            value,
+            ops.sigmoid(heads["decay"]) * -math.exp(-0.5),
+            removal,
+            rate,
+            mask,
+            None if state is None else state["memory"],
+        )
+        output = ops.layer_normalization(output, epsilon=self.epsilon)
+        bonus = ops.sum(query * key * self._bonus, axis=-1, keepdims=True)
+        output = output * self._gamma + self._beta
+        output = output + hide_padding(bonus * value, mask.keys)
+        output = hide_padding(output * heads["gate"], mask.queries)
+        return ops.cast(output, dtype), {"memory": memory}
+
+    def state_spec(self, dtype=None, max_length=None):
+        if not self.built:
+            raise ValueError(
+                "The layer must be built before it gives a state, which holds an "
+                f"input. Received: built={self.built}"
+            )
+        spec = {"last_input": Slot((self._width,), dtype or self.compute_dtype)}
+        heads = (self.num_heads, self.key_dim)
+        if self.version == 7:
+            return {"memory": Slot((*heads, self.value_dim), "float32"), **spec}
+        return {
+            "sums": Slot((2, *heads), "float32"),
+            "maximum": Slot(heads, "float32", NOTHING),
+            **spec,
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "version": self.version,
+            "rank": self.rank,
+            "epsilon": self.epsilon,
+        }
+
+    def _add(self, name, values):
+        """A weight, in float32 under every policy, that begins with such values."""
+        return self.add_weight(
+            shape=values.shape,
+            initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+            autocast=False,
+            name=name,
+        )
+
+
+def _channels(shape):
+    """From 0 in the first channel to 1 in the last."""
+    return np.linspace(0.0, 1.0, math.prod(shape)).reshape(shape)
+
+
+def _very_slow_to_fast(shape):
+    """The logarithms of the first decays of version 4."""
+    return -5.0 + 8.0 * _channels(shape) ** 0.7
+
+
+def _slow_to_fast(shape):
+    """What the first decays of version 7 are made of, by a sigmoid."""
+    return -6.5 + 5.0 * _channels(shape) ** 0.85
+
+
+def _zigzag(shape):
+    """The first bonuses of version 4: neighbours differ."""
+    zigzag = (np.arange(math.prod(shape)) + 1) % 3 - 1
+    return math.log(0.3) + 0.5 * zigzag.reshape(shape)

@@ -1,0 +1,135 @@
+"""The feed-forward network of an RWKV block."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.masks import carried_mask
+from keras_twa.masks import hide_padding
+from keras_twa.ops import previous_real
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class ChannelMixing(keras.layers.Layer):
+    """The channel mixing of RWKV: a gated network that looks one step back.
+
+    `sigmoid(W_r x_r) * (W_v relu(W_k x_k)^2)`, where `x_r` and `x_k` are each a mean of
+    a step's input and that of the real step before it, in a proportion learned for each
+    channel. Nothing of the future is seen.
+
+    Args:
+        intermediate_dim: Width of `W_k x_k`.
+        dropout: Dropout rate after the squared relu. Defaults to 0.
+        kernel_initializer: Initializer of the kernels.
+        bias_initializer: Initializer of the biases.
+        use_bias: Whether there are biases (the paper has none). Defaults to `True`.
+
+    Call arguments:
+        inputs: `(B, T, F)`.
+        training: Whether dropout is active.
+        padding_mask: Boolean `(B, T)`, `True` for real steps. Defaults to the mask that
+            the inputs carry.
+
+    Returns:
+        `(B, T, F)`.
+
+    Raises:
+        ValueError: If `intermediate_dim` is not positive, `dropout` no rate, or a shape
+            does not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import ChannelMixing
+    >>> tuple(ChannelMixing(32)(np.zeros((2, 7, 4), "float32")).shape)
+    (2, 7, 4)
+
+    Reference:
+        [Peng et al., 2023](https://arxiv.org/abs/2305.13048)
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        use_bias=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        checks.positive_integer(intermediate_dim=intermediate_dim)
+        checks.probability(dropout=dropout)
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.use_bias = use_bias
+        self.supports_masking = True
+
+    def build(self, inputs_shape):
+        width = inputs_shape[-1]
+        self.receptance = self._dense("receptance", width)
+        self.receptance.build(inputs_shape)
+        self.key = self._dense("key", self.intermediate_dim)
+        self.key.build(inputs_shape)
+        self.drop = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        self.value = self._dense("value", width)
+        self.value.build((*inputs_shape[:-1], self.intermediate_dim))
+        self.receptance_shift = self._shift("receptance_shift", width)
+        self.key_shift = self._shift("key_shift", width)
+
+    def call(self, inputs, training=None, padding_mask=None):
+        if padding_mask is None:
+            padding_mask = carried_mask(inputs)
+        checks.padding("padding_mask", padding_mask, inputs)
+        if padding_mask is not None:
+            padding_mask = ops.cast(padding_mask, "bool")
+        x = hide_padding(inputs, padding_mask)
+        previous, _ = previous_real(x, padding_mask)
+        gate, key = (
+            dense(previous + (x - previous) * ops.cast(shift, x.dtype))
+            for dense, shift in (
+                (self.receptance, self.receptance_shift),
+                (self.key, self.key_shift),
+            )
+        )
+        key = self.drop(ops.square(ops.relu(key)), training=training)
+        return ops.sigmoid(gate) * self.value(key)
+
+    def compute_output_shape(self, inputs_shape):
+        return inputs_shape
+
+    def _shift(self, name, width):
+        """The share of the step itself; at first more in the later channels."""
+        return self.add_weight(
+            shape=(width,),
+            initializer=lambda shape, dtype: ops.convert_to_tensor(
+                np.arange(width) / width, dtype
+            ),
+            name=name,
+        )
+
+    def _dense(self, name, units):
+        def clone(initializer):
+            return type(initializer).from_config(initializer.get_config())
+
+        return keras.layers.Dense(
+            units,
+            use_bias=self.use_bias,
+            kernel_initializer=clone(self.kernel_initializer),
+            bias_initializer=clone(self.bias_initializer),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "use_bias": self.use_bias,
+        }
