@@ -155,6 +155,19 @@ PLAIN = [
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
 
+# Those whose states hold what the plain ones do not.
+WITH_STATES = [
+    *PLAIN,
+    case(
+        "local-global",
+        *LOCAL,
+        "window",
+        "num_global_tokens",
+        window=2,
+        num_global_tokens=2,
+    ),
+]
+
 # The option sets that take another way through the code: most checks run on these.
 FORKS = [
     temporal("log-linear", **LOG),
@@ -171,6 +184,7 @@ FORKS = [
         normalization="force",
         trainable_discounts=True,
     ),
+    *WITH_STATES[len(PLAIN) :],
 ]
 
 # The rest of the options: held to the reference, the config and the file.
@@ -235,6 +249,16 @@ OPTIONS = [
     ),
     case("local-one", *LOCAL, "window", window=1, value_dim=3, output_shape=5),
     case("local-all", *LOCAL, use_bias=False),
+    case(
+        "local-global-one",
+        *LOCAL,
+        "window",
+        "num_global_tokens",
+        window=1,
+        num_global_tokens=1,
+        value_dim=3,
+    ),
+    case("local-all-global", *LOCAL, "num_global_tokens", num_global_tokens=9),
     case("forgetting-sizes", *FORGETTING, value_dim=3, use_bias=False, output_shape=5),
     case("linear-sizes", *LINEAR, value_dim=3, use_bias=False, output_shape=5),
     case("performer-features", *PERFORMER, value_dim=3, num_features=9, seed=2),

@@ -24,12 +24,12 @@ def route(name, tile_elements=11):
         return
     tiles = importlib.import_module("keras_twa.ops.tiles")
     tiled = importlib.import_module("keras_twa.ops.tiled")
-    local = importlib.import_module("keras_twa.ops.local")
+    cuts = importlib.import_module("keras_twa.ops.cuts")
     chunks = importlib.import_module("keras_twa.ops.chunks")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
         mock.patch.object(chunks, "CHUNK", 3),
-        mock.patch.object(local, "LEAST_QUERIES", 1),
+        mock.patch.object(cuts, "LEAST_QUERIES", 1),
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiles, "TILE_QUERIES", 1),
         mock.patch.object(tiled, "LEAST_SPAN", 2),

@@ -11,6 +11,7 @@ from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_PAIRS
+from tests.contract.cases import WITH_STATES
 from tests.contract.scenarios import ROUTES
 
 
@@ -56,7 +57,7 @@ def test_equals_reference_at_any_tile_size(case, tile_elements):
         checks.equals_reference(case, scenarios.everything_for(case))
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 @by_route
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 5), (5, 1), (13, 11)])
 def test_equals_reference_at_length(case, route, lengths):
@@ -110,13 +111,13 @@ def test_padding_is_inert_whatever_it_holds(case, poison):
     checks.padding_is_inert(case, poison)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_padding_is_inert_in_tiles(case):
     with scenarios.route("tiled"):
         checks.padding_is_inert(case, np.nan)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_padding_in_front_is_inert_under_a_causal_mask(case):
     checks.padding_is_inert(case, np.nan, causal=True)
 
@@ -193,22 +194,22 @@ def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_states_carry_gradients(case):
     checks.states_carry_gradients(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_states_have_the_stated_shapes(case):
     checks.states_have_the_stated_shapes(case)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_refuses_bad_streams(case):
     checks.refuses_bad_streams(case)
 
@@ -223,13 +224,13 @@ def test_saves_and_loads(case, tmp_path):
     checks.saves_and_loads(case, tmp_path)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 @pytest.mark.parametrize("causal", [False, True])
 def test_fits_at_unknown_length(case, causal):
     checks.fits_at_unknown_length(case, causal)
 
 
-@on(PLAIN)
+@on(WITH_STATES)
 def test_symbolic_equals_eager(case):
     checks.symbolic_equals_eager(case)
 
