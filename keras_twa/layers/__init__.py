@@ -10,6 +10,7 @@ from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
+from keras_twa.layers.attention import SparseAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerEncoder
@@ -32,6 +33,7 @@ __all__ = [
     "PerformerAttention",
     "RetentionAttention",
     "SinusoidalPositions",
+    "SparseAttention",
     "TemporalWeightedAttention",
     "TransformerEncoder",
     "get",

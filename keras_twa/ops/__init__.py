@@ -1,5 +1,6 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
+from keras_twa.ops.blocked import blocked_attention
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
@@ -21,6 +22,7 @@ __all__ = [
     "Force",
     "InnerProduct",
     "WeightDropout",
+    "blocked_attention",
     "discounted_attention",
     "dot_product_attention",
     "inner_product",

@@ -125,6 +125,13 @@ def temporal(id, temporal_function="linear", loop_function=None, **options):
     return made
 
 
+def sparse(id, **options):
+    """Return a sparse case with blocks of two steps."""
+    options = {"block_size": 2, "stride": 2, "num_window_blocks": 1, **options}
+    own = {*options} - {"value_dim", "use_bias", "output_shape"}
+    return case(id, *SPARSE, *own, **options)
+
+
 DOT = layers.DotProductAttention, references.dot_product
 GRAVITY = layers.GravitationalAttention, references.gravitational
 TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
@@ -137,7 +144,20 @@ LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+SPARSE = layers.SparseAttention, references.sparse
 LOG = {"mode": "log_additive"}
+
+# Block 3 does not see itself.
+BLOCKS = np.array(
+    [
+        [1, 0, 0, 1, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 1, 0],
+        [1, 0, 0, 0, 1],
+        [0, 1, 0, 0, 1],
+    ],
+    bool,
+)
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
 PLAIN = [
@@ -151,6 +171,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
+    sparse("sparse", num_global_blocks=0, num_random_blocks=1),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -185,6 +206,9 @@ FORKS = [
         trainable_discounts=True,
     ),
     *WITH_STATES[len(PLAIN) :],
+    sparse("sparse-global", num_random_blocks=1, seed=3),
+    sparse("sparse-strided", pattern="strided"),
+    sparse("sparse-mask", pattern=BLOCKS),
 ]
 
 # The rest of the options: held to the reference, the config and the file.
@@ -259,6 +283,9 @@ OPTIONS = [
         value_dim=3,
     ),
     case("local-all-global", *LOCAL, "num_global_tokens", num_global_tokens=9),
+    sparse("sparse-fixed", pattern="fixed", value_dim=3, use_bias=False),
+    sparse("sparse-one", block_size=1, num_random_blocks=2, output_shape=5),
+    sparse("sparse-all", block_size=64),
     case("forgetting-sizes", *FORGETTING, value_dim=3, use_bias=False, output_shape=5),
     case("linear-sizes", *LINEAR, value_dim=3, use_bias=False, output_shape=5),
     case("performer-features", *PERFORMER, value_dim=3, num_features=9, seed=2),

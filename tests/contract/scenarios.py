@@ -25,10 +25,14 @@ def route(name, tile_elements=11):
     tiles = importlib.import_module("keras_twa.ops.tiles")
     tiled = importlib.import_module("keras_twa.ops.tiled")
     cuts = importlib.import_module("keras_twa.ops.cuts")
+    blocked = importlib.import_module("keras_twa.ops.blocked")
     chunks = importlib.import_module("keras_twa.ops.chunks")
     backend = importlib.import_module("keras_twa.ops.backend")
     with (
         mock.patch.object(chunks, "CHUNK", 3),
+        mock.patch.object(blocked, "MOST_WORK", 1.0),
+        mock.patch.object(blocked, "MOST_CAUSAL_WORK", 1.0),
+        mock.patch.object(blocked, "SLICE_ELEMENTS", tile_elements),
         mock.patch.object(cuts, "LEAST_QUERIES", 1),
         mock.patch.object(tiles, "TILE_ELEMENTS", tile_elements),
         mock.patch.object(tiles, "TILE_QUERIES", 1),

@@ -22,6 +22,7 @@ from tests.references.numbers import directional_derivative
 from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
+from tests.references.sparse import sparse
 from tests.references.temporal_weighted import temporal_weighted
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "performer",
     "retention",
     "softplus",
+    "sparse",
     "temporal_weighted",
 ]

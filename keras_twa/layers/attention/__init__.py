@@ -11,6 +11,7 @@ from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
+from keras_twa.layers.attention.sparse import SparseAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
 
 ATTENTION_LAYERS = (
@@ -24,4 +25,5 @@ ATTENTION_LAYERS = (
     RetentionAttention,
     ForgettingAttention,
     LocalAttention,
+    SparseAttention,
 )
