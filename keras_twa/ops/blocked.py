@@ -158,7 +158,7 @@ def _aligned(query, key, value, pattern, block_size, mask):
     if mask.keys is None:
         output = _in_blocks(query, key, value, pattern, block_size, mask)
         return hide_padding(output, mask.queries)
-    batch, length = ops.shape(mask.keys)
+    length = ops.shape(mask.keys)[1]
     steps = ops.arange(length, dtype="int32")[None]
     start = _first_real(mask.keys)
     # Padding in front goes behind, and comes back in the end.
@@ -323,7 +323,7 @@ class _Passes:
 
 
 def _gather(x, blocks):
-    """The blocks `(m, K)` out of `(rows, n + 1, block, D)`: `(rows, m, K * block, D)`."""
+    """Blocks `(m, K)` of `(rows, n + 1, block, D)`, as `(rows, m, K * block, D)`."""
     rows, _, size, dim = ops.shape(x)
     found = ops.take(x, ops.reshape(blocks, (-1,)), axis=1)
     return ops.reshape(found, (rows, blocks.shape[0], blocks.shape[1] * size, dim))

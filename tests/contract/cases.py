@@ -206,7 +206,7 @@ FORKS = [
         trainable_discounts=True,
     ),
     *WITH_STATES[len(PLAIN) :],
-    sparse("sparse-global", num_random_blocks=1, seed=3),
+    sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
 ]

@@ -1,5 +1,6 @@
 """Block-sparse attention."""
 
+import itertools
 import math
 
 import numpy as np
@@ -29,7 +30,7 @@ def random_blocks(block, count, seed):
     ends = [block * part // count for part in range(count + 1)]
     return {
         first + drawn(block, part, seed) % (end - first)
-        for part, (first, end) in enumerate(zip(ends, ends[1:], strict=False))
+        for part, (first, end) in enumerate(itertools.pairwise(ends))
         if end > first
     }
 
@@ -42,18 +43,18 @@ def sees(
     num_window_blocks=2,
     num_global_blocks=1,
     num_random_blocks=3,
-    seed=0,
+    pattern_seed=0,
 ):
     """Return whether block `a` of queries sees block `b` of keys."""
+    if not isinstance(pattern, str):
+        return pattern[a][b]
     if pattern == "strided":
         return abs(a - b) < stride or (a - b) % stride == 0
     if pattern == "fixed":
         return a // stride == b // stride or b % stride >= stride - num_global_blocks
-    if pattern == "bigbird":
-        near = abs(a - b) < num_window_blocks
-        random = random_blocks(max(a, b), num_random_blocks, seed)
-        return near or min(a, b) < num_global_blocks or min(a, b) in random
-    return bool(pattern[a][b])
+    near = abs(a - b) < num_window_blocks
+    random = random_blocks(max(a, b), num_random_blocks, pattern_seed)
+    return near or min(a, b) < num_global_blocks or min(a, b) in random
 
 
 def sparse(
@@ -68,7 +69,7 @@ def sparse(
     num_window_blocks=2,
     num_global_blocks=1,
     num_random_blocks=3,
-    seed=0,
+    pattern_seed=0,
     **call,
 ):
     """Return softmax(q.k / sqrt(D)) v over the keys of the blocks that are seen.
@@ -79,13 +80,15 @@ def sparse(
     scale = 1 / math.sqrt(q.shape[-1])
     real = real_keys(k, **call)
     start = [np.flatnonzero(row)[0] if row.any() else 0 for row in real]
-    options = stride, num_window_blocks, num_global_blocks, num_random_blocks, seed
+    options = stride, num_window_blocks, num_global_blocks, num_random_blocks
     for b, h, i, j in np.ndindex(visible.shape):
         if not visible[b, h, i, j]:
             continue
         steps = i - start[b], j - start[b]
         blocks = [step // block_size for step in steps]
-        visible[b, h, i, j] = steps[0] >= 0 and sees(*blocks, pattern, *options)
+        visible[b, h, i, j] = steps[0] >= 0 and sees(
+            *blocks, pattern, *options, pattern_seed
+        )
 
     def logit(b, h, i, j):
         return (q[b, i, h] @ k[b, j, h]) * scale

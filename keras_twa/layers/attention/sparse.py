@@ -55,6 +55,7 @@ class SparseAttention(Attention):
         num_global_blocks: Number of blocks that all see; for "bigbird" and "fixed".
             Defaults to 1.
         num_random_blocks: Number of random blocks; for "bigbird". Defaults to 3.
+        pattern_seed: Another integer gives other random blocks. Defaults to 0.
         kernel_initializer: Initializer of the projection kernels.
         bias_initializer: Initializer of the projection biases.
         kernel_regularizer: Regularizer of the projection kernels.
@@ -62,8 +63,7 @@ class SparseAttention(Attention):
         activity_regularizer: Regularizer of the output.
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
-        seed: Seed of the dropout, and of the random blocks: the same ones for `None`
-            as for 0.
+        seed: Seed of the dropout.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -123,6 +123,7 @@ class SparseAttention(Attention):
         num_window_blocks=2,
         num_global_blocks=1,
         num_random_blocks=3,
+        pattern_seed=0,
         **kwargs,
     ):
         super().__init__(
@@ -132,7 +133,9 @@ class SparseAttention(Attention):
             block_size=block_size, stride=stride, num_window_blocks=num_window_blocks
         )
         checks.whole_number(
-            num_global_blocks=num_global_blocks, num_random_blocks=num_random_blocks
+            num_global_blocks=num_global_blocks,
+            num_random_blocks=num_random_blocks,
+            pattern_seed=pattern_seed,
         )
         self.pattern = pattern if isinstance(pattern, str) else _block_mask(pattern)
         self.block_size = block_size
@@ -140,6 +143,7 @@ class SparseAttention(Attention):
         self.num_window_blocks = num_window_blocks
         self.num_global_blocks = num_global_blocks
         self.num_random_blocks = num_random_blocks
+        self.pattern_seed = pattern_seed
         self._seen = self._make_pattern()
 
     def attend(
@@ -182,6 +186,7 @@ class SparseAttention(Attention):
             "num_window_blocks": self.num_window_blocks,
             "num_global_blocks": self.num_global_blocks,
             "num_random_blocks": self.num_random_blocks,
+            "pattern_seed": self.pattern_seed,
         }
 
     def _make_pattern(self):
@@ -196,7 +201,7 @@ class SparseAttention(Attention):
             self.num_window_blocks,
             self.num_global_blocks,
             self.num_random_blocks,
-            self.seed or 0,
+            self.pattern_seed,
         )
 
     def _check_call(
