@@ -17,6 +17,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.patterns import groups_of
 from keras_twa.ops.scores import inner_product
 from keras_twa.ops.tiled import as_queries
@@ -202,9 +203,9 @@ def _in_blocks(query, key, value, pattern, block_size, mask):
     outputs = []
     for group in groups:
         if group.keys is None:
-            seen = AttentionMask(keys=real)
             score = InPattern(pattern, block_size, mask.causal)
-            found = _widely(score, group.queries, queries, key, value, seen)
+            seen = AttentionMask(keys=real)
+            found = _widely(score, group, queries, key, value, seen)
         else:
             found = _gathered(group, queries, keys, values, bias, mask.causal)
         outputs.append(found)
@@ -215,22 +216,26 @@ def _in_blocks(query, key, value, pattern, block_size, mask):
     return ops.cast(from_rows(output, batch, heads), value.dtype)
 
 
-def _widely(score, blocks, queries, key, value, mask):
-    """The output of some blocks of queries, `(rows, m, block, E)`, with all keys."""
+def _widely(score, group, queries, key, value, mask):
+    """The output of a group that sees most of the keys, `(rows, m, block, E)`."""
     batch, length, heads, dim = ops.shape(value)
-    size = queries.shape[2]
-    chosen = ops.take(queries, blocks, axis=1)
-    chosen = ops.reshape(chosen, (batch * heads, -1, queries.shape[-1]))
-    steps = (blocks[:, None] * size + np.arange(size)).reshape(1, -1)
-    output = tiled_attention(
-        score,
-        {"query": from_rows(chosen, batch, heads), "step": _as_step(steps)},
-        {"key": key, "step": _as_step(ops.arange(length)[None])},
-        ops.cast(value, "float32"),
-        mask,
-    )
+    count, size = len(group.queries), queries.shape[2]
+    query = ops.take(queries, group.queries, axis=1)
+    query = ops.reshape(query, (batch * heads, count * size, queries.shape[-1]))
+    query, value = from_rows(query, batch, heads), ops.cast(value, "float32")
+    if group.whole:
+        output = dot_product_attention(query, key, value, mask, scale=1.0)
+    else:
+        steps = (group.queries[:, None] * size + np.arange(size)).reshape(1, -1)
+        output = tiled_attention(
+            score,
+            {"query": query, "step": _as_step(steps)},
+            {"key": key, "step": _as_step(ops.arange(length)[None])},
+            value,
+            mask,
+        )
     output = as_queries(output, batch, heads)
-    return ops.reshape(output, (batch * heads, len(blocks), size, dim))
+    return ops.reshape(output, (batch * heads, count, size, dim))
 
 
 def _gathered(group, queries, keys, values, bias, causal):

@@ -120,10 +120,12 @@ class Group:
         queries: Integer array `(m,)`.
         keys: Integer array `(m, K)`, filled up with the number of all blocks. `None`
             for blocks that see most others.
+        whole: Whether they see all.
     """
 
     queries: np.ndarray
     keys: np.ndarray | None
+    whole: bool
 
 
 @functools.lru_cache(maxsize=128)
@@ -136,13 +138,13 @@ def groups_of(pattern, num_blocks, causal):
     for queries in _split(order, counts, SPLITS):
         most = max(1, counts[queries[-1]])
         if 2 * most > num_blocks:
-            groups.append(Group(queries, None))
+            groups.append(Group(queries, None, bool(visible[queries].all())))
             continue
         keys = np.full((len(queries), most), num_blocks, "int32")
         for row, block in zip(keys, queries, strict=True):
             seen = np.flatnonzero(visible[block])
             row[: len(seen)] = seen
-        groups.append(Group(queries, keys))
+        groups.append(Group(queries, keys, False))
     return groups
 
 

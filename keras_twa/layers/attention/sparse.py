@@ -17,9 +17,12 @@ class SparseAttention(Attention):
     """Multi-head softmax attention between some blocks of a sequence.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys `j` whose block is seen
-    by the block of `i`, and `j <= i` under a causal mask. With `a` and `b` the numbers
-    of these blocks, counted from the first real step of each row, the pattern shows
-    `b` to `a` where one of these holds:
+    by the block of `i`, and `j <= i` under a causal mask. A pattern, or a mask of your
+    own, says which blocks see which.
+
+    Blocks are counted from the first real step of each row. With `a` the number of the
+    block of `i`, and `b` that of `j`, a pattern shows `b` to `a` where one of these
+    holds:
 
     - "strided": `|a - b| < stride`, or `stride` divides `a - b`.
     - "fixed": both are in the same span of `stride` blocks, or `b` is among the last
