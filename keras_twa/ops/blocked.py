@@ -9,6 +9,7 @@ kept but the output and the logarithm of its denominator.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -129,7 +130,7 @@ class InPattern:
         causal: Whether a query sees no later step.
     """
 
-    pattern: object
+    pattern: Any
     block_size: int
     causal: bool = False
 
@@ -248,11 +249,13 @@ def _gathered(group, queries, keys, values, bias, causal):
     blocks = -(-count // num_slices)
     fill = num_slices * blocks - count
     by_query = np.append(group.queries, np.full(fill, hidden - 1))
-    by_query = by_query.reshape(num_slices, blocks).astype("int32")
     by_key = np.append(group.keys, np.full((fill, width), hidden - 1), axis=0)
-    by_key = by_key.reshape(num_slices, blocks, width).astype("int32")
-    chosen = _split_slices(ops.take(queries, by_query.ravel(), axis=1), num_slices)
-    places = map(ops.convert_to_tensor, (by_query, by_key))
+    chosen = _split_slices(ops.take(queries, by_query, axis=1), num_slices)
+    shapes = (num_slices, blocks), (num_slices, blocks, width)
+    places = (
+        ops.convert_to_tensor(x.reshape(shape).astype("int32"))
+        for x, shape in zip((by_query, by_key), shapes, strict=True)
+    )
     tensors = [chosen, keys, values, bias, *places]
     output, _ = backend.differentiable(_Passes(causal), tensors)
     output = ops.swapaxes(output, 0, 1)

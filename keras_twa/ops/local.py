@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 from keras import ops
 
@@ -67,7 +68,8 @@ def local_attention(
     queries = {"query": ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5}
     if num_global_tokens and way == "windowed":
         return _near_and_global(queries, key, value, window, mask, num_global_tokens)
-    keys, score, visible = {"key": key}, NEAR, replace(mask, causal=False)
+    keys, visible = {"key": key}, replace(mask, causal=False)
+    score: Any = NEAR
     fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
     if num_global_tokens:
         real = _real_keys(mask, key)

@@ -120,7 +120,7 @@ class Group:
         queries: Integer array `(m,)`.
         keys: Integer array `(m, K)`, filled up with the number of all blocks. `None`
             for blocks that see most others.
-        whole: Whether they see all.
+        whole: Whether they see all of them, and all steps in them.
     """
 
     queries: np.ndarray
@@ -138,7 +138,9 @@ def groups_of(pattern, num_blocks, causal):
     for queries in _split(order, counts, SPLITS):
         most = max(1, counts[queries[-1]])
         if 2 * most > num_blocks:
-            groups.append(Group(queries, None, bool(visible[queries].all())))
+            # Inside of blocks, a causal call hides what is later.
+            whole = not causal and bool(visible[queries].all())
+            groups.append(Group(queries, None, whole))
             continue
         keys = np.full((len(queries), most), num_blocks, "int32")
         for row, block in zip(keys, queries, strict=True):

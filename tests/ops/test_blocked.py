@@ -59,6 +59,15 @@ def test_both_ways_give_the_same(name, mask):
         harness.assert_close(x, y, name, 1e-5)
 
 
+def test_a_single_block_hides_its_future():
+    inputs = [normal(1, 5, 1, width, seed=width) for width in (4, 4, 3)]
+    causal = AttentionMask(causal=True)
+    with mock.patch.object(blocked, "MOST_CAUSAL_WORK", 1.0):
+        assert blocked.route(5, 5, BIGBIRD, 8, causal) == "blocked"
+        got = harness.to_numpy(blocked_attention(*inputs, BIGBIRD, 8, causal))
+    harness.assert_close(got[:, 0], inputs[2][:, 0], "output of the first step", 1e-6)
+
+
 def test_route():
     def way(queries=4096, keys=4096, pattern=BIGBIRD, mask=None, **options):
         mask = AttentionMask() if mask is None else mask
