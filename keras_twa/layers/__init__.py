@@ -15,6 +15,7 @@ from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
 from keras_twa.layers.attention import RetentionAttention
 from keras_twa.layers.attention import RWKVAttention
+from keras_twa.layers.attention import SparseAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.blocks import ChannelMixing
@@ -45,6 +46,7 @@ __all__ = [
     "RWKVAttention",
     "RetentionAttention",
     "SinusoidalPositions",
+    "SparseAttention",
     "TemporalWeightedAttention",
     "TransformerEncoder",
     "TransformerXLAttention",

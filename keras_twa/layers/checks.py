@@ -22,6 +22,17 @@ def positive_even_integer(**arguments):
             raise ValueError(f"`{name}` must be even. Received: {name}={value!r}")
 
 
+def whole_number(**arguments):
+    """Each named argument is an integer, zero or above."""
+    for name, value in arguments.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < 0:
+            raise ValueError(
+                f"`{name}` must be an integer, zero or above. "
+                f"Received: {name}={value!r}"
+            )
+
+
 def positive_number(**arguments):
     """Each named argument is a number above zero."""
     for name, value in arguments.items():

@@ -1,6 +1,7 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
 from keras_twa.ops.block_recurrent import block_recurrent_attention
+from keras_twa.ops.blocked import blocked_attention
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
 from keras_twa.ops.fused import dot_product_attention
@@ -31,6 +32,7 @@ __all__ = [
     "InnerProduct",
     "WeightDropout",
     "block_recurrent_attention",
+    "blocked_attention",
     "discounted_attention",
     "dot_product_attention",
     "gated_delta",

@@ -6,11 +6,15 @@ the two largest products of the backward pass would have to transpose a whole ti
 each, which XLA does slowly on a CPU.
 """
 
+import math
 from dataclasses import dataclass
 
 from keras import ops
 
 from keras_twa.ops import backend
+
+# A tile of a window has so many queries, more for the wider windows.
+LEAST_QUERIES, MOST_QUERIES = 64, 256
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Window:
     @property
     def num_keys(self):
         return self.before + self.block + self.after
+
+
+def tile_queries(reach):
+    """How many queries a tile has, the power of two that is closest to `reach`."""
+    block = 2 ** max(0, round(math.log2(max(reach, 1))))
+    return min(max(block, LEAST_QUERIES), MOST_QUERIES)
 
 
 class Work:

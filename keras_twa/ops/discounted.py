@@ -17,6 +17,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops.cuts import Window
+from keras_twa.ops.cuts import tile_queries
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
@@ -28,6 +29,7 @@ from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
 from keras_twa.ops.tiled import tiled_attention
 from keras_twa.ops.tiles import attend_in_tiles
+from keras_twa.ops.tiles import merge
 
 # A multiplied score is nothing where the discount leaves less than 1e-6 of 1000, and an
 # added one where it takes 128 off: that is exact in float32 for scores up to 1000, and
@@ -35,8 +37,6 @@ from keras_twa.ops.tiles import attend_in_tiles
 LOG_FACTOR, LOG_TERM = math.log(1e-6 / 1e3), -128.0
 # As a bias on the keys, a discount of more than this in all would lose digits.
 MOST_BIAS = 64.0
-# A tile of a window has so many queries, more for the wider windows.
-LEAST_QUERIES, MOST_QUERIES = 64, 256
 
 
 def discounted_attention(
@@ -166,8 +166,7 @@ def route(discount, adds, plain, num_queries, num_keys, mask, dropout=None):
 def near_window(discount, adds, causal):
     """The `Window` outside of which a discounted score is nothing."""
     reach = (LOG_TERM if adds else LOG_FACTOR) / math.log(discount)
-    block = 2 ** max(0, round(math.log2(max(reach, 1) / 4)))
-    block = min(max(block, LEAST_QUERIES), MOST_QUERIES)
+    block = tile_queries(reach / 4)
     # Whole blocks, so that the far keys are whole blocks, too.
     before = block * math.ceil(reach / block)
     return Window(block, before, 0 if causal else before)
@@ -223,9 +222,7 @@ def windowed_attention(score, query, key, value, window, mask, lags):
     output = near
     if not score.adds:
         far, log_far = _far_field(values, rules.key_mask, window, mask.causal)
-        highest = ops.maximum(log_near, log_far)
-        near_share, far_share = ops.exp(log_near - highest), ops.exp(log_far - highest)
-        output = (near * near_share + far * far_share) / (near_share + far_share)
+        output = merge(near, log_near, far, log_far)
     output = ops.cast(from_rows(output, batch, heads), value.dtype)
     return hide_padding(output, mask.queries)
 

@@ -1,23 +1,44 @@
 """Softmax attention to the keys nearby, in time linear in length."""
 
 import math
+from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 from keras import ops
 
 from keras_twa.masks import AttentionMask
+from keras_twa.masks import hide_padding
 from keras_twa.ops.cuts import Window
+from keras_twa.ops.cuts import tile_queries
 from keras_twa.ops.discounted import windowed_attention
+from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
 from keras_twa.ops.scores import InnerProduct
+from keras_twa.ops.scores import inner_product
+from keras_twa.ops.tiled import as_keys
+from keras_twa.ops.tiled import as_lags
+from keras_twa.ops.tiled import as_queries
+from keras_twa.ops.tiled import from_rows
 from keras_twa.ops.tiled import tiled_attention
+from keras_twa.ops.tiles import attend_in_tiles
+from keras_twa.ops.tiles import merge
 
-# A tile has so many queries, more for the wider windows.
-LEAST_QUERIES, MOST_QUERIES = 64, 256
+# Who is too far away, or yet to come, is a matter of the lag: a score that fades at
+# once.
+NEAR = Discounted(InnerProduct(), adds=True)
 
 
 def local_attention(
-    query, key, value, window, mask=None, dropout=None, return_weights=False
+    query,
+    key,
+    value,
+    window,
+    mask=None,
+    dropout=None,
+    return_weights=False,
+    num_global_tokens=0,
 ):
     """Computes `softmax(q . k / sqrt(D)) v` over the keys of a window.
 
@@ -33,6 +54,9 @@ def local_attention(
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
         return_weights: Also return the weights, at the price of holding them.
+        num_global_tokens: How many of the first keys that `mask` does not hide are
+            seen by all queries. Unless the mask is causal, these steps see all keys,
+            which needs S = T.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
@@ -40,28 +64,26 @@ def local_attention(
     """
     mask = AttentionMask() if mask is None else mask
     num_queries, num_keys = ops.shape(query)[1], ops.shape(key)[1]
-    queries = {"query": ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5}
-    # Who is too far away, or yet to come, is a matter of the lag: a score that fades
-    # at once.
-    score = Discounted(InnerProduct(), adds=True)
-    seen = _visible_lags(num_queries, num_keys, window, mask.causal)
-    fade = ops.broadcast_to(seen[None], (query.shape[2], ops.shape(seen)[0]))
-    visible = replace(mask, causal=False)
     way = route(num_queries, num_keys, window, mask, dropout, return_weights)
+    queries = {"query": ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5}
+    if num_global_tokens and way == "windowed":
+        return _near_and_global(queries, key, value, window, mask, num_global_tokens)
+    keys, visible = {"key": key}, replace(mask, causal=False)
+    score: Any = NEAR
+    fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
+    if num_global_tokens:
+        real = _real_keys(mask, key)
+        tokens = ops.any(first_real(real, num_global_tokens), axis=1)
+        keys["global"] = ops.cast(tokens, "float32")[..., None]
+        if not mask.causal:
+            queries["global"] = keys["global"]
+        fade = _fade(num_queries, num_keys, window, False, query.shape[2])
+        score, visible = NearOrGlobal(), mask
     if way == "windowed":
-        seen_by_tile = tile_window(window, mask.causal)
-        return windowed_attention(
-            score, queries, {"key": key}, value, seen_by_tile, visible, {"fade": fade}
-        )
+        tile = tile_window(window, mask.causal)
+        return windowed_attention(score, queries, keys, value, tile, visible, fade)
     return tiled_attention(
-        score,
-        queries,
-        {"key": key},
-        value,
-        visible,
-        dropout,
-        return_weights,
-        lags={"fade": fade},
+        score, queries, keys, value, visible, dropout, return_weights, lags=fade
     )
 
 
@@ -88,16 +110,116 @@ def route(num_queries, num_keys, window, mask, dropout=None, return_weights=Fals
 def tile_window(window, causal):
     """The `Window` of a tile of queries."""
     before = window - 1
-    block = 2 ** max(0, round(math.log2(max(before, 1))))
-    block = min(max(block, LEAST_QUERIES), MOST_QUERIES)
-    return Window(block, before, 0 if causal else before)
+    return Window(tile_queries(before), before, 0 if causal else before)
 
 
-def _visible_lags(num_queries, num_keys, window, causal):
-    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(T + S - 1,)`."""
+def first_real(real, count):
+    """Which steps are the first that are real, one by one.
+
+    Args:
+        real: Boolean `(B, S)`.
+        count: N.
+
+    Returns:
+        Boolean `(B, N, S)`, `True` in row `n` for the real step with `n` real ones
+        before it, if there is one.
+    """
+    number = ops.cumsum(ops.cast(real, "int32"), axis=1)[:, None]
+    wanted = ops.arange(1, count + 1, dtype="int32")[:, None]
+    return ops.logical_and(real[:, None], ops.equal(number, wanted))
+
+
+def chosen(select, x):
+    """The steps `(B, N, ...)` of `(B, S, ...)` that `first_real` chose, else zeros."""
+    # b: batch, n: number, s: step. A product with 0 and 1 is exact in any dtype.
+    return ops.einsum("bns,bs...->bn...", ops.cast(select, x.dtype), x)
+
+
+@dataclass(frozen=True)
+class NearOrGlobal:
+    """`q . k` for pairs that are near, or of which one is a global token.
+
+    Queries carry `fade`, 0 for near pairs and else `-inf`, `(g, t, S)`. They may, and
+    keys do, carry `global`: 1 for global tokens, else 0.
+    """
+
+    def __call__(self, query, key):
+        seen = key["global"][:, None, :]
+        if "global" in query:
+            seen = ops.maximum(seen, query["global"][..., None])
+        fade = ops.where(ops.greater(seen, 0.5), 0.0, query["fade"])
+        return inner_product(query["query"], key["key"]) + fade
+
+
+@dataclass(frozen=True)
+class UpToCount:
+    """`q . k` for the keys whose `number` is below the `count` of the query."""
+
+    def __call__(self, query, key):
+        logits = inner_product(query["query"], key["key"])
+        seen = ops.less(key["number"][:, None, :], query["count"][..., None])
+        return ops.where(seen, logits, -math.inf)
+
+
+def _near_and_global(queries, key, value, window, mask, num_global_tokens):
+    """Local attention with global tokens: what is near, what is global, and merges.
+
+    A causal call needs no more. Otherwise the global tokens, few queries as they are,
+    attend to all keys.
+    """
+    batch, length, heads, _ = ops.shape(value)
+    real = _real_keys(mask, key)
+    select = first_real(real, num_global_tokens)
+    tokens = ops.any(select, axis=1)
+    query = {name: as_queries(x, batch, heads) for name, x in queries.items()}
+    # Global keys would count twice.
+    local = AttentionMask(keys=ops.logical_and(real, ops.logical_not(tokens)))
+    fade = _fade(length, length, window, mask.causal, heads)
+    near, log_near = attend_in_tiles(
+        NEAR,
+        query,
+        {"key": as_keys(key, batch, heads)},
+        as_keys(value, batch, heads),
+        Rules.from_mask(local, batch, heads, length, length),
+        window=tile_window(window, mask.causal),
+        lags={name: as_lags(x, batch) for name, x in fade.items()},
+    )
+    count = ops.cumsum(ops.cast(real, "float32"), axis=1)
+    count = count if mask.causal else ops.broadcast_to(count[:, -1:], (batch, length))
+    number = ops.arange(num_global_tokens, dtype="float32")[None, :, None]
+    far, log_far = attend_in_tiles(
+        UpToCount(),
+        {**query, "count": as_queries(count[..., None], batch, heads)},
+        {
+            "key": as_keys(chosen(select, key), batch, heads),
+            "number": as_keys(number, batch, heads),
+        },
+        as_keys(chosen(select, value), batch, heads),
+        Rules(heads),
+    )
+    output = from_rows(merge(near, log_near, far, log_far), batch, heads)
+    output = ops.cast(output, value.dtype)
+    if not mask.causal:
+        seen = AttentionMask(keys=mask.keys)
+        by_token = chosen(select, queries["query"])
+        by_token = dot_product_attention(by_token, key, value, seen, scale=1.0)
+        back = ops.swapaxes(select, 1, 2)
+        output = ops.where(tokens[..., None, None], chosen(back, by_token), output)
+    return hide_padding(output, mask.queries)
+
+
+def _real_keys(mask, key):
+    """Boolean `(B, S)`."""
+    shape = ops.shape(key)[:2]
+    return ops.ones(shape, dtype="bool") if mask.keys is None else mask.keys
+
+
+def _fade(num_queries, num_keys, window, causal, heads):
+    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`."""
     lags = ops.arange(num_queries + num_keys - 1, dtype="int32") - (num_queries - 1)
     # Counted from the end, where the last query stands beside the last key.
     seen = ops.less(ops.absolute(lags), window)
     if causal:
         seen = ops.logical_and(seen, ops.greater_equal(lags, 0))
-    return ops.where(seen, 0.0, -math.inf)
+    fade = ops.where(seen, 0.0, -math.inf)
+    return {"fade": ops.broadcast_to(fade[None], (heads, ops.shape(fade)[0]))}

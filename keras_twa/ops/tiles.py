@@ -62,6 +62,22 @@ def attend_in_tiles(
     return backend.differentiable(passes, [*tensors, *constants])
 
 
+def merge(first, log_first, second, log_second):
+    """The output of one softmax over two sets of keys.
+
+    Args:
+        first: The output over the first set, `(rows, T, D)`.
+        log_first: The logarithm of its denominator, `(rows, T, 1)`.
+        second: The same over the second set.
+        log_second: Likewise.
+    """
+    highest = ops.maximum(log_first, log_second)
+    first_share = ops.exp(log_first - highest)
+    second_share = ops.exp(log_second - highest)
+    total = first_share + second_share
+    return (first * first_share + second * second_share) / total
+
+
 @dataclass(frozen=True)
 class _Passes:
     """The forward and the backward pass, as loops over rows and, inside, queries.

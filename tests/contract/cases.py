@@ -125,6 +125,13 @@ def temporal(id, temporal_function="linear", loop_function=None, **options):
     return made
 
 
+def sparse(id, **options):
+    """Return a sparse case with blocks of two steps."""
+    options = {"block_size": 2, "stride": 2, "num_window_blocks": 1, **options}
+    own = {*options} - {"value_dim", "use_bias", "output_shape"}
+    return case(id, *SPARSE, *own, **options)
+
+
 DOT = layers.DotProductAttention, references.dot_product
 GRAVITY = layers.GravitationalAttention, references.gravitational
 TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
@@ -139,14 +146,27 @@ LOCAL = layers.LocalAttention, references.local
 LSH = layers.LSHAttention, references.lsh
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
-BLOCKS = layers.BlockRecurrentAttention, references.block_recurrent
+BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
 TIMESCALE_RETENTION = (
     layers.MultiTimescaleRetention,
     references.multi_timescale_retention,
 )
 TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
 RWKV = layers.RWKVAttention, references.rwkv
+SPARSE = layers.SparseAttention, references.sparse
 LOG = {"mode": "log_additive"}
+
+# Block 3 does not see itself.
+BLOCKS = np.array(
+    [
+        [1, 0, 0, 1, 0],
+        [1, 1, 0, 0, 0],
+        [0, 0, 1, 1, 0],
+        [1, 0, 0, 0, 1],
+        [0, 1, 0, 0, 1],
+    ],
+    bool,
+)
 
 # One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
 PLAIN = [
@@ -160,7 +180,7 @@ PLAIN = [
     case("retention", *RETENTION),
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
-    case("block_recurrent", *BLOCKS, "block_size", block_size=2, num_states=3),
+    case("block_recurrent", *BLOCK_RECURRENT, "block_size", block_size=2, num_states=3),
     # A first step's output is its value, normalised, times the sign of `q.k`. With this
     # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. And with
     # these discounts, nothing in the decoder is too near the bend of its ReLU.
@@ -176,16 +196,26 @@ PLAIN = [
     case("transformer_xl", *TRANSFORMER_XL, memory_length=8),
     # Version 4 has no other width of values.
     case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
+    sparse("sparse", num_global_blocks=0, num_random_blocks=1),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
-# Options with a state of their own: these are held to all that is asked of states.
+# Options with a state of their own, held to all that the plain ones are held to.
 OTHER_STATES = [
+    case(
+        "local-global",
+        *LOCAL,
+        "window",
+        "num_global_tokens",
+        window=2,
+        num_global_tokens=2,
+    ),
     case("rwkv-7", *RWKV, "version", version=7),
 ]
+EACH = [*PLAIN, *OTHER_STATES]
 # Those whose sequence may come in parts, and those that need the whole of it.
-WITH_STATES = [case for case in [*PLAIN, *OTHER_STATES] if case.layer.prefix_invariant]
-WITHOUT_STATES = [case for case in PLAIN if not case.layer.prefix_invariant]
+WITH_STATES = [case for case in EACH if case.layer.prefix_invariant]
+WITHOUT_STATES = [case for case in EACH if not case.layer.prefix_invariant]
 
 # The option sets that take another way through the code: most checks run on these.
 FORKS = [
@@ -205,7 +235,7 @@ FORKS = [
     ),
     case(
         "block_recurrent-lstm",
-        *BLOCKS,
+        *BLOCK_RECURRENT,
         "block_size",
         "gate",
         block_size=3,
@@ -222,6 +252,9 @@ FORKS = [
         epsilon=0.01,
     ),
     *OTHER_STATES,
+    sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
+    sparse("sparse-strided", pattern="strided"),
+    sparse("sparse-mask", pattern=BLOCKS),
 ]
 
 # The rest of the options: held to the reference, the config and the file.
@@ -298,6 +331,19 @@ OPTIONS = [
         output_shape=5,
         seed=2,
     ),
+    case(
+        "local-global-one",
+        *LOCAL,
+        "window",
+        "num_global_tokens",
+        window=1,
+        num_global_tokens=1,
+        value_dim=3,
+    ),
+    case("local-all-global", *LOCAL, "num_global_tokens", num_global_tokens=9),
+    sparse("sparse-fixed", pattern="fixed", value_dim=3, use_bias=False),
+    sparse("sparse-one", block_size=1, num_random_blocks=2, output_shape=5),
+    sparse("sparse-all", block_size=64),
     case("forgetting-sizes", *FORGETTING, value_dim=3, use_bias=False, output_shape=5),
     case("linear-sizes", *LINEAR, value_dim=3, use_bias=False, output_shape=5),
     case("performer-features", *PERFORMER, value_dim=3, num_features=9, seed=2),
@@ -314,7 +360,7 @@ OPTIONS = [
     ),
     case(
         "block_recurrent-sizes",
-        *BLOCKS,
+        *BLOCK_RECURRENT,
         "block_size",
         "gate",
         block_size=1,
@@ -324,7 +370,13 @@ OPTIONS = [
         use_bias=False,
         output_shape=5,
     ),
-    case("block_recurrent-long", *BLOCKS, "block_size", block_size=9, use_bias=False),
+    case(
+        "block_recurrent-long",
+        *BLOCK_RECURRENT,
+        "block_size",
+        block_size=9,
+        use_bias=False,
+    ),
     case(
         "multi_timescale_retention-sizes",
         *TIMESCALE_RETENTION,
@@ -354,33 +406,35 @@ OPTIONS = [
         "gated_delta-sizes",
         *GATED_DELTA,
         "epsilon",
-        case("rwkv-sizes", *RWKV, value_dim=4, use_bias=False, output_shape=5),
-        case(
-            "rwkv-7-sizes",
-            *RWKV,
-            "version",
-            "epsilon",
-            version=7,
-            key_dim=5,
-            value_dim=3,
-            use_bias=False,
-            output_shape=5,
-            epsilon=0.1,
-        ),
-        case(
-            "transformer_xl-sizes",
-            *TRANSFORMER_XL,
-            key_dim=3,
-            value_dim=5,
-            use_bias=False,
-            output_shape=5,
-        ),
-        case(
-            "transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10
-        ),
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        epsilon=0.1,
+    ),
+    case("rwkv-sizes", *RWKV, value_dim=4, use_bias=False, output_shape=5),
+    case(
+        "rwkv-7-sizes",
+        *RWKV,
+        "version",
+        "epsilon",
+        version=7,
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
         rank=3,
         epsilon=0.1,
     ),
+    case(
+        "transformer_xl-sizes",
+        *TRANSFORMER_XL,
+        key_dim=3,
+        value_dim=5,
+        use_bias=False,
+        output_shape=5,
+    ),
+    case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

@@ -33,7 +33,10 @@ def route(name, tile_elements=11):
     with contextlib.ExitStack() as patches:
         for place, constant, value in (
             *((file, "CHUNK", 3) for file in IN_CHUNKS),
-            ("local", "LEAST_QUERIES", 1),
+            ("blocked", "MOST_CAUSAL_WORK", 1.0),
+            ("blocked", "MOST_WORK", 1.0),
+            ("blocked", "SLICE_ELEMENTS", tile_elements),
+            ("cuts", "LEAST_QUERIES", 1),
             ("lsh", "SCORES_AT_ONCE", tile_elements),
             ("tiled", "LEAST_SPAN", 2),
             ("tiles", "TILE_ELEMENTS", tile_elements),

@@ -7,6 +7,7 @@ from keras_twa import layers
 from tests.contract import checks
 from tests.contract import scenarios
 from tests.contract.cases import ALL
+from tests.contract.cases import EACH
 from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
@@ -58,7 +59,7 @@ def test_equals_reference_at_any_tile_size(case, tile_elements):
         checks.equals_reference(case, scenarios.everything_for(case))
 
 
-@on([*PLAIN, *FORKS])
+@on(EACH)
 @by_route
 @pytest.mark.parametrize("lengths", [(1, 1), (1, 5), (5, 1), (13, 11)])
 def test_equals_reference_at_length(case, route, lengths):
@@ -112,13 +113,13 @@ def test_padding_is_inert_whatever_it_holds(case, poison):
     checks.padding_is_inert(case, poison)
 
 
-@on([*PLAIN, *FORKS])
+@on(EACH)
 def test_padding_is_inert_in_tiles(case):
     with scenarios.route("tiled"):
         checks.padding_is_inert(case, np.nan)
 
 
-@on([*PLAIN, *FORKS])
+@on(EACH)
 def test_padding_in_front_is_inert_under_a_causal_mask(case):
     checks.padding_is_inert(case, np.nan, causal=True)
 
@@ -235,14 +236,13 @@ def test_saves_and_loads(case, tmp_path):
     checks.saves_and_loads(case, tmp_path)
 
 
-# Not where forces are over their sum: the mass of the query cancels.
-@on([*PLAIN, *(case for case in FORKS if not case.has_pairs)])
+@on(EACH)
 @pytest.mark.parametrize("causal", [False, True])
 def test_fits_at_unknown_length(case, causal):
     checks.fits_at_unknown_length(case, causal)
 
 
-@on([*PLAIN, *FORKS])
+@on(EACH)
 def test_symbolic_equals_eager(case):
     checks.symbolic_equals_eager(case)
 

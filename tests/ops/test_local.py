@@ -1,10 +1,13 @@
 """Local attention: what a query sees, and which way is taken."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_twa.masks import AttentionMask
+from keras_twa.ops import local
 from keras_twa.ops import local_attention
 from keras_twa.ops.local import route
 from tests.contract import harness
@@ -36,6 +39,25 @@ def test_more_or_fewer_keys(lengths, causal, way):
         harness.assert_finite(gradient, f"gradient to {name}")
     unseen = ~seen.any(axis=0)
     assert not gradients[2][0, unseen].any()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_both_ways_give_the_same_with_global_tokens(causal):
+    """Padding in front and holes move the global tokens, the same on both ways."""
+    length, holes = 300, np.random.default_rng(1).random((2, 300)) < 0.8
+    holes[0, :70] = False
+    inputs = [normal(2, length, 2, width, seed=width) for width in (4, 4, 3)]
+
+    def attend(q, k, v):
+        mask = AttentionMask(causal, keys=ops.convert_to_tensor(holes))
+        return local_attention(q, k, v, 20, mask, num_global_tokens=5)
+
+    assert route(length, length, 20, AttentionMask(causal)) == "windowed"
+    got = outputs_and_gradients(attend, *inputs)
+    with mock.patch.object(local, "route", return_value="tiled"):
+        want = outputs_and_gradients(attend, *inputs)
+    for name, x, y in zip(("output", *"qkv"), got, want, strict=True):
+        harness.assert_close(x, y, name, 1e-5)
 
 
 def outputs_and_gradients(function, *arrays):

@@ -27,6 +27,7 @@ from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
 from tests.references.rwkv import rwkv
+from tests.references.sparse import sparse
 from tests.references.temporal_weighted import temporal_weighted
 from tests.references.transformer_xl import transformer_xl
 
@@ -47,6 +48,7 @@ __all__ = [
     "retention",
     "rwkv",
     "softplus",
+    "sparse",
     "temporal_weighted",
     "transformer_xl",
 ]

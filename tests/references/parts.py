@@ -50,6 +50,17 @@ def visible_pairs(
     return visible
 
 
+def real_keys(k, value_mask=None, key_mask=None, attention_mask=None, **_):
+    """Return `(batch, key)` booleans: is this key no padding?"""
+    real = np.ones(k.shape[:2], bool)
+    for mask in (value_mask, key_mask):
+        real &= True if mask is None else np.asarray(mask, bool)
+    if attention_mask is not None:
+        pairs = np.asarray(attention_mask, bool)
+        real &= pairs.any(axis=tuple(range(1, pairs.ndim - 1)))
+    return real
+
+
 def times(positions, batch, length):
     """Return positions as `(batch, length)` float64; by default 0, 1, 2, ..."""
     if positions is None:

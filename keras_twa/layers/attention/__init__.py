@@ -16,6 +16,7 @@ from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleR
 from keras_twa.layers.attention.performer import PerformerAttention
 from keras_twa.layers.attention.retention import RetentionAttention
 from keras_twa.layers.attention.rwkv import RWKVAttention
+from keras_twa.layers.attention.sparse import SparseAttention
 from keras_twa.layers.attention.temporal_weighted import TemporalWeightedAttention
 from keras_twa.layers.attention.transformer_xl import TransformerXLAttention
 
@@ -36,4 +37,5 @@ ATTENTION_LAYERS = (
     LSHAttention,
     TransformerXLAttention,
     RWKVAttention,
+    SparseAttention,
 )

@@ -10,21 +10,30 @@ from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import local_attention
+from keras_twa.ops.local import chosen
+from keras_twa.ops.local import first_real
+
+# What a state holds of steps, and the names of the same of global tokens.
+WIDE, GLOBAL = ("key", "value"), "global_"
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class LocalAttention(Attention):
-    """Multi-head softmax attention within a sliding window.
+    """Multi-head softmax attention within a sliding window, with global tokens.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys with `|i - j| < window`,
     and `j <= i` under a causal mask. A window counts the step itself: with `window=1` a
     step sees nothing else. It counts steps, not their times.
 
-    Scores outside the window are not computed, unless the length is unknown or weights
-    are dropped, returned, or masked pair by pair.
+    The first `num_global_tokens` real steps, such as a class token or a question, are
+    seen by all steps, and see all; under a causal mask, by those after them only. They
+    have the same projections as the others.
 
-    Cost: O(T window D) time, O(T) memory; otherwise O(T^2 D) time. Decoding holds the
-    keys and values of `window - 1` steps.
+    Scores of other pairs are not computed, unless the length is unknown or weights are
+    dropped, returned, or masked pair by pair.
+
+    Cost: O(T (window + num_global_tokens) D) time, O(T) memory; otherwise O(T^2 D)
+    time. Decoding holds the keys and values of `window - 1 + num_global_tokens` steps.
 
     Args:
         num_heads: Number of heads H.
@@ -35,6 +44,7 @@ class LocalAttention(Attention):
         output_shape: Width (or shape) of the output. Defaults to the query's.
         window: How many steps back a step sees, itself among them, and as many ahead
             unless the call is causal. Defaults to 128.
+        num_global_tokens: How many of the first real steps are global. Defaults to 0.
         kernel_initializer: Initializer of the projection kernels.
         bias_initializer: Initializer of the projection biases.
         kernel_regularizer: Regularizer of the projection kernels.
@@ -64,10 +74,12 @@ class LocalAttention(Attention):
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
         weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
-        and "value" `(B, window - 1, H, width)`, and which of them are "real".
+        and "value" `(B, window - 1, H, width)`, and which of them are "real"; with
+        global tokens, also these as "global_key", "global_value", "global_real".
 
     Raises:
-        ValueError: If a size or the window is not positive, or a shape does not fit.
+        ValueError: If a size or the window is not positive, the number of global tokens
+            is negative, or a shape does not fit.
 
     Example:
 
@@ -95,13 +107,16 @@ class LocalAttention(Attention):
         use_bias=True,
         output_shape=None,
         window=128,
+        num_global_tokens=0,
         **kwargs,
     ):
         super().__init__(
             num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
         )
         checks.positive_integer(window=window)
+        checks.whole_number(num_global_tokens=num_global_tokens)
         self.window = window
+        self.num_global_tokens = num_global_tokens
 
     def attend(
         self,
@@ -120,25 +135,54 @@ class LocalAttention(Attention):
             mask,
             dropout,
             return_weights,
+            self.num_global_tokens,
         )
 
     def extend(self, state, heads, mask, positions):
-        held, heads = cache.join(state, heads, mask)
-        # What is not real is not seen: so is what the first window begins with.
-        mask = AttentionMask(True, mask.queries, held["real"])
+        tokens = {name: x for name, x in state.items() if name.startswith(GLOBAL)}
+        held = {name: x for name, x in state.items() if name not in tokens}
+        held, heads = cache.join(held, heads, mask)
+        real = held["real"]
+        if tokens:
+            # Global tokens come first, as they did in the sequence.
+            joined = {
+                name: ops.concatenate([tokens[GLOBAL + name], x], axis=1)
+                for name, x in held.items()
+            }
+            real = joined["real"]
+            select = first_real(real, self.num_global_tokens)
+            tokens = {GLOBAL + name: chosen(select, joined[name]) for name in WIDE}
+            tokens[GLOBAL + "real"] = ops.any(select, axis=2)
+            heads |= {name: ops.cast(joined[name], heads[name].dtype) for name in WIDE}
+            # From now on they are there, and not in a window.
+            taken = ops.any(select, axis=1)[:, self.num_global_tokens :]
+            held["real"] = ops.logical_and(held["real"], ops.logical_not(taken))
         first = ops.shape(held["real"])[1] - (self.window - 1)
         held = {name: x[:, first:] for name, x in held.items()}
-        return held, heads, mask, positions, None
+        # What is not real is not seen: so is what the first window begins with.
+        mask = AttentionMask(True, mask.queries, real)
+        return {**held, **tokens}, heads, mask, positions, None
 
     def state_spec(self, dtype=None, max_length=None):
-        held, dtype = self.window - 1, dtype or self.compute_dtype
-        return {
-            "key": Slot((held, self.num_heads, self.key_dim), dtype),
-            "value": Slot((held, self.num_heads, self.value_dim), dtype),
-            "real": Slot((held,), "bool"),
-        }
+        dtype = dtype or self.compute_dtype
+
+        def slots(steps):
+            return {
+                "key": Slot((steps, self.num_heads, self.key_dim), dtype),
+                "value": Slot((steps, self.num_heads, self.value_dim), dtype),
+                "real": Slot((steps,), "bool"),
+            }
+
+        spec, tokens = slots(self.window - 1), slots(self.num_global_tokens)
+        if self.num_global_tokens:
+            spec |= {GLOBAL + name: slot for name, slot in tokens.items()}
+        return spec
 
     next_state_shapes = Streaming.next_state_shapes
 
     def get_config(self):
-        return {**super().get_config(), "window": self.window}
+        return {
+            **super().get_config(),
+            "window": self.window,
+            "num_global_tokens": self.num_global_tokens,
+        }

@@ -14,6 +14,10 @@ Each module offers the same few functions; this one picks the module, once.
 `add_columns(total, part, first) -> total`
     Adds `part` to the columns of `total` that begin at `first`. May reuse `total`.
 
+`add_blocks(total, part, places) -> total`
+    Adds `part`, `(rows, m, ...)`, to the entries of `total`, `(rows, n, ...)`, at the
+    integers `places`, `(m,)`, some of which may be the same. May reuse `total`.
+
 `differentiable(passes, tensors) -> outputs`
     A tuple of outputs, `passes.forward(*tensors)`, whose gradients are
     `passes.backward(tensors, outputs, gradients, needed)`: one for each tensor, or
@@ -92,6 +96,7 @@ _module = importlib.import_module(f"{__name__}.{NAME}")
 scan = _module.scan
 columns = _module.columns
 add_columns = _module.add_columns
+add_blocks = _module.add_blocks
 differentiable = _module.differentiable
 pullback = _module.pullback
 KEY_BLOCK = _module.KEY_BLOCK

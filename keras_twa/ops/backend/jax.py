@@ -84,6 +84,11 @@ def add_columns(total, part, first):
     )
 
 
+def add_blocks(total, part, places):
+    """Adds to some entries of the second axis; see `backend/__init__.py`."""
+    return total.at[:, places].add(part)
+
+
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
     # Outside of jit, loops would be compiled anew in each call.

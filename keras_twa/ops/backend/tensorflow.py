@@ -93,6 +93,17 @@ def add_columns(total, part, first):
     return keras.ops.slice_update(total, [*zeros, first], there + part)
 
 
+def add_blocks(total, part, places):
+    """Adds to some entries of the second axis; see `backend/__init__.py`."""
+    shape = tf.shape(total)
+    # TensorFlow scatters along the first axis only.
+    index = tf.range(shape[0])[:, None] * shape[1] + places
+    flat = tf.reshape(total, tf.concat([[-1], shape[2:]], axis=0))
+    part = tf.reshape(part, tf.concat([[-1], shape[2:]], axis=0))
+    flat = tf.tensor_scatter_nd_add(flat, tf.reshape(index, [-1, 1]), part)
+    return tf.reshape(flat, shape)
+
+
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
 

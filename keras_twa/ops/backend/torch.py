@@ -54,6 +54,11 @@ def add_columns(total, part, first):
     return total
 
 
+def add_blocks(total, part, places):
+    """Adds to some entries of the second axis, in place; see `backend/__init__.py`."""
+    return total.index_add_(1, places, part)
+
+
 # A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
 @torch.compiler.disable
 def differentiable(passes, tensors):

@@ -1,0 +1,260 @@
+"""Sparse attention: each block of steps sees some blocks of steps."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.base import Attention
+from keras_twa.ops import blocked_attention
+from keras_twa.ops import patterns
+
+PATTERNS = ("strided", "fixed", "bigbird")
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class SparseAttention(Attention):
+    """Multi-head softmax attention between some blocks of a sequence.
+
+    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys `j` whose block is seen
+    by the block of `i`, and `j <= i` under a causal mask. A pattern, or a mask of your
+    own, says which blocks see which.
+
+    Blocks are counted from the first real step of each row. With `a` the number of the
+    block of `i`, and `b` that of `j`, a pattern shows `b` to `a` where one of these
+    holds:
+
+    - "strided": `|a - b| < stride`, or `stride` divides `a - b`.
+    - "fixed": both are in the same span of `stride` blocks, or `b` is among the last
+      `num_global_blocks` of its span.
+    - "bigbird": `|a - b| < num_window_blocks`, or one of them is among the first
+      `num_global_blocks`, or the earlier is one of the `num_random_blocks` that were
+      drawn for the later: one from each of as many equal parts of what comes before.
+
+    Patterns do not depend on the length, so that a sequence in parts, or with padding,
+    sees the same. That is why random blocks are drawn from those before and seen both
+    ways, where the paper draws from all.
+
+    Scores of other blocks are not computed, unless the length is unknown, a state goes
+    on, weights are dropped, returned, or masked pair by pair, or most blocks are seen.
+
+    Cost: O(T N D) time with N keys that a step sees, O(T) memory; otherwise O(T^2 D)
+    time. Decoding holds all keys and values.
+
+    Args:
+        num_heads: Number of heads H.
+        key_dim: Width D of each head's queries and keys.
+        value_dim: Width of each head's values. Defaults to `key_dim`.
+        dropout: Probability of dropping an attention weight in training.
+        use_bias: Whether projections have a bias. Defaults to `True`.
+        output_shape: Width (or shape) of the output. Defaults to the query's.
+        pattern: "strided", "fixed" or "bigbird", or a boolean array or nested list
+            `(n, n)` of your own: whether the block of its row sees that of its column.
+            It is for up to `n` blocks. Defaults to "bigbird".
+        block_size: Number of steps in a block. Defaults to 64.
+        stride: Number of blocks; for "strided" and "fixed". Defaults to 8.
+        num_window_blocks: How many blocks back a block sees, itself among them, and as
+            many ahead unless the call is causal; for "bigbird". Defaults to 2.
+        num_global_blocks: Number of blocks that all see; for "bigbird" and "fixed".
+            Defaults to 1.
+        num_random_blocks: Number of random blocks; for "bigbird". Defaults to 3.
+        pattern_seed: Another integer gives other random blocks. Defaults to 0.
+        kernel_initializer: Initializer of the projection kernels.
+        bias_initializer: Initializer of the projection biases.
+        kernel_regularizer: Regularizer of the projection kernels.
+        bias_regularizer: Regularizer of the projection biases.
+        activity_regularizer: Regularizer of the output.
+        kernel_constraint: Constraint on the projection kernels.
+        bias_constraint: Constraint on the projection biases.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        query: `(B, T, F)`.
+        value: The query. Defaults to `query`: there is self-attention only.
+        key: The query. Defaults to `value`.
+        query_mask: Boolean `(B, T)`, `True` for real steps.
+        value_mask: Boolean `(B, T)`.
+        key_mask: Boolean `(B, T)`.
+        attention_mask: Boolean `(B, T, T)` or `(B, H, T, T)`, `True` to attend.
+        return_attention_scores: Also return the weights. They need O(T^2) memory.
+        training: Whether dropout is active.
+        use_causal_mask: Whether a step sees only itself and steps before.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
+        key_positions: The times of the steps. Not used here.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs a causal call.
+        return_state: Whether to return the state too.
+
+    Returns:
+        `(B, T, output_shape)`; with `return_attention_scores`, also the attention
+        weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
+        and "value" `(B, L, H, width)` of all steps so far, which of them are "real",
+        their "time", and with a longest length the "length" so far.
+
+    Raises:
+        ValueError: If a size is not positive, the mask of blocks is not square and
+            boolean, or has an empty row, a sequence has more blocks than it, or a
+            shape does not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import SparseAttention
+    >>> layer = SparseAttention(num_heads=2, key_dim=8, pattern="fixed", block_size=4)
+    >>> x = np.ones((4, 10, 16), "float32")
+    >>> tuple(layer(x, x, use_causal_mask=True).shape)
+    (4, 10, 16)
+
+    Reference:
+        [Child et al., 2019](https://arxiv.org/abs/1904.10509),
+        [Zaheer et al., 2020](https://arxiv.org/abs/2007.14062)
+    """
+
+    cross_attention = False
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        pattern="bigbird",
+        block_size=64,
+        stride=8,
+        num_window_blocks=2,
+        num_global_blocks=1,
+        num_random_blocks=3,
+        pattern_seed=0,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        checks.positive_integer(
+            block_size=block_size, stride=stride, num_window_blocks=num_window_blocks
+        )
+        checks.whole_number(
+            num_global_blocks=num_global_blocks,
+            num_random_blocks=num_random_blocks,
+            pattern_seed=pattern_seed,
+        )
+        self.pattern = pattern if isinstance(pattern, str) else _block_mask(pattern)
+        self.block_size = block_size
+        self.stride = stride
+        self.num_window_blocks = num_window_blocks
+        self.num_global_blocks = num_global_blocks
+        self.num_random_blocks = num_random_blocks
+        self.pattern_seed = pattern_seed
+        self._seen = self._make_pattern()
+
+    def attend(
+        self,
+        heads,
+        mask,
+        query_positions,
+        key_positions,
+        dropout=None,
+        return_weights=False,
+    ):
+        return blocked_attention(
+            self._within(heads["query"], ops.shape(heads["key"])[1]),
+            heads["key"],
+            heads["value"],
+            self._seen,
+            self.block_size,
+            mask,
+            dropout,
+            return_weights,
+            heads.get("first"),
+        )
+
+    def extend(self, state, heads, mask, positions):
+        first = state.get("length")
+        found = super().extend(state, heads, mask, positions)
+        if first is None:
+            return found
+        # In a cache with room for more steps, queries are not at the end.
+        state, heads, *rest = found
+        return state, {**heads, "first": first}, *rest
+
+    def get_config(self):
+        named = isinstance(self.pattern, str)
+        return {
+            **super().get_config(),
+            "pattern": self.pattern if named else self.pattern.tolist(),
+            "block_size": self.block_size,
+            "stride": self.stride,
+            "num_window_blocks": self.num_window_blocks,
+            "num_global_blocks": self.num_global_blocks,
+            "num_random_blocks": self.num_random_blocks,
+            "pattern_seed": self.pattern_seed,
+        }
+
+    def _make_pattern(self):
+        if not isinstance(self.pattern, str):
+            return patterns.Table.of(self.pattern)
+        checks.one_of(PATTERNS, pattern=self.pattern)
+        if self.pattern == "strided":
+            return patterns.Strided(self.stride)
+        if self.pattern == "fixed":
+            return patterns.Fixed(self.stride, self.num_global_blocks)
+        return patterns.BigBird(
+            self.num_window_blocks,
+            self.num_global_blocks,
+            self.num_random_blocks,
+            self.pattern_seed,
+        )
+
+    def _check_call(
+        self, inputs, masks, positions, scores, causal, state, return_state
+    ):
+        super()._check_call(
+            inputs, masks, positions, scores, causal, state, return_state
+        )
+        steps, held = inputs[0].shape[1], 0
+        if state is not None:
+            held = state["time"].shape[1]
+            steps = 0 if "length" in state else steps
+        if steps is not None and held is not None:
+            self._check_length(steps + held)
+
+    def _check_length(self, length):
+        most = self._most_steps()
+        if most is not None and length > most:
+            raise ValueError(
+                f"The mask of blocks is for up to {most} steps. "
+                f"Received: {length} steps"
+            )
+
+    def _within(self, query, length):
+        """The queries: NaN where more steps came than a mask of blocks is for.
+
+        That is where nobody could know how many steps there are.
+        """
+        most = self._most_steps()
+        if most is None or isinstance(length, int):
+            return query
+        return ops.where(ops.less_equal(length, most), query, float("nan"))
+
+    def _most_steps(self):
+        if isinstance(self.pattern, str):
+            return None
+        return len(self.pattern) * self.block_size
+
+
+def _block_mask(given):
+    """A mask of blocks as a boolean array `(n, n)`."""
+    try:
+        mask = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        mask = np.zeros(())
+    square = mask.ndim == 2 and mask.shape[0] == mask.shape[1] > 0
+    if mask.dtype != "bool" or not square or not mask.any(axis=1).all():
+        raise ValueError(
+            f"`pattern` must be one of {list(PATTERNS)}, or a square boolean array "
+            "that shows at least one block to each. "
+            f"Received: pattern={given!r}"
+        )
+    return mask
