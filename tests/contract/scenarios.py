@@ -42,8 +42,8 @@ def route(name, tile_elements=11):
             ("tiles", "TILE_ELEMENTS", tile_elements),
             ("tiles", "TILE_QUERIES", 1),
             ("backend", "KEY_BLOCK", backend.KEY_BLOCK and 2),
-            ("backend", "fuses", lambda *arguments, **options: False),
-            ("backend", "flexes", lambda *arguments, **options: False),
+            ("backend", "fuses", mock.Mock(return_value=False)),
+            ("backend", "flexes", mock.Mock(return_value=False)),
         ):
             patches.enter_context(mock.patch.object(module(place), constant, value))
         yield

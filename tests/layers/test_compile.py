@@ -20,6 +20,7 @@ from keras_twa import layers
 from keras_twa.layers.registry import name_of
 from keras_twa.ops import WeightDropout
 from keras_twa.ops import backend
+from keras_twa.ops import cuts
 from keras_twa.ops import dot_product_attention
 from tests.contract import harness
 from tests.contract.scenarios import normal
@@ -28,6 +29,9 @@ from tests.contract.scenarios import route
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
+# PyTorch takes up to a minute for each: the others carry the mark `slow` there.
+QUICK = ("dot_product", "temporal_weighted", "linear", "transformer_xl")
+LEAST_QUERIES = cuts.LEAST_QUERIES
 # With options that take another way through the code.
 FORKS = [("rwkv", {"version": 7})]
 FUSED = ("dot_product", "temporal_weighted", "transformer_xl")
@@ -52,6 +56,7 @@ def small_tiles(fuses=False):
     fuses = backend.fuses if fuses else lambda *_: False
     with (
         route("tiled", tile_elements=4 * LENGTH),
+        mock.patch.object(cuts, "LEAST_QUERIES", LEAST_QUERIES),
         mock.patch.object(backend, "fuses", fuses),
         mock.patch.object(backend, "flexes", lambda *_: False),
     ):
@@ -177,7 +182,16 @@ def call_of(layer):
     return call
 
 
-@pytest.mark.parametrize("name, options", [*((name, {}) for name in NAMES), *FORKS])
+def marked(name, options):
+    """Return what parametrises a test, marked where it takes long."""
+    slow = BACKEND == "torch" and (options or name not in QUICK)
+    return pytest.param(name, options, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [marked(*found) for found in (*((name, {}) for name in NAMES), *FORKS)],
+)
 def test_layer_equals_itself_compiled(name, options):
     layer = made(name, **options)
     layer.build((None, None, WIDTH), (None, None, WIDTH))
