@@ -86,10 +86,14 @@ def test_hands_everything_to_the_attention(name):
     assert not value(scores)[~np.broadcast_to(pairs[:, None], scores.shape)].any()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name, feed_forward",
+    [*((name, "dense") for name in NAMES), ("rwkv", "channel_mixing")],
+)
 @pytest.mark.parametrize("normalize_first", [False, True])
-def test_parts_equal_one_call(name, normalize_first):
-    made = block(name, normalize_first=normalize_first)
+def test_parts_equal_one_call(name, feed_forward, normalize_first):
+    options = {"normalize_first": normalize_first, "feed_forward": feed_forward}
+    made = block(name, **options)
     mask, times = ~lengths_mask([2, 0], 7), timestamps(2, 7)
 
     def arguments(first, end):
@@ -110,8 +114,16 @@ def test_parts_equal_one_call(name, normalize_first):
     harness.assert_close(got[mask], whole[mask], "output", 1e-5)
 
 
-def test_states_have_the_stated_shapes():
-    made = block("transformer_xl")
+def test_the_state_of_another_block_is_refused():
+    state = block("rwkv").initial_state(2)
+    made = block("rwkv", feed_forward="channel_mixing")
+    with pytest.raises(ValueError, match=r"Received: \["):
+        made(X, initial_state=state, use_causal_mask=True)
+
+
+@pytest.mark.parametrize("feed_forward", ["dense", "channel_mixing"])
+def test_states_have_the_stated_shapes(feed_forward):
+    made = block("transformer_xl", feed_forward=feed_forward)
     options = {"use_causal_mask": True, "return_state": True}
     options["initial_state"] = made.initial_state(2)
     _, eager = made(X, **options)

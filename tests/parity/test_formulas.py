@@ -55,3 +55,54 @@ def test_forgetting_attention():
     bias = -torch.cumsum(gates, dim=1)
     got = ops.dot_product_attention(query, key, value, CAUSAL, key_bias=bias)
     theirs.equal(got, expected)
+
+
+def test_multi_timescale_retention():
+    discounts = (0.6, 0.9, 0.99)
+    query, key, value = heads()
+    naive = theirs.naive("simple_gla/naive.py").naive_chunk_simple_gla
+    expected = []
+    for gamma in discounts:
+        gates = torch.full((BATCH, LENGTH, HEADS), math.log(gamma))
+        expected.append(naive(query, key, value, gates)[0])
+    logs = keras_ops.convert_to_tensor([math.log(gamma) for gamma in discounts])
+    times = keras_ops.arange(LENGTH, dtype="float32")[None]
+    got, *_ = ops.multi_timescale_retention(
+        query * WIDTH**-0.5, key, value, AttentionMask(), times, logs
+    )
+    theirs.equal(got, torch.stack(expected, dim=3), 1e-4)
+
+
+def test_gated_delta():
+    query, key, value = heads()
+    key = torch.nn.functional.normalize(key, dim=-1)
+    rate = torch.sigmoid(theirs.sequences(BATCH, LENGTH, HEADS, seed=3))
+    decay = -torch.exp(theirs.sequences(BATCH, LENGTH, HEADS, seed=4))
+    naive = theirs.naive("gated_delta_rule/naive.py").naive_recurrent_gated_delta_rule
+    expected, memory = naive(query, key, value, rate, decay, output_final_state=True)
+    got, end = ops.gated_delta(
+        query * WIDTH**-0.5,
+        key,
+        value,
+        AttentionMask(),
+        decay[..., None],
+        rate[..., None],
+    )
+    theirs.equal(got, expected, 1e-4)
+    theirs.equal(end, memory, 1e-4)
+
+
+def test_generalized_delta_rule():
+    query, key, value = heads()
+    removal = torch.nn.functional.normalize(
+        theirs.sequences(BATCH, LENGTH, HEADS, WIDTH, seed=3), dim=-1
+    )
+    rate = torch.sigmoid(theirs.sequences(BATCH, LENGTH, HEADS, WIDTH, seed=4))
+    decay = -0.6 * torch.sigmoid(theirs.sequences(BATCH, LENGTH, HEADS, WIDTH, seed=5))
+    naive = theirs.naive("generalized_delta_rule/dplr/naive.py").dplr_recurrence
+    given = (query, key, value, -removal, removal * rate, decay)
+    expected, _ = naive(*(x.transpose(1, 2) for x in given))
+    got, _ = ops.generalized_delta_rule(
+        query * WIDTH**-0.5, key, value, decay, removal, rate, AttentionMask()
+    )
+    theirs.equal(got, expected.transpose(1, 2), 1e-4)

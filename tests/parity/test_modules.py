@@ -4,10 +4,14 @@ from unittest import mock
 
 import performer_pytorch.performer_pytorch as performer_pytorch
 import pytest
+import reformer_pytorch
 import torch
 from local_attention import LocalMHA
+from transformers.models.longformer import modeling_longformer as longformer
+from transformers.models.rwkv import modeling_rwkv as rwkv
 
 from keras_twa import layers
+from tests.contract import harness
 from tests.parity import theirs
 
 BATCH, LENGTH, HEADS, WIDTH = 2, 45, 3, 4
@@ -74,3 +78,67 @@ def test_local(causal):
     # Without a mask, they see what they fill the last window with.
     real = torch.ones((BATCH, LENGTH), dtype=torch.bool)
     theirs.equal(layer(x, use_causal_mask=causal), module(x, mask=real))
+
+
+def test_longformer():
+    window, length = 8, 40
+    config = longformer.LongformerConfig(
+        attention_window=[window],
+        hidden_size=FEATURES,
+        num_attention_heads=HEADS,
+        attention_probs_dropout_prob=0.0,
+    )
+    module = theirs.shake(longformer.LongformerSelfAttention(config, layer_id=0))
+    for name in ("query", "key", "value"):
+        # Theirs has other projections for global tokens, and more of them.
+        ours = getattr(module, name).state_dict()
+        getattr(module, f"{name}_global").load_state_dict(ours)
+    layer = built(layers.LocalAttention, window=window // 2 + 1, num_global_tokens=2)
+    take_projections(layer, query=module.query, key=module.key, value=module.value)
+    theirs.give(layer, "attention_output", torch.eye(FEATURES))
+    x = theirs.sequences(BATCH, length, FEATURES)
+    first = (torch.arange(length) < 2).expand(BATCH, length)
+    expected = module(
+        x,
+        attention_mask=10_000.0 * first,
+        is_index_masked=torch.zeros_like(first),
+        is_index_global_attn=first,
+        is_global_attn=True,
+    )[0]
+    theirs.equal(layer(x), expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_lsh(causal):
+    length = 32
+    # Two chunks, each of which sees both: attention to all.
+    module = reformer_pytorch.LSHSelfAttention(
+        FEATURES, heads=HEADS, bucket_size=length // 2, n_hashes=1, causal=causal
+    )
+    theirs.shake(module)
+    layer = built(layers.LSHAttention, bucket_size=length, num_hashes=1)
+    theirs.give(layer, "query", module.toqk.weight)
+    theirs.give(layer, "value", module.tov.weight)
+    out = module.to_out
+    theirs.give(layer, "attention_output", out.weight, out.bias)
+    x = theirs.sequences(BATCH, length, FEATURES)
+    theirs.equal(layer(x, use_causal_mask=causal), module(x))
+
+
+def test_rwkv_4():
+    module = rwkv.RwkvSelfAttention(rwkv.RwkvConfig(hidden_size=FEATURES))
+    theirs.shake(module)
+    layer = built(layers.RWKVAttention, use_bias=False)
+    names = {"query": "receptance", "key": "key", "value": "value"}
+    for ours, name in names.items():
+        theirs.give(layer, ours, getattr(module, name).weight)
+    theirs.give(layer, "attention_output", module.output.weight)
+    weights = harness.weight_names(layer)
+    for ours, name in names.items():
+        mix = getattr(module, f"time_mix_{name}")
+        weights[f"{ours}_shift"].assign(mix.detach().reshape(-1))
+    for ours, name in (("decay", "time_decay"), ("bonus", "time_first")):
+        given = getattr(module, name).detach()
+        weights[ours].assign(given.reshape(HEADS, WIDTH))
+    x = theirs.sequences(BATCH, LENGTH, FEATURES)
+    theirs.equal(layer(x), module(x)[0])

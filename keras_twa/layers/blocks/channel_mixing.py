@@ -30,9 +30,12 @@ class ChannelMixing(keras.layers.Layer):
         training: Whether dropout is active.
         padding_mask: Boolean `(B, T)`, `True` for real steps. Defaults to the mask that
             the inputs carry.
+        previous: The input of the last real step of an earlier call `(B, F)`. Defaults
+            to zeros.
+        return_last: Whether to return the input of the last real step, too.
 
     Returns:
-        `(B, T, F)`.
+        `(B, T, F)`; with `return_last`, that and `(B, F)`.
 
     Raises:
         ValueError: If `intermediate_dim` is not positive, `dropout` no rate, or a shape
@@ -80,14 +83,23 @@ class ChannelMixing(keras.layers.Layer):
         self.receptance_shift = self._shift("receptance_shift", width)
         self.key_shift = self._shift("key_shift", width)
 
-    def call(self, inputs, training=None, padding_mask=None):
+    def call(
+        self,
+        inputs,
+        training=None,
+        padding_mask=None,
+        previous=None,
+        return_last=False,
+    ):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
         checks.padding("padding_mask", padding_mask, inputs)
         if padding_mask is not None:
             padding_mask = ops.cast(padding_mask, "bool")
         x = hide_padding(inputs, padding_mask)
-        previous, _ = previous_real(x, padding_mask)
+        if previous is not None:
+            previous = ops.cast(previous, x.dtype)
+        previous, last = previous_real(x, padding_mask, previous)
         gate, key = (
             dense(previous + (x - previous) * ops.cast(shift, x.dtype))
             for dense, shift in (
@@ -96,10 +108,18 @@ class ChannelMixing(keras.layers.Layer):
             )
         )
         key = self.drop(ops.square(ops.relu(key)), training=training)
-        return ops.sigmoid(gate) * self.value(key)
+        outputs = ops.sigmoid(gate) * self.value(key)
+        return (outputs, last) if return_last else outputs
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
+
+    def compute_output_spec(self, inputs, return_last=False, **options):
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_last:
+            return outputs
+        last = (inputs.shape[0], inputs.shape[2])
+        return outputs, keras.KerasTensor(last, dtype=self.compute_dtype)
 
     def _shift(self, name, width):
         """The share of the step itself; at first more in the later channels."""

@@ -10,6 +10,9 @@ from keras_twa.layers.registry import get
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
+# What a state calls the last input of the channel mixing.
+LAST_INPUT = "last_input_of_feed_forward"
+
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class TransformerEncoder(keras.layers.Layer):
@@ -110,6 +113,7 @@ class TransformerEncoder(keras.layers.Layer):
             "kernel_initializer": self.kernel_initializer,
             "bias_initializer": self.bias_initializer,
         }
+        self._features = inputs_shape[-1]
         self.attention_layer = self._make_attention(inputs_shape, initializers)
         if not self.attention_layer.built:
             self.attention_layer.build(inputs_shape)
@@ -123,8 +127,15 @@ class TransformerEncoder(keras.layers.Layer):
         self.feed_forward_dropout = self._dropout()
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
-        """The state of the attention before the first step; see `Streaming`."""
-        return self.attention_layer.initial_state(batch_size, dtype, max_length)
+        """The state before the first step: that of the attention; see `Streaming`.
+
+        With channel mixing, it also holds the last input of that: `LAST_INPUT`.
+        """
+        state = self.attention_layer.initial_state(batch_size, dtype, max_length)
+        if self.feed_forward_kind == "channel_mixing":
+            shape = (batch_size, self._features)
+            state[LAST_INPUT] = ops.zeros(shape, dtype or self.compute_dtype)
+        return state
 
     def step(self, token, state, mask=None, position=None):
         """Takes one step of a causal block.
@@ -167,7 +178,8 @@ class TransformerEncoder(keras.layers.Layer):
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
         # Attention that is not of this package need not know what a state is.
-        states = {"initial_state": initial_state, "return_state": return_state}
+        state, last = self._split_state(initial_state)
+        states = {"initial_state": state, "return_state": return_state}
         streams = return_state or initial_state is not None
         found = []
 
@@ -189,12 +201,31 @@ class TransformerEncoder(keras.layers.Layer):
             return self.attention_dropout(outputs, training=training)
 
         def feed_forward(x):
-            outputs = self.feed_forward(x, training=training, padding_mask=padding_mask)
+            options = {"training": training, "padding_mask": padding_mask}
+            if streams and self.feed_forward_kind == "channel_mixing":
+                outputs, now = self.feed_forward(
+                    x, previous=last, return_last=True, **options
+                )
+                if return_state:
+                    found[-1] = {**found[-1], LAST_INPUT: now}
+            else:
+                outputs = self.feed_forward(x, **options)
             return self.feed_forward_dropout(outputs, training=training)
 
         x = self._residual(x, attend, self.attention_norm)
         x = self._residual(x, feed_forward, self.feed_forward_norm)
         return (x, *found) if found else x
+
+    def _split_state(self, state):
+        """The state of the attention, and the last input of the channel mixing."""
+        if state is None or self.feed_forward_kind != "channel_mixing":
+            return state, None
+        if LAST_INPUT not in state:
+            raise ValueError(
+                "`initial_state` must be what `initial_state(batch_size)` of this "
+                f"block gives, or an earlier call returned. Received: {sorted(state)}"
+            )
+        return {k: x for k, x in state.items() if k != LAST_INPUT}, state[LAST_INPUT]
 
     def _residual(self, x, branch, norm):
         if self.normalize_first:
@@ -216,14 +247,19 @@ class TransformerEncoder(keras.layers.Layer):
         output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores and not return_state:
             return output
+        state, _ = self._split_state(initial_state)
         _, *found = self.attention_layer.compute_output_spec(
             inputs,
             inputs,
             return_attention_scores=return_attention_scores,
             use_causal_mask=use_causal_mask,
-            initial_state=initial_state,
+            initial_state=state,
             return_state=return_state,
         )
+        if return_state and self.feed_forward_kind == "channel_mixing":
+            last = (inputs.shape[0], inputs.shape[2])
+            last = keras.KerasTensor(last, dtype=self.compute_dtype)
+            found[-1] = {**found[-1], LAST_INPUT: last}
         return output, *found
 
     def _make_attention(self, inputs_shape, initializers):
