@@ -11,6 +11,8 @@ QUERY_WIDTH, VALUE_WIDTH = 6, 3
 HEADS, HEAD_WIDTH = 2, 4
 
 TENSORS = ("query", "value", "key")
+# In the names of weights that start at random.
+RANDOM_AT_FIRST = ("kernel", "embeddings", "ids", "initial")
 
 
 @dataclasses.dataclass
@@ -37,12 +39,12 @@ def to_numpy(tensor):
 def randomise(layer, seed=1, scale=0.5):
     """Move every trainable weight off its initial value, so that each one matters.
 
-    Kernels start at random, differently on each backend: theirs are replaced.
+    What starts at random, differently on each backend, is replaced.
     """
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
-        if "kernel" in variable.name or "embeddings" in variable.name:
+        if any(word in variable.name for word in RANDOM_AT_FIRST):
             value = 0.0
         noise = rng.normal(size=variable.shape, scale=scale)
         variable.assign((value + noise).astype("float32"))
