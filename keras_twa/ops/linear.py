@@ -48,7 +48,7 @@ def linear_attention(query, key, value, mask=None, memory=None):
     if not mask.causal:
         key = hide_padding(ops.cast(key, "float32"), mask.keys)
         query = ops.cast(query, "float32")
-        batch, heads = ops.shape(value)[0::2]
+        batch, _, heads, _ = ops.shape(value)
         query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
         memory = backend.matmul(ops.swapaxes(key, 1, 2), values)
         output = from_rows(backend.matmul(query, memory), batch, heads)

@@ -57,7 +57,8 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     """
     scale = float(query.shape[-1]) ** -0.25
     query, key = (ops.cast(x, "float32") * scale for x in (query, key))
-    values, batch, heads = with_one(value), *ops.shape(value)[0::2]
+    values = with_one(value)
+    batch, _, heads, _ = ops.shape(value)
     if not mask.causal:
         query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
         real = None
