@@ -46,6 +46,8 @@ def longformer(options):
 
     class Attention(modeling_longformer.LongformerSelfAttention):
         def forward(self, x):
+            length = x.shape[1]
+            x = filled(x, 256)
             first = (torch.arange(x.shape[1], device=x.device) == 0).expand(x.shape[:2])
             return super().forward(
                 x,
@@ -53,7 +55,7 @@ def longformer(options):
                 is_index_masked=torch.zeros_like(first),
                 is_index_global_attn=first,
                 is_global_attn=True,
-            )[0]
+            )[0][:, :length]
 
     return Attention(config, layer_id=0)
 
@@ -81,7 +83,7 @@ def rwkv_4(options):
 
 
 def retnet(options):
-    """In chunks of 128 steps, of which the length must be a multiple."""
+    """In chunks of 128 steps."""
     # The package also imports what training on many machines needs.
     names = ("fairscale", "fairscale.nn", "timm", "timm.models", "timm.models.layers")
     with mock.patch.dict(sys.modules, dict.fromkeys(names, mock.MagicMock())):
@@ -103,10 +105,18 @@ def retnet(options):
             self.positions = RetNetRelPos(settings)
 
         def forward(self, x):
+            length = x.shape[1]
+            x = filled(x, 128)
             positions = self.positions(x.shape[1], chunkwise_recurrent=True)
-            return super().forward(x, positions, chunkwise_recurrent=True)
+            outputs = super().forward(x, positions, chunkwise_recurrent=True)
+            return outputs[:, :length]
 
     return Retention()
+
+
+def filled(x, block):
+    """Lengthens a sequence to whole blocks, which a module may insist on."""
+    return torch.nn.functional.pad(x, (0, 0, 0, -x.shape[1] % block))
 
 
 def width_of(options):

@@ -200,7 +200,10 @@ def torch_step(subject):
     def step(x):
         x = x.detach().requires_grad_()
         output = first(subject(x))
-        gradients = torch.autograd.grad(summed_squares(output), [x, *weights])
+        # A sequence may be too short to reach every weight.
+        gradients = torch.autograd.grad(
+            summed_squares(output), [x, *weights], materialize_grads=True
+        )
         return [output.detach(), *gradients]
 
     return infer if subject.forward else step
