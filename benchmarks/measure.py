@@ -217,20 +217,20 @@ def step_seconds(case, sizes):
     subject = Subject.of(replace(case, forward=True), sizes)
     if not subject.has_fixed_state():
         return {}
-    step, state = subject.decoding_step(), None
-    found, done = {}, 0
+    step, state, done = subject.decoding_step(), None, 0
+    states, found = {}, {str(position): [] for position in POSITIONS}
     for position in POSITIONS:
         state = subject.state_after(position - done, sizes, state)
-        done = position
-        token = sequences(1, sizes)[:, 0]
-        taken = []
-        for _ in range(WARM_UP_STEPS + STEPS):
+        states[str(position)], done = state, position
+    token = sequences(1, sizes)[:, 0]
+    # In turns, so that what slows the machine slows both.
+    for turn in range(WARM_UP_STEPS + STEPS):
+        for name, state in states.items():
             start = time.perf_counter()
-            output, state = step(token, state)
+            output, states[name] = step(token, state)
             wait_for([output])
-            taken.append(time.perf_counter() - start)
-        done += len(taken)
-        found[str(position)] = taken[WARM_UP_STEPS:]
+            if turn >= WARM_UP_STEPS:
+                found[name].append(time.perf_counter() - start)
     return {"step_seconds": found}
 
 
