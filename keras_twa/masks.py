@@ -72,6 +72,13 @@ class AttentionMask:
         return mask
 
 
+def real_keys(mask, batch, length):
+    """Which keys are real, boolean `(B, S)`; all, where the mask says nothing."""
+    if mask.keys is not None:
+        return mask.keys
+    return ops.ones((batch, length), dtype="bool")
+
+
 def past(query_index, num_queries, num_keys):
     """What the causal rule shows to some of the queries.
 

@@ -188,6 +188,15 @@ def has_states(layer):
         )
 
 
+def built(layer):
+    """A layer whose state holds inputs knows how wide they are."""
+    if not layer.built:
+        raise ValueError(
+            "A state holds inputs: call or build the layer first, so that it knows "
+            f"their width. Received: {layer.name}, which is not built"
+        )
+
+
 def streaming(layer, itself, causal, pairs):
     """A call that takes or returns a state is causal self-attention."""
     has_states(layer)

@@ -14,6 +14,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops.chunks import run_in_chunks
+from keras_twa.ops.gather import steps_at
 
 # Added to a logit, it leaves no weight. Each step sees itself, so that no query has
 # nothing but these.
@@ -64,7 +65,7 @@ def block_recurrent_attention(
         filled = ops.ones(ops.shape(steps["key"])[:2])
     else:
         order, place, filled = _put_together(real)
-        steps = {name: _rows_at(x, order) for name, x in steps.items()}
+        steps = {name: steps_at(x, order) for name, x in steps.items()}
     weights = {**weights, "lag_bias": _bias_of_slots(weights["lag_bias"], slots)}
     output, end = run_in_chunks(
         Advance(tuple(weights), gate, slots, slots == block_size),
@@ -75,7 +76,7 @@ def block_recurrent_attention(
         chunk=slots,
     )
     if order is not None:
-        output = _rows_at(output, place[:, ops.shape(place)[1] - length :])
+        output = steps_at(output, place[:, ops.shape(place)[1] - length :])
     output = hide_padding(ops.cast(output, dtype), both(mask.keys, mask.queries))
     if state is not None:
         state = _next_state(state, end, steps, filled, block_size)
@@ -258,15 +259,6 @@ def _next_state(state, end, steps, filled, block_size):
     index = ops.minimum(first[:, None] + slots[None], length - 1)
     found = {"count": count - count % block_size + total, "states": states}
     for name, x in zip(("key", "value"), before, strict=True):
-        x = ops.concatenate([x, _rows_at(steps[name], index)], axis=1)
+        x = ops.concatenate([x, steps_at(steps[name], index)], axis=1)
         found[name] = ops.cast(x, state[name].dtype)
     return found
-
-
-def _rows_at(x, index):
-    """Of `(B, L, ...)`, the steps with the indices `(B, n)` of each row."""
-    batch, length, *rest = ops.shape(x)
-    first = ops.arange(batch, dtype="int32")[:, None] * length
-    index = ops.cast(index, "int32") + first
-    flat = ops.take(ops.reshape(x, (batch * length, -1)), index, axis=0)
-    return ops.reshape(flat, (batch, ops.shape(index)[1], *rest))

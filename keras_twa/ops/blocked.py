@@ -17,8 +17,11 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
+from keras_twa.masks import real_keys
 from keras_twa.ops import backend
+from keras_twa.ops.cuts import even
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.gather import steps_at
 from keras_twa.ops.patterns import groups_of
 from keras_twa.ops.scores import inner_product
 from keras_twa.ops.tiled import as_queries
@@ -165,23 +168,14 @@ def _aligned(query, key, value, pattern, block_size, mask):
     start = _first_real(mask.keys)
     # Padding in front goes behind, and comes back in the end.
     query, key, value, real = (
-        _rolled(x, ops.mod(steps + start, length))
+        steps_at(x, ops.mod(steps + start, length))
         for x in (query, key, value, mask.keys)
     )
     seen = AttentionMask(mask.causal, keys=real)
     output = _in_blocks(query, key, value, pattern, block_size, seen)
-    output = _rolled(output, ops.mod(steps - start, length))
+    output = steps_at(output, ops.mod(steps - start, length))
     started = ops.greater_equal(steps, start)
     return hide_padding(output, both(started, mask.queries))
-
-
-def _rolled(x, index):
-    """`(B, T, ...)` with the steps in the order of `index`, `(B, T)`."""
-    batch, length, *rest = ops.shape(x)
-    rows = ops.arange(batch, dtype="int32")[:, None] * length
-    flat = ops.reshape(x, (batch * length, math.prod(rest)))
-    found = ops.take(flat, ops.reshape(index + rows, (-1,)), axis=0)
-    return ops.reshape(found, (batch, length, *rest))
 
 
 def _in_blocks(query, key, value, pattern, block_size, mask):
@@ -197,7 +191,7 @@ def _in_blocks(query, key, value, pattern, block_size, mask):
         x = ops.concatenate([x, ops.zeros((rows, missing, dim))], axis=1)
         return ops.reshape(x, (rows, num_blocks + 1, block_size, dim))
 
-    real = ops.ones((batch, length), "bool") if mask.keys is None else mask.keys
+    real = real_keys(mask, batch, length)
     queries, keys, values = cut(query), cut(key), cut(value)
     bias = ops.where(cut(real[:, :, None, None])[..., 0] > 0, 0.0, -math.inf)
     groups = groups_of(pattern, num_blocks, mask.causal)
@@ -245,8 +239,8 @@ def _gathered(group, queries, keys, values, bias, causal):
     count, width = group.keys.shape
     elements = rows * size * width * size
     most = max(1, SLICE_ELEMENTS // elements) if isinstance(elements, int) else 1
-    num_slices = -(-count // min(most, count))
-    blocks = -(-count // num_slices)
+    blocks = even(min(most, count), count)
+    num_slices = -(-count // blocks)
     fill = num_slices * blocks - count
     by_query = np.append(group.queries, np.full(fill, hidden - 1))
     by_key = np.append(group.keys, np.full((fill, width), hidden - 1), axis=0)

@@ -12,6 +12,7 @@ from typing import Any
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops.cuts import even
 
 CHUNK = 128
 
@@ -59,7 +60,7 @@ def chunk_for(length, longest=None):
         longest: The most steps of a chunk. Defaults to `CHUNK`.
     """
     longest = CHUNK if longest is None else longest
-    return even(longest, length) if isinstance(length, int) else longest
+    return even(longest, max(length, 1)) if isinstance(length, int) else longest
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,3 @@ def in_chunks(x, chunk):
     if not isinstance(missing, int) or missing:
         x = ops.concatenate([x, ops.zeros((rows, missing, *rest), x.dtype)], axis=1)
     return ops.swapaxes(ops.reshape(x, (rows, -1, chunk, *rest)), 0, 1)
-
-
-def even(chunk, length):
-    """The smallest chunk that needs no more chunks than this one."""
-    chunks = max(1, -(-length // chunk))
-    return max(1, -(-length // chunks))

@@ -121,11 +121,11 @@ class Work:
         num_queries, num_keys = self.num_queries, self.num_keys
         if self.window is None:
             queries = _clip(elements // num_keys, least, num_queries)
-            queries = _even(queries, num_queries)
+            queries = even(queries, num_queries)
         else:
             queries, num_keys = self.window.block, self.window.num_keys
         rows = _clip(elements // (queries * num_keys), 1, self.rows)
-        return _even(rows, self.rows), queries
+        return even(rows, self.rows), queries
 
     def _key_blocks(self):
         """How many blocks of keys a tile of one row is cut into."""
@@ -364,7 +364,7 @@ def _clip(size, lower, upper):
     return ops.minimum(ops.maximum(size, lower), upper)
 
 
-def _even(block, size):
+def even(block, size):
     """The smallest block that needs no more blocks than `block` does."""
     blocks = -(-size // block)
     return -(-size // blocks)

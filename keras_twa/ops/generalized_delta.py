@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_twa.ops import backend
-from keras_twa.ops.chunks import chunk_for
-from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import past
-from keras_twa.ops.tiled import as_queries
-from keras_twa.ops.tiled import from_rows
+from keras_twa.ops.linear import run_causally
 
 # What is kept over a chunk, exp(-64 e^-0.5) at the least, and its inverse are far
 # inside the range of float32.
@@ -43,26 +40,20 @@ def generalized_delta_rule(
     Returns:
         `(B, T, H, E)` in float32, and the memory after the last step.
     """
-    batch, length, heads, _ = ops.shape(value)
     if memory is None:
         memory = ops.zeros(memory_shape(key, value))
-    steps = {
-        "query": query,
-        "key": key,
-        "value": value,
-        "log_decay": log_decay,
-        "removal": removal,
-        "rate": rate,
-    }
-    steps = {name: as_queries(x, batch, heads) for name, x in steps.items()}
-    real = ops.ones((batch, length)) if mask.keys is None else mask.keys
-    real = as_queries(real[:, :, None, None], batch, heads)
-    shape = ops.shape(memory)
-    memory = ops.reshape(memory, (batch * heads, *shape[2:]))
-    output, (memory,) = run_in_chunks(
-        Advance(), [memory], steps, {"real": real}, chunk=chunk_for(length, CHUNK)
+    further = {"log_decay": log_decay, "removal": removal, "rate": rate}
+    output, (memory,) = run_causally(
+        Advance(),
+        [memory],
+        query,
+        key,
+        value,
+        mask,
+        further=further,
+        longest=CHUNK,
     )
-    return from_rows(output, batch, heads), ops.reshape(memory, shape)
+    return output, memory
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_twa import masks
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
@@ -104,7 +105,7 @@ def run_causally(
     """
     batch, num_keys, heads, _ = ops.shape(value)
     num_queries = ops.shape(query)[1]
-    real = ops.ones((batch, num_keys)) if mask.keys is None else mask.keys
+    real = masks.real_keys(mask, batch, num_keys)
     of_keys = {"key": key, "value": value, "real": real[:, :, None, None]}
     of_keys |= further or {}
     if times is not None:
@@ -197,8 +198,7 @@ def memory_shape(key, value):
 
 def past(length):
     """`True` where a step of a chunk sees a step: `(1, t, t)`."""
-    steps = ops.arange(length, dtype="int32")
-    return ops.greater_equal(steps[:, None], steps[None, :])[None]
+    return masks.past(ops.arange(length, dtype="int32"), length, length)[None]
 
 
 def _as_rows(x):

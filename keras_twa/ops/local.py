@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
+from keras_twa.masks import real_keys
 from keras_twa.ops.cuts import Window
 from keras_twa.ops.cuts import tile_queries
 from keras_twa.ops.discounted import windowed_attention
@@ -72,7 +73,7 @@ def local_attention(
     score: Any = NEAR
     fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
     if num_global_tokens:
-        real = _real_keys(mask, key)
+        real = real_keys(mask, ops.shape(key)[0], num_keys)
         tokens = ops.any(first_real(real, num_global_tokens), axis=1)
         keys["global"] = ops.cast(tokens, "float32")[..., None]
         if not mask.causal:
@@ -168,7 +169,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     attend to all keys.
     """
     batch, length, heads, _ = ops.shape(value)
-    real = _real_keys(mask, key)
+    real = real_keys(mask, batch, length)
     select = first_real(real, num_global_tokens)
     tokens = ops.any(select, axis=1)
     query = {name: as_queries(x, batch, heads) for name, x in queries.items()}
@@ -206,12 +207,6 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
         back = ops.swapaxes(select, 1, 2)
         output = ops.where(tokens[..., None, None], chosen(back, by_token), output)
     return hide_padding(output, mask.queries)
-
-
-def _real_keys(mask, key):
-    """Boolean `(B, S)`."""
-    shape = ops.shape(key)[:2]
-    return ops.ones(shape, dtype="bool") if mask.keys is None else mask.keys
 
 
 def _fade(num_queries, num_keys, window, causal, heads):

@@ -14,8 +14,8 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
-from keras_twa.ops.chunks import even
 from keras_twa.ops.chunks import in_chunks
+from keras_twa.ops.cuts import even
 
 # So many scores at once, 2 MB: little memory, and still large products.
 SCORES_AT_ONCE = 2**19
@@ -246,7 +246,7 @@ class _Passes:
         names = ("step", "end", "seen", "position")
         count = max(1, self.scores_at_once // (2 * self.size**2))
         chunks = ops.shape(chosen["step"])[0]
-        count = even(count, chunks) if isinstance(chunks, int) else count
+        count = even(count, max(chunks, 1)) if isinstance(chunks, int) else count
         # What fills up the last group is zero: its keys end where they begin.
         groups = {name: in_chunks(chosen[name][None], count)[:, 0] for name in names}
         return backend.scan(body, [], groups, num_results)[1]

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_twa.ops.gather import steps_at
+
 
 def previous_real(x, real=None, before=None):
     """The input of the last real step before each step.
@@ -20,7 +22,7 @@ def previous_real(x, real=None, before=None):
     x = ops.concatenate([ops.cast(before, x.dtype)[:, None], x], axis=1)
     if real is not None:
         real = ops.concatenate([ops.ones((batch, 1), "bool"), real], axis=1)
-        x = ops.take_along_axis(x, _last_real(real, length + 1)[..., None], axis=1)
+        x = steps_at(x, _last_real(real, length + 1))
     # A view would keep the whole sequence alive.
     return x[:, :-1], ops.copy(x[:, -1])
 

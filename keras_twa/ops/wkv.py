@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_twa.masks import hide_padding
+from keras_twa.masks import real_keys
 from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.linear import NOTHING
@@ -45,7 +46,7 @@ def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
     if sums is None:
         sums = ops.zeros((batch, 2, heads, dim))
         maximum = ops.full((batch, heads, dim), NOTHING)
-    real = ops.ones((batch, length)) if mask.keys is None else mask.keys
+    real = real_keys(mask, batch, length)
     steps = {
         name: ops.reshape(ops.cast(x, "float32"), (batch, length, channels))
         for name, x in {"key": key, "value": value}.items()

@@ -27,7 +27,7 @@ def test_linear_attention():
     naive = theirs.naive("linear_attn/naive.py").naive_recurrent_linear_attn
     expected, _ = naive(query, key, value, normalize=True)
     got, _ = ops.linear_attention(query, key, value, CAUSAL)
-    theirs.equal(got, expected)
+    theirs.assert_same(got, expected)
 
 
 def test_retention():
@@ -44,7 +44,7 @@ def test_retention():
         times,
         keras_ops.convert_to_tensor(logs),
     )
-    theirs.equal(got, expected.transpose(1, 2), 1e-4)
+    theirs.assert_same(got, expected.transpose(1, 2), 1e-4)
 
 
 def test_forgetting_attention():
@@ -54,7 +54,7 @@ def test_forgetting_attention():
     expected = naive(query, key, value, gates)
     bias = -torch.cumsum(gates, dim=1)
     got = ops.dot_product_attention(query, key, value, CAUSAL, key_bias=bias)
-    theirs.equal(got, expected)
+    theirs.assert_same(got, expected)
 
 
 def test_multi_timescale_retention():
@@ -70,7 +70,7 @@ def test_multi_timescale_retention():
     got, *_ = ops.multi_timescale_retention(
         query * WIDTH**-0.5, key, value, AttentionMask(), times, logs
     )
-    theirs.equal(got, torch.stack(expected, dim=3), 1e-4)
+    theirs.assert_same(got, torch.stack(expected, dim=3), 1e-4)
 
 
 def test_gated_delta():
@@ -88,8 +88,8 @@ def test_gated_delta():
         decay[..., None],
         rate[..., None],
     )
-    theirs.equal(got, expected, 1e-4)
-    theirs.equal(end, memory, 1e-4)
+    theirs.assert_same(got, expected, 1e-4)
+    theirs.assert_same(end, memory, 1e-4)
 
 
 def test_generalized_delta_rule():
@@ -105,4 +105,4 @@ def test_generalized_delta_rule():
     got, _ = ops.generalized_delta_rule(
         query * WIDTH**-0.5, key, value, decay, removal, rate, AttentionMask()
     )
-    theirs.equal(got, expected.transpose(1, 2), 1e-4)
+    theirs.assert_same(got, expected.transpose(1, 2), 1e-4)

@@ -54,7 +54,7 @@ def test_performer():
 
     with mock.patch.object(performer_pytorch, "softmax_kernel", without):
         expected = module(x)
-    theirs.equal(layer(x), expected)
+    theirs.assert_same(layer(x), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -77,7 +77,7 @@ def test_local(causal):
     x = theirs.sequences(BATCH, LENGTH, FEATURES)
     # Without a mask, they see what they fill the last window with.
     real = torch.ones((BATCH, LENGTH), dtype=torch.bool)
-    theirs.equal(layer(x, use_causal_mask=causal), module(x, mask=real))
+    theirs.assert_same(layer(x, use_causal_mask=causal), module(x, mask=real))
 
 
 def test_longformer():
@@ -105,7 +105,7 @@ def test_longformer():
         is_index_global_attn=first,
         is_global_attn=True,
     )[0]
-    theirs.equal(layer(x), expected)
+    theirs.assert_same(layer(x), expected)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -122,7 +122,7 @@ def test_lsh(causal):
     out = module.to_out
     theirs.give(layer, "attention_output", out.weight, out.bias)
     x = theirs.sequences(BATCH, length, FEATURES)
-    theirs.equal(layer(x, use_causal_mask=causal), module(x))
+    theirs.assert_same(layer(x, use_causal_mask=causal), module(x))
 
 
 def test_rwkv_4():
@@ -141,4 +141,4 @@ def test_rwkv_4():
         given = getattr(module, name).detach()
         weights[ours].assign(given.reshape(HEADS, WIDTH))
     x = theirs.sequences(BATCH, LENGTH, FEATURES)
-    theirs.equal(layer(x), module(x)[0])
+    theirs.assert_same(layer(x), module(x)[0])

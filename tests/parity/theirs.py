@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from keras import ops
 
 from tests.contract import harness
 
@@ -37,11 +36,10 @@ def give(layer, name, weight, bias=None):
         )
 
 
-def equal(ours, theirs, tolerance=2e-5):
-    """Assert that two outputs agree."""
-    ours = ops.convert_to_numpy(ours)
-    np.testing.assert_allclose(
-        ours, theirs.detach().numpy(), rtol=tolerance, atol=tolerance
+def assert_same(ours, theirs, tolerance=2e-5):
+    """Assert that our tensor has the numbers of theirs."""
+    harness.assert_close(
+        harness.to_numpy(ours), theirs.detach().numpy(), "our tensor", tolerance
     )
 
 

@@ -146,6 +146,7 @@ class Attention(Streaming, keras.layers.Layer):
         key_shape = value_shape if key_shape is None else key_shape
         checks.input_shapes(query_shape, value_shape, key_shape)
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
+        self._features = query_shape[-1]
         self._sublayers = {}
         for projection in self.projections():
             layer = self.projector(projection)

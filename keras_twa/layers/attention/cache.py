@@ -12,6 +12,7 @@ from keras import ops
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import past
+from keras_twa.masks import real_keys
 from keras_twa.ops import backend
 
 
@@ -97,8 +98,7 @@ def join(cache, heads, mask, times=None, put=_append):
     """
     shape = ops.shape(heads["query"])[:2]
     new = {name: x for name, x in heads.items() if name in cache}
-    real = ops.ones(shape, dtype="bool") if mask.keys is None else mask.keys
-    new["real"] = real
+    new["real"] = real_keys(mask, *shape)
     if "time" in cache:
         new["time"] = ops.broadcast_to(times, shape)
     cache = {name: put(cache[name], x) for name, x in new.items()}

@@ -164,7 +164,7 @@ class GatedDeltaAttention(RecurrentAttention):
     def _add_vector(self, name, values):
         return self.add_weight(
             shape=values.shape,
-            initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+            initializer=keras.initializers.Constant(values.astype("float32")),
             name=name,
             autocast=False,
         )

@@ -42,7 +42,9 @@ class LowRank(keras.layers.Layer):
         if self._initial_bias is not None:
             self.bias = self.add_weight(
                 shape=self._shape,
-                initializer=lambda shape, dtype: self._initial_bias(shape),
+                initializer=keras.initializers.Constant(
+                    self._initial_bias(self._shape).astype("float32")
+                ),
                 name="bias",
             )
 

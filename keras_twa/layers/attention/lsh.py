@@ -133,11 +133,10 @@ class LSHAttention(Attention):
         super().build(query_shape, value_shape, key_shape)
         seed = random.randint(1, 10**9) if self.seed is None else self.seed
         shape = (self.num_hashes, self.num_heads, self.key_dim, self.num_buckets // 2)
+        rotations = np.random.default_rng(seed).normal(size=shape)
         self.rotations = self.add_weight(
             shape=shape,
-            initializer=lambda shape, dtype: ops.convert_to_tensor(
-                np.random.default_rng(seed).normal(size=shape), dtype
-            ),
+            initializer=keras.initializers.Constant(rotations.astype("float32")),
             trainable=False,
             autocast=False,
             dtype="float32",

@@ -184,10 +184,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         )
 
     def recur(self, heads, mask, positions, state):
-        length = ops.shape(heads["query"])[1]
-        before = 0 if state is None else state["length"]
-        if positions is None:
-            positions = ops.cast(ops.arange(length) + before, "float32")[None]
+        positions, length = self.timed(heads, positions, state)
         logs, mix = self._log_discounts(), self._mix()
         outputs, memory, last = multi_timescale_retention(
             rotate(heads["query"], positions) * self.key_dim**-0.5,
@@ -203,7 +200,6 @@ class MultiTimescaleRetention(RecurrentAttention):
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
         # A decoder makes something of nothing, too.
         output = hide_padding(output, mask.queries)
-        length = ops.cast(before + length, "int32")
         return output, {"memory": memory, "time": last, "length": length}
 
     def _log_discounts(self):

@@ -112,9 +112,7 @@ class PerformerAttention(RecurrentAttention):
         seed = random.randint(1, 10**9) if self.seed is None else self.seed
         self.directions = self.add_weight(
             shape=(self.key_dim, self.num_features),
-            initializer=lambda shape, dtype: ops.convert_to_tensor(
-                self._draw(seed), dtype
-            ),
+            initializer=keras.initializers.Constant(self._draw(seed)),
             trainable=False,
             autocast=False,
             dtype="float32",

@@ -123,10 +123,7 @@ class RetentionAttention(RecurrentAttention):
         return (*super().projections(), gate)
 
     def recur(self, heads, mask, positions, state):
-        length = ops.shape(heads["query"])[1]
-        before = 0 if state is None else state["length"]
-        if positions is None:
-            positions = ops.cast(ops.arange(length) + before, "float32")[None]
+        positions, length = self.timed(heads, positions, state)
         query = rotate(heads["query"], positions) * self.key_dim**-0.5
         key = rotate(heads["key"], positions)
         logs = [math.log(gamma) for gamma in self.discounts]
@@ -141,7 +138,6 @@ class RetentionAttention(RecurrentAttention):
         )
         output = ops.layer_normalization(output, epsilon=self.epsilon)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
-        length = ops.cast(before + length, "int32")
         return output, {"memory": memory, "time": last, "length": length}
 
     def state_spec(self, dtype=None, max_length=None):

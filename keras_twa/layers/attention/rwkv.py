@@ -174,7 +174,7 @@ class RWKVAttention(RecurrentAttention):
         rank = self.rank
         if rank is None:
             factor, power = (0.6, 0.8) if projection.name == "gate" else (1.8, 0.5)
-            rank = 32 * max(1, round(factor * self._width**power / 32))
+            rank = 32 * max(1, round(factor * self._features**power / 32))
         bias = {"decay": _slow_to_fast, "rate": np.zeros, "gate": None}
         return LowRank(
             rank,
@@ -185,9 +185,8 @@ class RWKVAttention(RecurrentAttention):
         )
 
     def build(self, query_shape, value_shape=None, key_shape=None):
-        self._width = query_shape[-1]
         super().build(query_shape, value_shape, key_shape)
-        part = np.arange(self._width) / self._width
+        part = np.arange(self._features) / self._features
         self._shifts = {
             name: self._add(f"{name}_shift", part**power)
             for name, power in SHIFT_POWERS[self.version].items()
@@ -256,12 +255,8 @@ class RWKVAttention(RecurrentAttention):
         return ops.cast(output, dtype), {"memory": memory}
 
     def state_spec(self, dtype=None, max_length=None):
-        if not self.built:
-            raise ValueError(
-                "The layer must be built before it gives a state, which holds an "
-                f"input. Received: built={self.built}"
-            )
-        spec = {"last_input": Slot((self._width,), dtype or self.compute_dtype)}
+        checks.built(self)
+        spec = {"last_input": Slot((self._features,), dtype or self.compute_dtype)}
         heads = (self.num_heads, self.key_dim)
         if self.version == 7:
             return {"memory": Slot((*heads, self.value_dim), "float32"), **spec}
@@ -283,7 +278,7 @@ class RWKVAttention(RecurrentAttention):
         """A weight, in float32 under every policy, that begins with such values."""
         return self.add_weight(
             shape=values.shape,
-            initializer=lambda shape, dtype: ops.convert_to_tensor(values, dtype),
+            initializer=keras.initializers.Constant(values.astype("float32")),
             autocast=False,
             name=name,
         )

@@ -117,19 +117,14 @@ class TransformerXLAttention(Attention):
             num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
         )
         position_dim = key_dim + key_dim % 2 if position_dim is None else position_dim
-        checks.positive_integer(position_dim=position_dim, memory_length=memory_length)
-        if position_dim % 2:
-            raise ValueError(
-                "`position_dim` must be even: each rate has a sine and a cosine. "
-                f"Received: position_dim={position_dim}"
-            )
+        checks.positive_integer(memory_length=memory_length)
+        # Each rate has a sine and a cosine.
+        checks.positive_even_integer(position_dim=position_dim)
         self.position_dim = position_dim
         self.memory_length = memory_length
-        self._features = None
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        self._features = query_shape[-1]
         options = self._dense_options()
         of_kernel, of_bias = (
             {
@@ -193,11 +188,7 @@ class TransformerXLAttention(Attention):
         return x[:, ops.shape(x)[1] - self.memory_length :]
 
     def state_spec(self, dtype=None, max_length=None):
-        if self._features is None:
-            raise ValueError(
-                "A state holds inputs: call or build the layer first, so that it knows "
-                f"their width. Received: {self.name}, which is not built"
-            )
+        checks.built(self)
         held = self.memory_length
         return {
             "memory": Slot((held, self._features), dtype or self.compute_dtype),

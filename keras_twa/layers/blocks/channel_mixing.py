@@ -125,8 +125,8 @@ class ChannelMixing(keras.layers.Layer):
         """The share of the step itself; at first more in the later channels."""
         return self.add_weight(
             shape=(width,),
-            initializer=lambda shape, dtype: ops.convert_to_tensor(
-                np.arange(width) / width, dtype
+            initializer=keras.initializers.Constant(
+                (np.arange(width) / width).astype("float32")
             ),
             name=name,
         )

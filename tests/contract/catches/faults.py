@@ -1,7 +1,6 @@
-"""Dot-product attention with one thing wrong, and the test that a check sees it."""
+"""Dot-product attention with one thing wrong, and whether a check sees it."""
 
 import numpy as np
-import pytest
 from keras import ops
 
 from keras_twa.layers import DotProductAttention
@@ -96,7 +95,10 @@ class HasAWrongInputGradient(Broken):
         return ops.add(result, ops.sum(extra, axis=(1, 2), keepdims=True))
 
 
-def fails(check, layer, *arguments):
-    """Assert that the check rejects the layer."""
-    with pytest.raises(AssertionError):
+def rejects(check, layer, *arguments):
+    """Whether the check finds something wrong with the layer."""
+    try:
         check(DOT.with_layer(layer), *arguments)
+    except AssertionError:
+        return True
+    return False

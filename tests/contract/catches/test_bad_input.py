@@ -5,7 +5,7 @@ import pytest
 from keras_twa.layers import DotProductAttention
 from tests.contract import checks
 from tests.contract.catches.faults import DOT
-from tests.contract.catches.faults import fails
+from tests.contract.catches.faults import rejects
 
 
 class AcceptsAnything(DotProductAttention):
@@ -34,9 +34,11 @@ class RaisesWithoutSayingWhat(DotProductAttention):
 
 @pytest.mark.parametrize("layer", [AcceptsAnything, RaisesTheWrongError])
 def test_bad_options(layer):
-    fails(checks.refuses_bad_options, layer, {"num_heads": 0})
+    assert rejects(checks.refuses_bad_options, layer, {"num_heads": 0})
 
 
 @pytest.mark.parametrize("layer", [AcceptsAnything, RaisesWithoutSayingWhat])
 def test_bad_call(layer):
-    fails(checks.refuses_bad_call, layer, checks.bad_calls(DOT)["query of rank 2"])
+    assert rejects(
+        checks.refuses_bad_call, layer, checks.bad_calls(DOT)["query of rank 2"]
+    )

@@ -3,12 +3,12 @@
 from tests.contract import checks
 from tests.contract.catches.faults import HasAWrongInputGradient
 from tests.contract.catches.faults import LeaksTheFuture
-from tests.contract.catches.faults import fails
+from tests.contract.catches.faults import rejects
 
 
 def test_causality():
-    fails(checks.future_leaves_past, LeaksTheFuture)
+    assert rejects(checks.future_leaves_past, LeaksTheFuture)
 
 
 def test_causality_of_gradients():
-    fails(checks.future_leaves_past, HasAWrongInputGradient)
+    assert rejects(checks.future_leaves_past, HasAWrongInputGradient)

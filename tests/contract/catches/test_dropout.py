@@ -6,7 +6,7 @@ from keras import ops
 from tests.contract import checks
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import HasAWrongInputGradient
-from tests.contract.catches.faults import fails
+from tests.contract.catches.faults import rejects
 
 
 class NeverDrops(Broken):
@@ -38,13 +38,13 @@ class DropsTheSameEveryStep(Broken):
     [NeverDrops, DropsAtInference, DropsTheOutputInstead, DropsTheSameEveryStep],
 )
 def test_dropout(layer):
-    fails(checks.dropout_is_sound, layer)
+    assert rejects(checks.dropout_is_sound, layer)
 
 
 @pytest.mark.parametrize("layer", [NeverDrops, DropsTheOutputInstead])
 def test_dropped_weights(layer):
-    fails(checks.dropout_drops_whole_weights, layer)
+    assert rejects(checks.dropout_drops_whole_weights, layer)
 
 
 def test_dropout_gradient():
-    fails(checks.dropout_has_its_own_gradient, HasAWrongInputGradient)
+    assert rejects(checks.dropout_has_its_own_gradient, HasAWrongInputGradient)

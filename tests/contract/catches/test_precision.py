@@ -5,7 +5,7 @@ from keras import ops
 
 from tests.contract import checks
 from tests.contract.catches.faults import Broken
-from tests.contract.catches.faults import fails
+from tests.contract.catches.faults import rejects
 
 
 class OverflowsHalves(Broken):
@@ -45,12 +45,12 @@ class RoundsTimes(Broken):
 
 @pytest.mark.parametrize("layer", [ComputesInBfloat16, ReturnsFloat32])
 def test_half_precision(layer):
-    fails(checks.half_precision_is_close, layer, "mixed_float16")
+    assert rejects(checks.half_precision_is_close, layer, "mixed_float16")
 
 
 def test_half_precision_overflow():
-    fails(checks.half_precision_does_not_overflow, OverflowsHalves)
+    assert rejects(checks.half_precision_does_not_overflow, OverflowsHalves)
 
 
 def test_timestamps():
-    fails(checks.timestamps_keep_their_precision, RoundsTimes)
+    assert rejects(checks.timestamps_keep_their_precision, RoundsTimes)

@@ -7,7 +7,7 @@ from keras_twa.layers import DotProductAttention
 from keras_twa.layers import LinearAttention
 from tests.contract import checks
 from tests.contract.cases import PLAIN
-from tests.contract.catches.faults import fails
+from tests.contract.catches.faults import rejects
 
 LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
 
@@ -58,25 +58,25 @@ class AcceptsAnyState(LinearAttention):
 
 @pytest.mark.parametrize("layer", [Forgets, ForgetsPadding])
 def test_parts(layer):
-    fails(checks.parts_equal_one_call, layer)
+    assert rejects(checks.parts_equal_one_call, layer)
 
 
 @pytest.mark.parametrize("layer", [Forgets, ForgetsPadding])
 def test_steps(layer):
-    fails(checks.steps_equal_one_call, layer)
+    assert rejects(checks.steps_equal_one_call, layer)
 
 
 def test_gradients():
-    fails(checks.states_carry_gradients, StopsGradients)
+    assert rejects(checks.states_carry_gradients, StopsGradients)
 
 
 def test_stopped_gradients():
     # Its states carry them.
-    fails(checks.states_stop_gradients, DotProductAttention)
+    assert rejects(checks.states_stop_gradients, DotProductAttention)
 
 
 def test_shapes():
-    fails(checks.states_have_the_stated_shapes, MisstatesShapes)
+    assert rejects(checks.states_have_the_stated_shapes, MisstatesShapes)
 
 
 def test_bad_streams():
