@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
@@ -50,7 +51,7 @@ def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
         value,
         mask,
         further={"log_decay": log_decay, "rate": rate},
-        longest=CHUNK,
+        chunk=chunk_for(ops.shape(value)[1], CHUNK),
     )
     return hide_padding(output, mask.queries), memory
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
@@ -51,7 +52,7 @@ def generalized_delta_rule(
         value,
         mask,
         further=further,
-        longest=CHUNK,
+        chunk=chunk_for(ops.shape(value)[1], CHUNK),
     )
     return output, memory
 

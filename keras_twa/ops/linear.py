@@ -6,7 +6,6 @@ does it the other way round, by the scores of its own pairs, and takes what came
 from that sum.
 """
 
-import math
 from dataclasses import dataclass
 
 from keras import ops
@@ -15,6 +14,7 @@ from keras_twa import masks
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops import blocks
 from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.tiled import as_queries
@@ -56,21 +56,37 @@ def linear_attention(query, key, value, mask=None, memory=None):
         return over_sum(output, value, mask), None
     if memory is None:
         memory = ops.zeros(memory_shape(key, values))
-    output, (memory,) = run_causally(Advance(), [memory], query, key, values, mask)
+    batch, num_keys, heads, _ = ops.shape(value)
+    length = _longer(ops.shape(query)[1], num_keys)
+    size, count = blocks.size_and_count(length, batch * heads)
+    output, (memory,) = run_causally(
+        Advance(size, heads), [memory], query, key, values, mask, chunk=size * count
+    )
     return over_sum(output, value, mask), memory
 
 
 @dataclass(frozen=True)
 class Advance:
-    """One chunk of linear attention; see `run_in_chunks`."""
+    """One chunk of linear attention, in blocks of `size` steps; see `run_in_chunks`."""
+
+    size: int
+    heads: int
 
     def __call__(self, state, steps):
+        query, key, value = (
+            blocks.split(x, self.heads, self.size)
+            for x in (steps["query"], steps["key"] * steps["real"], steps["value"])
+        )
         (memory,) = state
-        query, value, key = steps["query"], steps["value"], steps["key"] * steps["real"]
-        scores = backend.matmul(query, ops.swapaxes(key, 1, 2))
-        scores = ops.where(past(ops.shape(key)[1]), scores, 0.0)
-        output = backend.matmul(scores, value) + backend.matmul(query, memory)
-        return [memory + backend.matmul(ops.swapaxes(key, 1, 2), value)], output
+        memory, output = blocks.weighed(
+            query,
+            key,
+            value,
+            ops.reshape(memory, (-1, self.heads, *memory.shape[1:])),
+            inside=blocks.visible(self.size),
+            carried=blocks.visible(key.shape[2] + 1),
+        )
+        return [ops.reshape(memory, (-1, *memory.shape[2:]))], blocks.joined(output)
 
 
 def run_causally(
@@ -83,22 +99,23 @@ def run_causally(
     times=None,
     parameters=(),
     further=None,
-    longest=None,
+    chunk=None,
 ):
     """Runs a recurrence over each head of each sequence; see `run_in_chunks`.
 
     Args:
         advance: What one chunk does. Its steps are "query", "key", "value", "real",
             "time" if there are times, and what is `further`.
-        state: List of float32 tensors `(B, H, ...)`.
+        state: List of float32 tensors `(B, H or 1, ...)`.
         query: `(B, T, H, M)`.
         key: `(B, S, H, M)`.
         value: `(B, S, H, D)`.
         mask: An `AttentionMask`; causal, whatever it says.
-        times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S.
-        parameters: Float32 tensors `(B, H, ...)`, the same at each step.
+        times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S. As
+            "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is not real.
+        parameters: Float32 tensors of any shape, the same at each step.
         further: Dictionary of what else the keys have, `(B, S, H, ...)`, or `None`.
-        longest: The most steps of a chunk. Defaults to `CHUNK`.
+        chunk: Steps of a chunk. Defaults to `chunk_for` their number.
 
     Returns:
         The output `(B, T, H, D)` in float32, and the state after the last step.
@@ -108,63 +125,25 @@ def run_causally(
     real = masks.real_keys(mask, batch, num_keys)
     of_keys = {"key": key, "value": value, "real": real[:, :, None, None]}
     of_keys |= further or {}
-    if times is not None:
-        of_keys["time"] = times[:, :, None, None]
     steps = {name: as_queries(x, batch, heads) for name, x in of_keys.items()}
+    steps["query"] = as_queries(query, batch, heads)
+    if times is not None:
+        steps["time"] = ops.where(real, times, NOTHING)[:, :, None]
+    length = _longer(num_queries, num_keys)
+    if chunk is None:
+        chunk = chunk_for(length)
     # The last query sees the last key: what is missing is missing in front.
-    ahead = num_keys - num_queries
-    steps = {name: _behind(x, -ahead) for name, x in steps.items()}
-    steps["query"] = _behind(as_queries(query, batch, heads), ahead)
+    length = chunk * (-(-length // chunk))
+    steps = {
+        name: _behind(x, length - ops.shape(x)[1], NOTHING if name == "time" else 0.0)
+        for name, x in steps.items()
+    }
     constants = {name: steps.pop(name) for name in ("real", "time") if name in steps}
-    rows, parameters = ([_as_rows(x) for x in some] for some in (state, parameters))
-    chunk = chunk_for(ops.shape(constants["real"])[1], longest)
+    rows = [_as_rows(x) for x in state]
     output, rows = run_in_chunks(advance, rows, steps, constants, parameters, chunk)
     output = output[:, ops.shape(output)[1] - num_queries :]
-    state = [ops.reshape(x, (batch, heads, *ops.shape(x)[1:])) for x in rows]
+    state = [ops.reshape(x, (batch, -1, *x.shape[1:])) for x in rows]
     return from_rows(output, batch, heads), state
-
-
-def weighed(query, key, value, memory, log_weights, log_memory_weights, at_end=None):
-    """A chunk in which each step has a weight of its own for each later one.
-
-    Args:
-        query: `(rows, t, M)`.
-        key: `(rows, t, M)`, zero where a step is not real.
-        value: `(rows, t, D)`.
-        memory: `(rows, M, D)`, of the steps before.
-        log_weights: `(rows, t, t)`: of key `j` for query `i`. Above the diagonal it may
-            be anything.
-        log_memory_weights: `(rows, t, 1)`: of the memory for query `i`.
-        at_end: The same two for the next memory, `(rows, 1, t)` and `(rows, 1, 1)`.
-            Defaults to those for the last query.
-
-    Returns:
-        The next memory, and the output `(rows, t, D)`.
-    """
-    if at_end is None:
-        at_end = log_weights[:, -1:], log_memory_weights[:, -1:]
-    # Before the exponential: what is ahead may be beyond all bounds.
-    visible = past(ops.shape(key)[1])
-    weights = ops.exp(ops.where(visible, log_weights, -math.inf))
-    scores = backend.matmul(query, ops.swapaxes(key, 1, 2)) * weights
-    output = backend.matmul(query * ops.exp(log_memory_weights), memory)
-    output = output + backend.matmul(scores, value)
-    key_weights, memory_weight = map(ops.exp, at_end)
-    key = ops.swapaxes(key, 1, 2) * key_weights
-    return memory * memory_weight + backend.matmul(key, value), output
-
-
-def running_max(x, real, before):
-    """The largest up to each step of a chunk, of what is real and what was before.
-
-    Args:
-        x: `(rows, t, 1)`.
-        real: `(rows, t, 1)`, 1 for real steps, else 0.
-        before: `(rows, 1, 1)`.
-    """
-    x = ops.swapaxes(ops.where(ops.greater(real, 0.0), x, NOTHING), 1, 2)
-    seen = ops.where(past(ops.shape(x)[2]), x, NOTHING)
-    return ops.maximum(ops.max(seen, axis=-1, keepdims=True), before)
 
 
 def with_one(value):
@@ -207,11 +186,16 @@ def _as_rows(x):
     return ops.reshape(x, (batch * heads, *rest))
 
 
-def _behind(x, count):
-    """`(rows, T, ...)` behind so many steps of zeros, if any."""
-    if isinstance(count, int) and count <= 0:
+def _longer(length, other):
+    """The larger of two lengths, each a number or a tensor."""
+    if isinstance(length, int) and isinstance(other, int):
+        return max(length, other)
+    return ops.maximum(length, other)
+
+
+def _behind(x, count, fill):
+    """`(rows, T, ...)` behind so many steps of a number, if any."""
+    if isinstance(count, int) and count == 0:
         return x
     rows, _, *rest = ops.shape(x)
-    return ops.concatenate(
-        [ops.zeros((rows, ops.maximum(count, 0), *rest), x.dtype), x], axis=1
-    )
+    return ops.concatenate([ops.full((rows, count, *rest), fill, x.dtype), x], axis=1)

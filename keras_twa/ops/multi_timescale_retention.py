@@ -4,21 +4,18 @@ What one more discount costs is its memory, and one more weighting of the scores
 chunk, which are computed once.
 """
 
-import math
 from dataclasses import dataclass
 
 from keras import ops
 
 from keras_twa.masks import hide_padding
-from keras_twa.ops import backend
+from keras_twa.ops import blocks
 from keras_twa.ops.linear import NOTHING
-from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
-from keras_twa.ops.linear import running_max
 
 
 def multi_timescale_retention(
-    query, key, value, mask, times, log_discounts, mix=None, memory=None, last=None
+    query, key, value, mask, log_discounts, times=None, mix=None, memory=None, last=None
 ):
     """Computes `y_n = sum_j gamma_n^(t_i - t_j) (q_i . k_j) v_j` for N gammas.
 
@@ -27,8 +24,9 @@ def multi_timescale_retention(
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
         mask: An `AttentionMask` without pairs; causal, whatever it says.
-        times: Times of the steps, float32 `(B or 1, T)`. They must not fall.
         log_discounts: The logarithms of the N gammas, float32 `(N,)`.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not fall. `None`
+            stands for 0, 1, 2, ..., without a memory, and is faster.
         mix: Float32 `(H, N)`, or `None`. With it, the output is `sum_n mix_n y_n`, for
             little more than the price of one discount.
         memory: Float32 `(B, H, D, N, E)` of the steps before, or `None`.
@@ -36,63 +34,92 @@ def multi_timescale_retention(
 
     Returns:
         `(B, T, H, N, E)`, or with `mix` `(B, T, H, 1, E)`, in float32; the memory, and
-        the time of the last real step.
+        the time of the last real step, both `None` without times.
     """
     batch, length, heads, width = ops.shape(value)
     count = log_discounts.shape[0]
     if memory is None:
         memory = ops.zeros((batch, heads, key.shape[-1], count, width))
         last = ops.full((batch,), NOTHING)
-    state = [memory, ops.broadcast_to(last[:, None, None, None], (batch, heads, 1, 1))]
-    parameters = [log_discounts[None]] if mix is None else [log_discounts[None], mix]
-    output, (memory, last) = run_causally(
-        Advance(),
-        state,
+    kinds = count if mix is None else 1
+    size, number = blocks.size_and_count(length, batch * heads * kinds)
+    output, state = run_causally(
+        Advance(size, heads),
+        [memory] if times is None else [memory, last[:, None, None]],
         query,
         key,
         value,
         mask,
         times,
-        [ops.broadcast_to(x, (batch, heads, count)) for x in parameters],
+        [log_discounts] if mix is None else [log_discounts, mix],
+        chunk=size * number,
     )
     output = hide_padding(output, mask.queries)
-    split = (batch, length, heads, count if mix is None else 1, width)
-    return ops.reshape(output, split), memory, last[:, 0, 0, 0]
+    output = ops.reshape(output, (batch, length, heads, kinds, width))
+    if times is None:
+        return output, None, None
+    return output, state[0], state[1][:, 0, 0]
 
 
 @dataclass(frozen=True)
 class Advance:
     """One chunk of retention at several discounts; see `run_in_chunks`."""
 
+    size: int
+    heads: int
+
     def __call__(self, state, steps, logs, mix=None):
-        memory, last = state
-        query, value = steps["query"], steps["value"]
-        key = ops.swapaxes(steps["key"] * steps["real"], 1, 2)
-        rows, length, width = ops.shape(value)
-        # For padding, the clock stands still: its time may be anything.
-        seen = running_max(steps["time"], steps["real"], last)
-        time, end = ops.maximum(steps["time"], seen), seen[:, -1:]
-        lags = time - ops.swapaxes(seen, 1, 2)
-
-        # (rows, N, t, t), masked before the exponential: what is ahead may be beyond
-        # all bounds.
-        fades = logs[:, :, None, None] * lags[:, None]
-        fades = ops.exp(ops.where(past(length)[:, None], fades, -math.inf))
-        logs = logs[:, None]
-        known = backend.matmul(query, ops.reshape(memory, (rows, key.shape[1], -1)))
-        known = ops.reshape(known, (rows, length, -1, width))
-        known = known * ops.exp(logs * (time - last))[..., None]
+        memory, *before = state
+        lags, last = blocks.lags_of(steps, before, self.size)
+        # (b, N, n or 1, t, t or 1), and (b, N, n + 1, n + 1).
+        fades = blocks.fading(lags, logs)
+        query, key, value = (
+            blocks.split(x, self.heads, self.size)
+            for x in (steps["query"], steps["key"] * steps["real"], steps["value"])
+        )
+        read, write = (_behind_steps(fades[name]) for name in ("read", "write"))
+        memories = self._memories(memory, key, value[..., None, :] * write, fades)
+        known = blocks.product(query, _flat(memories[:, :, :-1]))
+        known = ops.reshape(known, (*ops.shape(known)[:-1], *ops.shape(memories)[-2:]))
+        known = known * read
+        scores = blocks.product(query, ops.swapaxes(key, -1, -2))
         if mix is not None:
-            # r: rows, n: discounts, t and s: time, e: width of a value.
-            fades = ops.einsum("rn,rnts->rts", mix, fades)[:, None]
-            known = ops.einsum("rn,rtne->rte", mix, known)[:, :, None]
-        weights = backend.matmul(query, key)[:, None] * fades
-        output = backend.matmul(ops.reshape(weights, (rows, -1, length)), value)
-        output = ops.reshape(output, (rows, -1, length, width))
-        output = ops.swapaxes(output, 1, 2) + known
+            # h: heads, d: discounts, n: blocks, t and s: time, e: width of a value.
+            inside = ops.einsum("hd,bdnts->bhnts", mix, fades["inside"])
+            known = ops.einsum("hd,bhntde->bhnte", mix, known)
+            output = blocks.product(scores * inside, value) + known
+        else:
+            inside = ops.swapaxes(fades["inside"], 1, 2)[:, None]
+            weights = scores[:, :, :, None] * inside
+            shape = ops.shape(scores)
+            weights = ops.reshape(weights, (*shape[:3], -1, self.size))
+            output = blocks.product(weights, value)
+            width = value.shape[-1]
+            output = ops.reshape(output, (*shape[:3], -1, self.size, width))
+            output = _flat(ops.swapaxes(output, 3, 4) + known)
+        end = ops.reshape(blocks.last_of(memories), ops.shape(memory))
+        return [end, *last], blocks.joined(output)
 
-        lasting = value[:, :, None] * ops.exp(logs * (end - seen))[..., None]
-        new = backend.matmul(key, ops.reshape(lasting, (rows, length, -1)))
-        memory = memory * ops.exp(logs * (end - last))[..., None]
-        memory = memory + ops.reshape(new, ops.shape(memory))
-        return [memory, end], ops.reshape(output, (rows, length, -1))
+    def _memories(self, memory, key, value, fades):
+        """Before each block and after the last: `(B, H, n + 1, D, N, E)`."""
+        added = blocks.product(ops.swapaxes(key, -1, -2), _flat(value))
+        _, *shape = ops.shape(memory)
+        added = ops.reshape(added, (*ops.shape(added)[:-1], *shape[1:]))
+        memory = ops.reshape(memory, (-1, self.heads, 1, *shape))
+        memories = ops.concatenate([memory, added], axis=2)
+        batch, _, number = ops.shape(memories)[:3]
+        carried = fades["carried"]
+        carried = ops.broadcast_to(carried, (batch, carried.shape[1], number, number))
+        # b: batch, h: heads, m and n: blocks, d: discounts, k and e: widths.
+        return ops.einsum("bdnm,bhmkde->bhnkde", carried, memories)
+
+
+def _behind_steps(weights):
+    """`(b, N, n, t, 1)` to `(b, 1, n, t, N, 1)`."""
+    return ops.transpose(weights, (0, 2, 3, 1, 4))[:, None]
+
+
+def _flat(x):
+    """Makes one axis of the last two."""
+    *shape, rows, columns = ops.shape(x)
+    return ops.reshape(x, (*shape, rows * columns))

@@ -1,5 +1,6 @@
 """Softmax attention estimated from random features, in time linear in length."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +9,8 @@ from keras import ops
 from keras_twa.ops import backend
 from keras_twa.ops.linear import NOTHING
 from keras_twa.ops.linear import over_sum
+from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
-from keras_twa.ops.linear import running_max
-from keras_twa.ops.linear import weighed
 from keras_twa.ops.linear import with_one
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
@@ -67,14 +67,13 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
         total = _sum_of_keys(key, values, directions[None], real)
         output = backend.matmul(_of_queries(query, directions[None]), total)
         return over_sum(from_rows(output, batch, heads), value, mask), None, None
-    width, count = directions.shape
+    count = directions.shape[-1]
     if memory is None:
         memory = ops.zeros((batch, heads, count, values.shape[-1]))
         highest = ops.full((batch, heads), NOTHING)
     state = [memory, highest[:, :, None, None]]
-    shared = ops.broadcast_to(directions, (batch, heads, width, count))
     output, (memory, highest) = run_causally(
-        Advance(), state, query, key, values, mask, parameters=[shared]
+        Advance(), state, query, key, values, mask, parameters=[directions[None]]
     )
     return over_sum(output, value, mask), memory, highest[:, :, 0, 0]
 
@@ -94,8 +93,8 @@ class Advance:
         own = _largest(logs)
         features = ops.exp(logs - own) * real
         level = ops.where(ops.greater(real, 0.0), own - _half_square(key), NOTHING)
-        highest = running_max(ops.stop_gradient(level), real, before)
-        memory, output = weighed(
+        highest = _running_max(ops.stop_gradient(level), real, before)
+        memory, output = _weighed(
             _of_queries(steps["query"], directions),
             features,
             steps["value"],
@@ -104,6 +103,46 @@ class Advance:
             before - highest,
         )
         return [memory, highest[:, -1:]], output
+
+
+def _weighed(query, key, value, memory, log_weights, log_memory_weights):
+    """A chunk in which each step has a weight of its own for each later one.
+
+    Args:
+        query: `(rows, t, M)`.
+        key: `(rows, t, M)`, zero where a step is not real.
+        value: `(rows, t, D)`.
+        memory: `(rows, M, D)`, of the steps before.
+        log_weights: `(rows, t, t)`: of key `j` for query `i`. Above the diagonal it may
+            be anything.
+        log_memory_weights: `(rows, t, 1)`: of the memory for query `i`.
+
+    Returns:
+        The next memory, and the output `(rows, t, D)`.
+    """
+    # Before the exponential: what is ahead may be beyond all bounds.
+    visible = past(ops.shape(key)[1])
+    weights = ops.exp(ops.where(visible, log_weights, -math.inf))
+    scores = backend.matmul(query, ops.swapaxes(key, 1, 2)) * weights
+    output = backend.matmul(query * ops.exp(log_memory_weights), memory)
+    output = output + backend.matmul(scores, value)
+    # The next memory is what the last query finds.
+    key_weights, memory_weight = weights[:, -1:], ops.exp(log_memory_weights[:, -1:])
+    key = ops.swapaxes(key, 1, 2) * key_weights
+    return memory * memory_weight + backend.matmul(key, value), output
+
+
+def _running_max(x, real, before):
+    """The largest up to each step of a chunk, of what is real and what was before.
+
+    Args:
+        x: `(rows, t, 1)`.
+        real: `(rows, t, 1)`, 1 for real steps, else 0.
+        before: `(rows, 1, 1)`.
+    """
+    x = ops.swapaxes(ops.where(ops.greater(real, 0.0), x, NOTHING), 1, 2)
+    seen = ops.where(past(ops.shape(x)[2]), x, NOTHING)
+    return ops.maximum(ops.max(seen, axis=-1, keepdims=True), before)
 
 
 def _of_queries(query, directions):

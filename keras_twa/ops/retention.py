@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_twa.masks import hide_padding
+from keras_twa.ops import blocks
 from keras_twa.ops.linear import NOTHING
 from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import run_causally
-from keras_twa.ops.linear import running_max
-from keras_twa.ops.linear import weighed
 
 
-def retention(query, key, value, mask, times, log_discounts, memory=None, last=None):
+def retention(
+    query, key, value, mask, log_discounts, times=None, memory=None, last=None
+):
     """Computes `sum_j gamma^(t_i - t_j) (q_i . k_j) v_j` over the steps up to `i`.
 
     Args:
@@ -20,44 +21,60 @@ def retention(query, key, value, mask, times, log_discounts, memory=None, last=N
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
         mask: An `AttentionMask` without pairs; causal, whatever it says.
-        times: Times of the steps, float32 `(B or 1, T)`. They must not fall.
-        log_discounts: The logarithms of gamma, float32 `(H,)`.
+        log_discounts: The logarithms of gamma, H Python numbers.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not fall. `None`
+            stands for 0, 1, 2, ..., without a memory, and is faster.
         memory: Float32 `(B, H, D, E)` of the steps before, or `None`.
         last: Float32 `(B,)`, the time of the last real one of them, or `None`.
 
     Returns:
-        `(B, T, H, E)` in float32, the memory, and the time of the last real step.
+        `(B, T, H, E)` in float32, the memory, and the time of the last real step; both
+        `None` without times.
     """
-    batch, _, heads, _ = ops.shape(value)
-    if memory is None:
+    batch, length, heads, _ = ops.shape(value)
+    begins = memory is None
+    if begins:
         memory = ops.zeros(memory_shape(key, value))
         last = ops.full((batch,), NOTHING)
-    one = (batch, heads, 1, 1)
-    state = [memory, ops.broadcast_to(last[:, None, None, None], one)]
-    logs = ops.broadcast_to(log_discounts[None, :, None, None], one)
-    output, (memory, last) = run_causally(
-        Advance(), state, query, key, value, mask, times, [logs]
+    size, count = blocks.size_and_count(length, heads * batch)
+    state = [memory] if times is None else [memory, last[:, None, None]]
+    output, state = run_causally(
+        Advance(size, tuple(log_discounts)),
+        state,
+        query,
+        key,
+        value,
+        mask,
+        times,
+        chunk=size * count,
     )
-    return hide_padding(output, mask.queries), memory, last[:, 0, 0, 0]
+    output = hide_padding(output, mask.queries)
+    if times is None:
+        return output, None, None
+    return output, state[0], state[1][:, 0, 0]
 
 
 @dataclass(frozen=True)
 class Advance:
-    """One chunk of retention; see `run_in_chunks`."""
+    """One chunk of retention, in blocks of `size` steps; see `run_in_chunks`."""
 
-    def __call__(self, state, steps, log_discount):
-        memory, last = state
-        # For padding, the clock stands still: its time may be anything.
-        seen = running_max(steps["time"], steps["real"], last)
-        time, end = ops.maximum(steps["time"], seen), seen[:, -1:]
-        seen = ops.swapaxes(seen, 1, 2)
-        memory, output = weighed(
-            steps["query"],
-            steps["key"] * steps["real"],
-            steps["value"],
-            memory,
-            log_discount * (time - seen),
-            log_discount * (time - last),
-            (log_discount * (end - seen), log_discount * (end - last)),
+    size: int
+    logs: tuple[float, ...]
+
+    def __call__(self, state, steps):
+        memory, *before = state
+        heads = len(self.logs)
+        lags, last = blocks.lags_of(steps, before, self.size)
+        query, key, value = (
+            blocks.split(x, heads, self.size)
+            for x in (steps["query"], steps["key"] * steps["real"], steps["value"])
         )
-        return [memory, end], output
+        memory, output = blocks.weighed(
+            query,
+            key,
+            value,
+            ops.reshape(memory, (-1, heads, *memory.shape[1:])),
+            **blocks.fading(lags, ops.convert_to_tensor(self.logs, "float32")),
+        )
+        memory = ops.reshape(memory, (-1, *memory.shape[2:]))
+        return [memory, *last], blocks.joined(output)

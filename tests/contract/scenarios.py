@@ -33,6 +33,8 @@ def route(name, tile_elements=11):
     with contextlib.ExitStack() as patches:
         for place, constant, value in (
             *((file, "CHUNK", 3) for file in IN_CHUNKS),
+            ("blocks", "BLOCK", 3),
+            ("blocks", "SCORES_AT_ONCE", 8 * tile_elements),
             ("blocked", "MOST_CAUSAL_WORK", 1.0),
             ("blocked", "MOST_WORK", 1.0),
             ("blocked", "SLICE_ELEMENTS", tile_elements),

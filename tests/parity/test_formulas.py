@@ -35,15 +35,7 @@ def test_retention():
     naive = theirs.naive("retention/naive.py").naive_retention
     expected = naive(*(x.transpose(1, 2) for x in (query, key, value)))
     logs = [math.log(1 - 2.0 ** -(5 + head)) for head in range(HEADS)]
-    times = keras_ops.arange(LENGTH, dtype="float32")[None]
-    got, *_ = ops.retention(
-        query * WIDTH**-0.5,
-        key,
-        value,
-        AttentionMask(),
-        times,
-        keras_ops.convert_to_tensor(logs),
-    )
+    got, *_ = ops.retention(query * WIDTH**-0.5, key, value, AttentionMask(), logs)
     theirs.assert_same(got, expected.transpose(1, 2), 1e-4)
 
 
@@ -66,9 +58,8 @@ def test_multi_timescale_retention():
         gates = torch.full((BATCH, LENGTH, HEADS), math.log(gamma))
         expected.append(naive(query, key, value, gates)[0])
     logs = keras_ops.convert_to_tensor([math.log(gamma) for gamma in discounts])
-    times = keras_ops.arange(LENGTH, dtype="float32")[None]
     got, *_ = ops.multi_timescale_retention(
-        query * WIDTH**-0.5, key, value, AttentionMask(), times, logs
+        query * WIDTH**-0.5, key, value, AttentionMask(), logs
     )
     theirs.assert_same(got, torch.stack(expected, dim=3), 1e-4)
 

@@ -184,15 +184,15 @@ class MultiTimescaleRetention(RecurrentAttention):
         )
 
     def recur(self, heads, mask, positions, state):
-        positions, length = self.timed(heads, positions, state)
+        times, length = self.timed(heads, positions, state)
         logs, mix = self._log_discounts(), self._mix()
         outputs, memory, last = multi_timescale_retention(
-            rotate(heads["query"], positions) * self.key_dim**-0.5,
-            rotate(heads["key"], positions),
+            rotate(heads["query"], times) * self.key_dim**-0.5,
+            rotate(heads["key"], times),
             heads["value"],
             mask,
-            positions,
             logs,
+            None if positions is None and state is None else times,
             mix,
             *(None, None) if state is None else (state["memory"], state["time"]),
         )

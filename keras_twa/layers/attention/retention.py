@@ -123,17 +123,14 @@ class RetentionAttention(RecurrentAttention):
         return (*super().projections(), gate)
 
     def recur(self, heads, mask, positions, state):
-        positions, length = self.timed(heads, positions, state)
-        query = rotate(heads["query"], positions) * self.key_dim**-0.5
-        key = rotate(heads["key"], positions)
-        logs = [math.log(gamma) for gamma in self.discounts]
+        times, length = self.timed(heads, positions, state)
         output, memory, last = retention(
-            query,
-            key,
+            rotate(heads["query"], times) * self.key_dim**-0.5,
+            rotate(heads["key"], times),
             heads["value"],
             mask,
-            positions,
-            ops.convert_to_tensor(logs, "float32"),
+            [math.log(gamma) for gamma in self.discounts],
+            None if positions is None and state is None else times,
             *(None, None) if state is None else (state["memory"], state["time"]),
         )
         output = ops.layer_normalization(output, epsilon=self.epsilon)
