@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_twa.ops import backend
+
 LONGEST = 10_000.0
 
 
@@ -25,10 +27,10 @@ def rotate(x, times):
     x = ops.cast(x, "float32")
     rates = LONGEST ** -(ops.arange(pairs, dtype="float32") / max(pairs, 1))
     angles = times[..., None, None] * rates
-    cosine, sine = ops.cos(angles), ops.sin(angles)
-    first, second = x[..., : 2 * pairs : 2], x[..., 1::2]
-    turned = ops.stack(
-        [first * cosine - second * sine, first * sine + second * cosine], axis=-1
-    )
-    turned = ops.reshape(turned, (*ops.shape(x)[:3], 2 * pairs))
+    shape = ops.shape(x)[:3]
+    turned = ops.reshape(x[..., : 2 * pairs], (*shape, pairs, 2))
+    turned = backend.turned(turned, ops.cos(angles), ops.sin(angles))
+    turned = ops.reshape(turned, (*shape, 2 * pairs))
+    if x.shape[-1] == 2 * pairs:
+        return turned
     return ops.concatenate([turned, x[..., 2 * pairs :]], axis=-1)

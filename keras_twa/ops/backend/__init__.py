@@ -53,6 +53,9 @@ Each module offers the same few functions; this one picks the module, once.
 `floored_inverse(x, floor)`
     `1 / max(x, floor)`, with `floor` positive and without a gradient.
 
+`turned(pairs, cosine, sine)`
+    Float32 `(..., n, 2)`, each pair turned by the angle that has these, `(..., n)`.
+
 `on_gpu(x)`
     Whether `x` is on a GPU that the backend has kernels of its own for.
 
@@ -109,6 +112,7 @@ softmax = _module.softmax
 exp_difference = _module.exp_difference
 softmax_gradient = _module.softmax_gradient
 floored_inverse = _module.floored_inverse
+turned = _module.turned
 on_gpu = _module.on_gpu
 known = _module.known
 needs_gradient = _module.needs_gradient

@@ -27,6 +27,12 @@ def device_peak_memory():
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
+def turned(pairs, cosine, sine):
+    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    x, y = pairs[..., 0], pairs[..., 1]
+    return jax.numpy.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
+
+
 def on_gpu(x):
     """Whether cuDNN's attention runs where new arrays go; see `backend/__init__.py`."""
     del x

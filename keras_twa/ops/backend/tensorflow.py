@@ -26,6 +26,12 @@ def device_peak_memory():
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
+def turned(pairs, cosine, sine):
+    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    x, y = pairs[..., 0], pairs[..., 1]
+    return tf.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
+
+
 def on_gpu(x):
     """No kernel here is for GPUs; see `backend/__init__.py`."""
     return False

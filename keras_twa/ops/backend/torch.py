@@ -202,6 +202,13 @@ def floored_inverse(x, floor):
     return _FlooredInverse.apply(x, floor)
 
 
+def turned(pairs, cosine, sine):
+    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    # As complex numbers it is one pass.
+    turn = torch.complex(cosine, sine)
+    return torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
+
+
 def on_gpu(x):
     """Whether `x` is where Triton's kernels run; see `backend/__init__.py`."""
     return torch.is_tensor(x) and x.is_cuda and _runs_triton(x.device)
