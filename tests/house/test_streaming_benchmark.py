@@ -21,8 +21,8 @@ def test_parts_are_near_the_whole(name):
 
 def test_a_state_that_is_lost_shows(monkeypatch):
     class Forgets(layers.RetentionAttention):
-        def call(self, *arguments, initial_state=None, **options):
-            return super().call(*arguments, initial_state=None, **options)
+        def __call__(self, *arguments, initial_state=None, **options):
+            return super().__call__(*arguments, **options)
 
     monkeypatch.setattr(layers, "get", lambda name, **options: Forgets(**options))
     assert min(streaming.errors("retention", length=12).values()) > 0.01
