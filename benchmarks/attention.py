@@ -32,7 +32,8 @@ how far the peak rises above what the process held after a short warm-up: reside
 memory on a CPU, the device's own count where the backend tells it. It is measured in
 another process than the time, with `MALLOC_MMAP_THRESHOLD_=65536`: so glibc gives back
 what is freed, instead of keeping up to several times what was in use at once. Asking
-the system for every tensor takes time, so time is measured without it. Numbers of one
+the system for every tensor takes time, so time is measured without it; with
+`--scaling` under `MALLOC_MMAP_MAX_=0`, for glibc does so beyond 32 MB. Numbers of one
 run compare with one another; those of another machine, or of a busy one, do not.
 """
 

@@ -16,6 +16,9 @@ SIZES = ("length", "batch", "heads", "dim", "repeats", "dtype")
 # What is freed goes back to the system at once, so that the peak is what was in use
 # and not what glibc's allocator kept. It makes steps slower: only memory runs so.
 MEMORY_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+# Beyond 32 MB glibc asks the system for every tensor anew, whatever its thresholds say,
+# and the lengths on both sides of that would tell nothing about each other.
+SCALING_ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0"}
 PAUSE = 0.05
 
 
@@ -31,7 +34,8 @@ def run_child(name, what, options, **sizes):
     command = [sys.executable, str(MAIN), "--case", name, "--measure", what]
     for size in SIZES:
         command += [f"--{size}", str(sizes.get(size, getattr(options, size)))]
-    further = MEMORY_ENVIRONMENT if what == "memory" else {}
+    further = SCALING_ENVIRONMENT if options.scaling else {}
+    further = MEMORY_ENVIRONMENT if what == "memory" else further
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = psutil.Popen(
             command, stdout=output, stderr=errors, env={**os.environ, **further}

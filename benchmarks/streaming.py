@@ -46,7 +46,11 @@ def main():
 def errors(name, length):
     """The largest differences of a mechanism, by how the sequence came."""
     keras.utils.set_random_seed(0)
-    layer = layers.get(name, num_heads=HEADS, key_dim=WIDTH // HEADS)
+    options = {"num_heads": HEADS, "key_dim": WIDTH // HEADS}
+    if name == "transformer_xl":
+        # It forgets what is further back, as it should.
+        options["memory_length"] = length
+    layer = layers.get(name, **options)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, length, WIDTH)).astype("float32")
     steps, half = np.arange(length), length // 2
