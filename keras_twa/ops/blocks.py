@@ -24,18 +24,20 @@ MOST_BLOCKS = 64
 BLOCKS_OF_UNKNOWN = 16
 
 
-def size_and_count(length, rows):
+def size_and_count(length, rows, width=1):
     """Steps of a block, and blocks of a chunk.
 
     Args:
         length: Number of steps, an integer where it is known.
         rows: Sequences times heads, an integer where it is known.
+        width: How many numbers are held for each step, if more than its scores.
     """
     if not isinstance(length, int):
         return BLOCK, 1
     most = BLOCKS_OF_UNKNOWN
     if isinstance(rows, int):
-        most = max(1, min(SCORES_AT_ONCE // (max(rows, 1) * BLOCK**2), MOST_BLOCKS))
+        held = max(rows, 1) * BLOCK * max(BLOCK, width)
+        most = max(1, min(SCORES_AT_ONCE // held, MOST_BLOCKS))
     blocks = max(1, math.ceil(length / BLOCK))
     count = even(min(most, blocks), blocks)
     chunks = math.ceil(blocks / count)
@@ -125,10 +127,8 @@ def lags_of(steps, before, size):
     count = steps["value"].shape[1] // size
     if before:
         time = ops.reshape(steps["time"], (-1, count, size))
-        edges = ops.concatenate([before[0], ops.max(time, axis=-1)], axis=1)
-        edges = _highest_so_far(edges)
         # For padding, the clock stands still.
-        time = ops.maximum(_highest_so_far(time), edges[:, :-1, None])
+        time, edges = running_max(time, before[0])
     else:
         # One block is as good as any.
         time = ops.arange(1.0, size + 1.0, dtype="float32")[None, None]
@@ -143,6 +143,21 @@ def lags_of(steps, before, size):
     }
     lags = {name: ops.maximum(x, 0.0)[:, None] for name, x in lags.items()}
     return lags, [edges[:, -1:]] if before else []
+
+
+def running_max(x, before):
+    """The largest up to each step, of what was before, too.
+
+    Args:
+        x: `(..., n, t)`.
+        before: `(..., 1)`.
+
+    Returns:
+        `(..., n, t)`, and that before each block and after the last, `(..., n + 1)`.
+    """
+    edges = ops.concatenate([before, ops.max(x, axis=-1)], axis=-1)
+    edges = _highest_so_far(edges)
+    return ops.maximum(_highest_so_far(x), edges[..., :-1, None]), edges
 
 
 def _highest_so_far(x):

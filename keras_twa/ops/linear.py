@@ -15,7 +15,6 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops import blocks
-from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
@@ -57,10 +56,10 @@ def linear_attention(query, key, value, mask=None, memory=None):
     if memory is None:
         memory = ops.zeros(memory_shape(key, values))
     batch, num_keys, heads, _ = ops.shape(value)
-    length = _longer(ops.shape(query)[1], num_keys)
+    length = longer(ops.shape(query)[1], num_keys)
     size, count = blocks.size_and_count(length, batch * heads)
     output, (memory,) = run_causally(
-        Advance(size, heads), [memory], query, key, values, mask, chunk=size * count
+        Advance(size, heads), [memory], query, key, values, mask, size * count
     )
     return over_sum(output, value, mask), memory
 
@@ -96,10 +95,10 @@ def run_causally(
     key,
     value,
     mask,
+    chunk,
     times=None,
     parameters=(),
     further=None,
-    chunk=None,
 ):
     """Runs a recurrence over each head of each sequence; see `run_in_chunks`.
 
@@ -111,11 +110,11 @@ def run_causally(
         key: `(B, S, H, M)`.
         value: `(B, S, H, D)`.
         mask: An `AttentionMask`; causal, whatever it says.
+        chunk: Steps of a chunk.
         times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S. As
             "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is not real.
         parameters: Float32 tensors of any shape, the same at each step.
         further: Dictionary of what else the keys have, `(B, S, H, ...)`, or `None`.
-        chunk: Steps of a chunk. Defaults to `chunk_for` their number.
 
     Returns:
         The output `(B, T, H, D)` in float32, and the state after the last step.
@@ -129,9 +128,7 @@ def run_causally(
     steps["query"] = as_queries(query, batch, heads)
     if times is not None:
         steps["time"] = ops.where(real, times, NOTHING)[:, :, None]
-    length = _longer(num_queries, num_keys)
-    if chunk is None:
-        chunk = chunk_for(length)
+    length = longer(num_queries, num_keys)
     # The last query sees the last key: what is missing is missing in front.
     length = chunk * (-(-length // chunk))
     steps = {
@@ -186,7 +183,7 @@ def _as_rows(x):
     return ops.reshape(x, (batch * heads, *rest))
 
 
-def _longer(length, other):
+def longer(length, other):
     """The larger of two lengths, each a number or a tensor."""
     if isinstance(length, int) and isinstance(other, int):
         return max(length, other)

@@ -50,9 +50,9 @@ def multi_timescale_retention(
         key,
         value,
         mask,
+        size * number,
         times,
         [log_discounts] if mix is None else [log_discounts, mix],
-        chunk=size * number,
     )
     output = hide_padding(output, mask.queries)
     output = ops.reshape(output, (batch, length, heads, kinds, width))

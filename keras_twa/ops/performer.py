@@ -7,9 +7,10 @@ import numpy as np
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops import blocks
 from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.linear import longer
 from keras_twa.ops.linear import over_sum
-from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_causally
 from keras_twa.ops.linear import with_one
 from keras_twa.ops.tiled import as_queries
@@ -58,7 +59,7 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     scale = float(query.shape[-1]) ** -0.25
     query, key = (ops.cast(x, "float32") * scale for x in (query, key))
     values = with_one(value)
-    batch, _, heads, _ = ops.shape(value)
+    batch, num_keys, heads, _ = ops.shape(value)
     if not mask.causal:
         query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
         real = None
@@ -71,78 +72,70 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     if memory is None:
         memory = ops.zeros((batch, heads, count, values.shape[-1]))
         highest = ops.full((batch, heads), NOTHING)
+    length = longer(ops.shape(query)[1], num_keys)
+    size, number = blocks.size_and_count(length, batch * heads, count)
     state = [memory, highest[:, :, None, None]]
     output, (memory, highest) = run_causally(
-        Advance(), state, query, key, values, mask, parameters=[directions[None]]
+        Advance(size, heads),
+        state,
+        query,
+        key,
+        values,
+        mask,
+        size * number,
+        parameters=[directions[None]],
     )
     return over_sum(output, value, mask), memory, highest[:, :, 0, 0]
 
 
 @dataclass(frozen=True)
 class Advance:
-    """One chunk of causal random features; see `run_in_chunks`.
+    """One chunk of causal random features, in blocks of `size`; see `run_in_chunks`.
 
     Each key has its own largest logarithm taken off, and the sums for a query the
     largest up to that query: so no later key, however large, makes earlier ones vanish.
     """
+
+    size: int
+    heads: int
 
     def __call__(self, state, steps, directions):
         memory, before = state
         real, key = steps["real"], steps["key"]
         logs = backend.matmul(key, directions)
         own = _largest(logs)
-        features = ops.exp(logs - own) * real
         level = ops.where(ops.greater(real, 0.0), own - _half_square(key), NOTHING)
-        highest = _running_max(ops.stop_gradient(level), real, before)
-        memory, output = _weighed(
-            _of_queries(steps["query"], directions),
-            features,
-            steps["value"],
-            memory,
-            ops.swapaxes(level, 1, 2) - highest,
-            before - highest,
+        query, key, value, level = (
+            blocks.split(x, self.heads, self.size)
+            for x in (
+                _of_queries(steps["query"], directions),
+                ops.exp(logs - own) * real,
+                steps["value"],
+                level,
+            )
         )
-        return [memory, highest[:, -1:]], output
-
-
-def _weighed(query, key, value, memory, log_weights, log_memory_weights):
-    """A chunk in which each step has a weight of its own for each later one.
-
-    Args:
-        query: `(rows, t, M)`.
-        key: `(rows, t, M)`, zero where a step is not real.
-        value: `(rows, t, D)`.
-        memory: `(rows, M, D)`, of the steps before.
-        log_weights: `(rows, t, t)`: of key `j` for query `i`. Above the diagonal it may
-            be anything.
-        log_memory_weights: `(rows, t, 1)`: of the memory for query `i`.
-
-    Returns:
-        The next memory, and the output `(rows, t, D)`.
-    """
-    # Before the exponential: what is ahead may be beyond all bounds.
-    visible = past(ops.shape(key)[1])
-    weights = ops.exp(ops.where(visible, log_weights, -math.inf))
-    scores = backend.matmul(query, ops.swapaxes(key, 1, 2)) * weights
-    output = backend.matmul(query * ops.exp(log_memory_weights), memory)
-    output = output + backend.matmul(scores, value)
-    # The next memory is what the last query finds.
-    key_weights, memory_weight = weights[:, -1:], ops.exp(log_memory_weights[:, -1:])
-    key = ops.swapaxes(key, 1, 2) * key_weights
-    return memory * memory_weight + backend.matmul(key, value), output
-
-
-def _running_max(x, real, before):
-    """The largest up to each step of a chunk, of what is real and what was before.
-
-    Args:
-        x: `(rows, t, 1)`.
-        real: `(rows, t, 1)`, 1 for real steps, else 0.
-        before: `(rows, 1, 1)`.
-    """
-    x = ops.swapaxes(ops.where(ops.greater(real, 0.0), x, NOTHING), 1, 2)
-    seen = ops.where(past(ops.shape(x)[2]), x, NOTHING)
-    return ops.maximum(ops.max(seen, axis=-1, keepdims=True), before)
+        row = ops.swapaxes(level, -1, -2)
+        before = ops.reshape(before, (-1, self.heads, 1))
+        highest, edges = blocks.running_max(ops.stop_gradient(row[..., 0, :]), before)
+        highest, count = highest[..., None], key.shape[2]
+        start, end = (edges[:, :, i : i + count, None, None] for i in (0, 1))
+        visible = blocks.visible(self.size)
+        memory, output = blocks.weighed(
+            query,
+            key,
+            value,
+            ops.reshape(memory, (-1, self.heads, *memory.shape[1:])),
+            # Of what is ahead, the difference may be beyond all bounds.
+            inside=ops.exp(ops.where(visible > 0, row - highest, -math.inf)),
+            carried=blocks.visible(count + 1)
+            * ops.exp(ops.minimum(edges[:, :, None, :] - edges[:, :, :, None], 0.0)),
+            read=ops.exp(start - highest),
+            write=ops.exp(level - end),
+        )
+        memory = ops.reshape(memory, (-1, *memory.shape[2:]))
+        return [memory, ops.reshape(edges[:, :, -1:], (-1, 1, 1))], blocks.joined(
+            output
+        )
 
 
 def _of_queries(query, directions):

@@ -45,8 +45,8 @@ def retention(
         key,
         value,
         mask,
+        size * count,
         times,
-        chunk=size * count,
     )
     output = hide_padding(output, mask.queries)
     if times is None:
