@@ -62,7 +62,7 @@ def weighed(query, key, value, memory, inside, carried, read=None, write=None):
         query: `(B, H, n, t, M)`.
         key: `(B, H, n, t, M)`, zero where a step is not real.
         value: `(B, H, n, t, E)`.
-        memory: `(B, H, M, E)`, of the steps before.
+        memory: `(B * H, M, E)`, of the steps before.
         inside: `(B or 1, H or 1, n or 1, t, t)`: the weight of key `j` for query `i`
             of the same block, zero if the key is later.
         carried: `(B or 1, H or 1, n + 1, n + 1)`: how much of the memory, and of what
@@ -72,16 +72,18 @@ def weighed(query, key, value, memory, inside, carried, read=None, write=None):
         write: The same shape: what is left of a key after its block.
 
     Returns:
-        The next memory, and the output `(B, H, n, t, E)`.
+        The next memory, and the output `(B * H, n * t, E)`.
     """
+    shape = ops.shape(memory)
+    memory = ops.reshape(memory, (-1, query.shape[1], 1, *shape[1:]))
     scores = product(query, ops.swapaxes(key, -1, -2)) * inside
     key = key if write is None else key * write
     query = query if read is None else query * read
     added = product(ops.swapaxes(key, -1, -2), value)
-    memories = ops.concatenate([memory[:, :, None], added], axis=2)
+    memories = ops.concatenate([memory, added], axis=2)
     memories = carry(memories, carried)
     output = product(scores, value) + product(query, memories[:, :, :-1])
-    return last_of(memories), output
+    return ops.reshape(last_of(memories), shape), joined(output)
 
 
 def last_of(memories):

@@ -14,9 +14,8 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import chunk_for
-from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import past
-from keras_twa.ops.linear import run_causally
+from keras_twa.ops.linear import run_with_memory
 
 # The pairs of a chunk cost as much as its memory at about this many steps.
 CHUNK = 64
@@ -41,17 +40,10 @@ def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
     Returns:
         `(B, T, H, E)` in float32, and the memory after the last step.
     """
-    if memory is None:
-        memory = ops.zeros(memory_shape(key, value))
-    output, (memory,) = run_causally(
-        Advance(),
-        [memory],
-        query,
-        key,
-        value,
-        mask,
-        further={"log_decay": log_decay, "rate": rate},
-        chunk=chunk_for(ops.shape(value)[1], CHUNK),
+    chunk = chunk_for(ops.shape(value)[1], CHUNK)
+    further = {"log_decay": log_decay, "rate": rate}
+    output, memory = run_with_memory(
+        Advance(), query, key, value, mask, chunk, memory, further
     )
     return hide_padding(output, mask.queries), memory
 

@@ -11,9 +11,8 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import chunk_for
-from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import past
-from keras_twa.ops.linear import run_causally
+from keras_twa.ops.linear import run_with_memory
 
 # What is kept over a chunk, exp(-64 e^-0.5) at the least, and its inverse are far
 # inside the range of float32.
@@ -41,20 +40,9 @@ def generalized_delta_rule(
     Returns:
         `(B, T, H, E)` in float32, and the memory after the last step.
     """
-    if memory is None:
-        memory = ops.zeros(memory_shape(key, value))
+    chunk = chunk_for(ops.shape(value)[1], CHUNK)
     further = {"log_decay": log_decay, "removal": removal, "rate": rate}
-    output, (memory,) = run_causally(
-        Advance(),
-        [memory],
-        query,
-        key,
-        value,
-        mask,
-        further=further,
-        chunk=chunk_for(ops.shape(value)[1], CHUNK),
-    )
-    return output, memory
+    return run_with_memory(Advance(), query, key, value, mask, chunk, memory, further)
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,11 @@ def linear_attention(query, key, value, mask=None, memory=None):
         memory = backend.matmul(ops.swapaxes(key, 1, 2), values)
         output = from_rows(backend.matmul(query, memory), batch, heads)
         return over_sum(output, value, mask), None
-    if memory is None:
-        memory = ops.zeros(memory_shape(key, values))
     batch, num_keys, heads, _ = ops.shape(value)
     length = longer(ops.shape(query)[1], num_keys)
     size, count = blocks.size_and_count(length, batch * heads)
-    output, (memory,) = run_causally(
-        Advance(size, heads), [memory], query, key, values, mask, size * count
+    output, memory = run_with_memory(
+        Advance(size, heads), query, key, values, mask, size * count, memory
     )
     return over_sum(output, value, mask), memory
 
@@ -81,11 +79,25 @@ class Advance:
             query,
             key,
             value,
-            ops.reshape(memory, (-1, self.heads, *memory.shape[1:])),
+            memory,
             inside=blocks.visible(self.size),
             carried=blocks.visible(key.shape[2] + 1),
         )
-        return [ops.reshape(memory, (-1, *memory.shape[2:]))], blocks.joined(output)
+        return [memory], output
+
+
+def run_with_memory(advance, query, key, value, mask, chunk, memory=None, further=None):
+    """Runs a recurrence whose state is one memory, at first zero; see `run_causally`.
+
+    Returns:
+        The output `(B, T, H, D)` in float32, and the memory after the last step.
+    """
+    if memory is None:
+        memory = ops.zeros(memory_shape(key, value))
+    output, (memory,) = run_causally(
+        advance, [memory], query, key, value, mask, chunk, further=further
+    )
+    return output, memory
 
 
 def run_causally(

@@ -124,7 +124,7 @@ class Advance:
             query,
             key,
             value,
-            ops.reshape(memory, (-1, self.heads, *memory.shape[1:])),
+            memory,
             # Of what is ahead, the difference may be beyond all bounds.
             inside=ops.exp(ops.where(visible > 0, row - highest, -math.inf)),
             carried=blocks.visible(count + 1)
@@ -132,10 +132,7 @@ class Advance:
             read=ops.exp(start - highest),
             write=ops.exp(level - end),
         )
-        memory = ops.reshape(memory, (-1, *memory.shape[2:]))
-        return [memory, ops.reshape(edges[:, :, -1:], (-1, 1, 1))], blocks.joined(
-            output
-        )
+        return [memory, ops.reshape(edges[:, :, -1:], (-1, 1, 1))], output
 
 
 def _of_queries(query, directions):

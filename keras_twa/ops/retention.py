@@ -32,8 +32,7 @@ def retention(
         `None` without times.
     """
     batch, length, heads, _ = ops.shape(value)
-    begins = memory is None
-    if begins:
+    if memory is None:
         memory = ops.zeros(memory_shape(key, value))
         last = ops.full((batch,), NOTHING)
     size, count = blocks.size_and_count(length, heads * batch)
@@ -73,8 +72,7 @@ class Advance:
             query,
             key,
             value,
-            ops.reshape(memory, (-1, heads, *memory.shape[1:])),
+            memory,
             **blocks.fading(lags, ops.convert_to_tensor(self.logs, "float32")),
         )
-        memory = ops.reshape(memory, (-1, *memory.shape[2:]))
-        return [memory, *last], blocks.joined(output)
+        return [memory, *last], output
