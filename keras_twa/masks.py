@@ -10,6 +10,7 @@ from typing import Any
 
 from keras import ops
 from keras.src.backend import get_keras_mask
+from keras.src.backend import set_keras_mask
 
 Tensor = Any
 
@@ -111,6 +112,12 @@ def carried_mask(x):
     backend keeps the mask.
     """
     return get_keras_mask(x)
+
+
+def carry_mask(x, mask):
+    """Puts a padding mask `(B, T)` on a tensor, and returns the tensor."""
+    set_keras_mask(x, mask)
+    return x
 
 
 def hide_padding(x, mask):

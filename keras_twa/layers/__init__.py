@@ -1,6 +1,7 @@
 """Attention layers, positions and Transformer blocks."""
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
+from keras_twa.layers.attention import AdditiveAttention
 from keras_twa.layers.attention import BlockRecurrentAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
@@ -20,14 +21,22 @@ from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
+from keras_twa.layers.blocks import TransformerDecoder
 from keras_twa.layers.blocks import TransformerEncoder
+from keras_twa.layers.blocks import get_layout_map
+from keras_twa.layers.positions import ALiBiPositions
 from keras_twa.layers.positions import LearnedPositions
+from keras_twa.layers.positions import RotaryPositions
+from keras_twa.layers.positions import ShawPositions
 from keras_twa.layers.positions import SinusoidalPositions
+from keras_twa.layers.positions import T5Positions
 from keras_twa.layers.registry import get
 from keras_twa.layers.registry import name_of
 
 __all__ = [
     "ATTENTION_LAYERS",
+    "ALiBiPositions",
+    "AdditiveAttention",
     "BlockRecurrentAttention",
     "ChannelMixing",
     "DotProductAttention",
@@ -45,11 +54,16 @@ __all__ = [
     "PerformerAttention",
     "RWKVAttention",
     "RetentionAttention",
+    "RotaryPositions",
+    "ShawPositions",
     "SinusoidalPositions",
     "SparseAttention",
+    "T5Positions",
     "TemporalWeightedAttention",
+    "TransformerDecoder",
     "TransformerEncoder",
     "TransformerXLAttention",
     "get",
+    "get_layout_map",
     "name_of",
 ]

@@ -1,5 +1,8 @@
 """Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
 
+from keras_twa.ops.additive import additive_attention
+from keras_twa.ops.biases import PairBias
+from keras_twa.ops.biases import biased
 from keras_twa.ops.block_recurrent import block_recurrent_attention
 from keras_twa.ops.blocked import blocked_attention
 from keras_twa.ops.discounted import discounted_attention
@@ -14,6 +17,7 @@ from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
+from keras_twa.ops.rotary import rotary_rates
 from keras_twa.ops.rotary import rotate
 from keras_twa.ops.scores import Force
 from keras_twa.ops.scores import InnerProduct
@@ -25,12 +29,16 @@ from keras_twa.ops.scores import times_of
 from keras_twa.ops.tiled import tiled_attention
 from keras_twa.ops.token_shift import previous_real
 from keras_twa.ops.transformer_xl import relative_attention
+from keras_twa.ops.unit import unit
 from keras_twa.ops.wkv import wkv
 
 __all__ = [
     "Force",
     "InnerProduct",
+    "PairBias",
     "WeightDropout",
+    "additive_attention",
+    "biased",
     "block_recurrent_attention",
     "blocked_attention",
     "discounted_attention",
@@ -49,9 +57,11 @@ __all__ = [
     "previous_real",
     "relative_attention",
     "retention",
+    "rotary_rates",
     "rotate",
     "squared_distance",
     "tiled_attention",
     "times_of",
+    "unit",
     "wkv",
 ]

@@ -22,6 +22,8 @@ SCORES_AT_ONCE = 2**22
 MOST_BLOCKS = 64
 # Where nobody knows how many rows there are.
 BLOCKS_OF_UNKNOWN = 16
+# Less than whatever is compared with it, where there is nothing yet.
+NOTHING = -1e30
 
 
 def size_and_count(length, rows, width=1):
@@ -166,7 +168,7 @@ def _highest_so_far(x):
     """The largest of the entries up to each, along the last axis."""
     size = x.shape[-1]
     seen = past(ops.arange(size, dtype="int32"), size, size)
-    return ops.max(ops.where(seen, x[..., None, :], -1e30), axis=-1)
+    return ops.max(ops.where(seen, x[..., None, :], NOTHING), axis=-1)
 
 
 def fading(lags, logs):

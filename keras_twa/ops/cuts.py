@@ -124,6 +124,9 @@ class Work:
             queries = even(queries, num_queries)
         else:
             queries, num_keys = self.window.block, self.window.num_keys
+        if not isinstance(self.rows, int) and not ops.is_tensor(self.rows):
+            # JAX exports a model for any batch: a symbol, which cannot be compared.
+            return 1, queries
         rows = _clip(elements // (queries * num_keys), 1, self.rows)
         return even(rows, self.rows), queries
 

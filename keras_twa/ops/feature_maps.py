@@ -5,7 +5,7 @@ from keras import ops
 
 def elu_plus_one(x):
     """`elu(x) + 1`: positive everywhere, and `exp(x)` below zero."""
-    return ops.where(ops.greater(x, 0), x + 1.0, ops.exp(ops.minimum(x, 0.0)))
+    return ops.where(ops.greater(x, 0.0), x + 1.0, ops.exp(ops.minimum(x, 0.0)))
 
 
 def relu(x):

@@ -15,14 +15,13 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops import blocks
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
 
 # A smaller sum of weights is no sum: nothing was seen.
 LEAST_TOTAL = 1e-30
-# Less than whatever is compared with it, where there is nothing yet.
-NOTHING = -1e30
 
 
 def linear_attention(query, key, value, mask=None, memory=None):

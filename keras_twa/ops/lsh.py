@@ -16,11 +16,10 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import in_chunks
 from keras_twa.ops.cuts import even
+from keras_twa.ops.unit import unit
 
 # So many scores at once, 2 MB: little memory, and still large products.
 SCORES_AT_ONCE = 2**19
-# Keeps the norm of a zero vector differentiable.
-LEAST_SQUARE = 1e-6
 # The logit of a step with itself. Below any other, so that its weight is exactly zero
 # where there is another; and above that of what is hidden.
 ALONE = -1e30
@@ -49,8 +48,7 @@ def lsh_attention(query, value, rotations, bucket_size, mask=None):
     batch, length, heads, width = ops.shape(value)
     size = min(bucket_size, length) if isinstance(length, int) else bucket_size
     query = ops.cast(query, "float32")
-    squares = ops.sum(ops.square(query), axis=-1, keepdims=True)
-    key = query * ops.rsqrt(squares + LEAST_SQUARE) * float(query.shape[-1]) ** -0.5
+    key = unit(query) * float(query.shape[-1]) ** -0.5
     pairs = ops.concatenate([key, ops.cast(value, "float32")], axis=-1)
     buckets = hash_buckets(query, rotations)
     order = sorted_steps(buckets, 2 * rotations.shape[-1], mask.keys, size)

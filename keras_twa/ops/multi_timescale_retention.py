@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops import blocks
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.linear import run_causally
 
 

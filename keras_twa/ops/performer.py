@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops import blocks
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.linear import longer
 from keras_twa.ops.linear import over_sum
 from keras_twa.ops.linear import run_causally
@@ -109,7 +109,7 @@ class Advance:
             blocks.split(x, self.heads, self.size)
             for x in (
                 _of_queries(steps["query"], directions),
-                ops.exp(logs - own) * real,
+                backend.exp_difference(logs, own) * real,
                 steps["value"],
                 level,
             )
@@ -138,19 +138,23 @@ class Advance:
 def _of_queries(query, directions):
     """Features of queries `(rows, T, D)`, over what the keys of each do not see."""
     logs = backend.matmul(query, directions)
-    return ops.exp(logs - _largest(logs))
+    return backend.exp_difference(logs, _largest(logs))
 
 
 def _sum_of_keys(key, values, directions, real):
     """The sum of the products of features and values: `(rows, M, E + 1)`."""
-    logs, half_square = backend.matmul(key, directions), _half_square(key)
-    level = _largest(logs) - ops.stop_gradient(half_square)
+    # One more channel takes half the square off all logarithms of a key.
+    key = ops.concatenate([key, -_half_square(key)], axis=-1)
+    directions = ops.concatenate([directions, ops.ones_like(directions[:, :1])], axis=1)
+    logs = backend.matmul(key, directions)
+    level = _largest(logs)
     if real is not None:
         level = ops.where(real, level, NOTHING)
-    off = half_square + ops.max(level, axis=1, keepdims=True)
+    off = ops.max(level, axis=1, keepdims=True)
     if real is not None:
         off = ops.where(real, off, -NOTHING)
-    return backend.matmul(ops.swapaxes(ops.exp(logs - off), 1, 2), values)
+    features = backend.exp_difference(logs, off)
+    return backend.matmul(ops.swapaxes(features, 1, 2), values)
 
 
 def _half_square(x):

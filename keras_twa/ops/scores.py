@@ -60,10 +60,19 @@ def log_softplus(x):
 
 @dataclass(frozen=True)
 class InnerProduct:
-    """`q . k`, plus the key's `bias` if there is one."""
+    """`q . k`, plus the key's `bias` if there is one.
+
+    Args:
+        cap: What bounds the inner product, by `cap * tanh(q . k / cap)`; `None` for no
+            bound.
+    """
+
+    cap: float | None = None
 
     def __call__(self, query, key):
         logits = inner_product(query["query"], key["key"])
+        if self.cap is not None:
+            logits = ops.tanh(logits * (1.0 / self.cap)) * self.cap
         return logits + key["bias"][:, None, :] if "bias" in key else logits
 
 

@@ -37,6 +37,8 @@ def tiled_attention(
     return_weights=False,
     parameters=(),
     lags=None,
+    sink=None,
+    width=1,
 ):
     """Computes `softmax(score(query, key)) value` tile by tile.
 
@@ -60,13 +62,16 @@ def tiled_attention(
         lags: Dictionary of constants `(H, T + S - 1)`, or `None`: what depends on the
             distance of a query `i` and a key `j` only, for each `i - j` from -(S - 1)
             to T - 1. `score` finds it with the queries, as `(g, t, S)`.
+        sink: Logits `(H,)` of one more key, which takes weight but has no value, or
+            `None`.
+        width: How many numbers the score holds for a pair. Tiles are smaller by that.
 
     Returns:
         The output `(B, T, H, D)` in the dtype of `value`, and with
         `return_weights` the weights `(B, H, T, S)` in float32, before dropout.
     """
     mask = AttentionMask() if mask is None else mask
-    if route(score, query, key, value, dropout, return_weights) == "flex":
+    if route(score, query, key, value, dropout, return_weights, sink) == "flex":
         return flex.flex_attention(score, query, key, value, mask, lags)
     batch, num_keys, heads, _ = ops.shape(value)
     queries = {name: as_queries(x, batch, heads) for name, x in query.items()}
@@ -78,9 +83,18 @@ def tiled_attention(
     if return_weights:
         lags = {name: by_lag(x, num_queries, num_keys) for name, x in lags.items()}
         queries |= lags
-        output, weights = _all_at_once(score, queries, keys, values, rules, parameters)
+        output, log_total, weights = _all_at_once(
+            score, queries, keys, values, rules, parameters
+        )
     else:
-        output = _in_spans(score, queries, keys, values, rules, parameters, lags)
+        weights, tensors = None, (queries, keys, values, rules, parameters)
+        output, log_total = _in_spans(score, *tensors, lags=lags, width=width)
+    if sink is not None:
+        # What the sink leaves to the keys.
+        sink = ops.tile(ops.cast(sink, "float32"), (batch,))[:, None, None]
+        share = ops.sigmoid(log_total - sink)
+        output = output * share
+        weights = None if weights is None else weights * share
     output = ops.cast(from_rows(output, batch, heads), value.dtype)
     output = hide_padding(output, mask.queries)
     if not return_weights:
@@ -91,12 +105,13 @@ def tiled_attention(
     return output, weights
 
 
-def route(score, query, key, value, dropout=None, return_weights=False):
+def route(score, query, key, value, dropout=None, return_weights=False, sink=None):
     """Names the way `tiled_attention` takes: "flex" or "tiled".
 
-    The backend's kernel for forces is for GPUs, and neither returns nor drops weights.
+    The backend's kernel for forces is for GPUs, neither returns nor drops weights, and
+    knows no sinks.
     """
-    if dropout is not None or return_weights:
+    if dropout is not None or return_weights or sink is not None:
         return "tiled"
     return "flex" if flex.fits(score, query, key, value) else "tiled"
 
@@ -125,8 +140,8 @@ def from_rows(x, batch, heads):
     return ops.swapaxes(ops.reshape(x, (batch, heads, length, dim)), 1, 2)
 
 
-def _in_spans(score, query, key, value, rules, parameters, lags):
-    """All queries, `(rows, T, D)`; each with no more of the future than it must."""
+def _in_spans(score, query, key, value, rules, parameters, lags, width):
+    """What `attend_in_tiles` gives; with no more of the future than it must."""
     num_queries, num_keys = _length(query, 1), ops.shape(value)[-1]
     spans = 1
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
@@ -134,12 +149,12 @@ def _in_spans(score, query, key, value, rules, parameters, lags):
         spans = max(1, min(CAUSAL_SPANS, num_keys // LEAST_SPAN))
     if spans == 1:
         tensors = (query, key, value, rules, parameters)
-        return attend_in_tiles(score, *tensors, lags=lags)[0]
-    outputs = []
+        return attend_in_tiles(score, *tensors, lags=lags, width=width)
+    parts = []
     for span in range(spans):
         first = num_queries * span // spans
         end = num_queries * (span + 1) // spans
-        output, _ = attend_in_tiles(
+        part = attend_in_tiles(
             score,
             {name: x[:, first:end] for name, x in query.items()},
             {name: x[..., :end] for name, x in key.items()},
@@ -150,13 +165,14 @@ def _in_spans(score, query, key, value, rules, parameters, lags):
                 name: x[:, num_keys + first - end : num_keys + end - 1]
                 for name, x in lags.items()
             },
+            width=width,
         )
-        outputs.append(output)
-    return ops.concatenate(outputs, axis=1)
+        parts.append(part)
+    return tuple(ops.concatenate(x, axis=1) for x in zip(*parts, strict=True))
 
 
 def _all_at_once(score, query, key, value, rules, parameters):
-    """Output and weights, `(rows, T, D)` and `(rows, T, S)`, with all scores held."""
+    """What `attend_in_tiles` gives, and the weights `(rows, T, S)`, which are held."""
     rows = ops.arange(ops.shape(value)[0], dtype="int32")
     queries = ops.arange(_length(query, 1), dtype="int32")
     keys = ops.arange(ops.shape(value)[-1], dtype="int32")[None]
@@ -164,14 +180,16 @@ def _all_at_once(score, query, key, value, rules, parameters):
     bias = rules.bias(rows, queries, keys, rules.key_mask)
     logits = logits if bias is None else logits + bias
     highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
-    weights = ops.exp(logits - ops.maximum(highest, -1e30))
+    highest = ops.maximum(highest, -1e30)
+    weights = ops.exp(logits - highest)
     total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 0.5)
     weights = weights / total
     mixed = weights
     if rules.dropout is not None:
         kept = rules.dropout.kept(rules.dropout.query_bits(rows, queries), keys)
         mixed = backend.keep(weights, kept) * rules.dropout.scale
-    return ops.matmul(mixed, ops.swapaxes(value, -1, -2)), weights
+    output = ops.matmul(mixed, ops.swapaxes(value, -1, -2))
+    return output, highest + ops.log(total), weights
 
 
 def _length(tensors, axis):

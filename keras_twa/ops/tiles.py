@@ -24,7 +24,7 @@ TILE_QUERIES = 128
 
 
 def attend_in_tiles(
-    score, query, key, value, rules, parameters=(), window=None, lags=None
+    score, query, key, value, rules, parameters=(), window=None, lags=None, width=1
 ):
     """Computes the output of softmax attention, and its denominator.
 
@@ -39,6 +39,7 @@ def attend_in_tiles(
             needs S = T.
         lags: Dictionary of constants `(rows, T + S - 1)`, or `None`; see
             `tiled_attention`.
+        width: How many numbers the score holds for a pair; see `tiled_attention`.
 
     Returns:
         The output `(rows, T, D)`, and the logarithm of the sum of the exponentials
@@ -53,8 +54,8 @@ def attend_in_tiles(
         tuple(lags),
         rules.static(),
         window,
-        TILE_ELEMENTS,
-        TILE_QUERIES,
+        max(1, TILE_ELEMENTS // width),
+        max(1, TILE_QUERIES // width),
         backend.KEY_BLOCK,
     )
     tensors = [*query.values(), *key.values(), value, *parameters]

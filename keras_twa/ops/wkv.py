@@ -12,9 +12,9 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
-from keras_twa.ops.linear import NOTHING
 
 # The largest weight is about one: a smaller sum is one of nothing.
 LEAST_TOTAL = 1e-6

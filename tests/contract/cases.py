@@ -12,6 +12,8 @@ from tests.contract.case import sawtooth_loop
 from tests.contract.case import soft_and_hard
 from tests.contract.case import soft_and_hard_loop
 from tests.contract.harness import HEAD_WIDTH
+from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
+from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 
 
 def with_map(id, feature_map, loop):
@@ -19,6 +21,12 @@ def with_map(id, feature_map, loop):
     made = case(f"linear-{id}", *LINEAR, feature_map=feature_map)
     made.loop_options["feature_map"] = loop
     return made
+
+
+def dot(id, **options):
+    """Return a case of dot-product attention with some of its own options."""
+    own = {"score", "logit_soft_cap"} & {*options}
+    return case(f"dot_product-{id}", *DOT, *own, **options)
 
 
 def temporal(id, temporal_function="linear", loop_function=None, **options):
@@ -45,6 +53,7 @@ def sparse(id, **options):
     return case(id, *SPARSE, *own, **options)
 
 
+ADDITIVE = layers.AdditiveAttention, references.additive
 DOT = layers.DotProductAttention, references.dot_product
 GRAVITY = layers.GravitationalAttention, references.gravitational
 TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
@@ -110,11 +119,13 @@ PLAIN = [
     # Version 4 has no other width of values.
     case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
     sparse("sparse", num_global_blocks=0, num_random_blocks=1),
+    case("additive", *ADDITIVE),
 ]
 # Those with scores of pairs, which have weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
 # Options with a state of their own, held to all that the plain ones are held to.
 OTHER_STATES = [
+    dot("grouped-cosine-sinks", num_key_value_heads=1, score="cosine", sinks=True),
     case(
         "local-global",
         *LOCAL,
@@ -129,9 +140,13 @@ EACH = [*PLAIN, *OTHER_STATES]
 # Those whose sequence may come in parts, and those that need the whole of it.
 WITH_STATES = [case for case in EACH if case.layer.prefix_invariant]
 WITHOUT_STATES = [case for case in EACH if not case.layer.prefix_invariant]
+# Those that attend to another sequence too, and those that do not.
+WITH_CROSS = [case for case in EACH if case.layer.cross_attention]
+WITHOUT_CROSS = [case for case in EACH if not case.layer.cross_attention]
 
 # The option sets that take another way through the code: most checks run on these.
 FORKS = [
+    dot("bilinear-norm-cap", score="bilinear", qk_norm=True, logit_soft_cap=2.0),
     temporal("log-linear", **LOG),
     temporal("lag-sinusoidal", "sinusoidal", applies_to="lag"),
     temporal("log-lag-exponential", "exponential", applies_to="lag", **LOG),
@@ -165,6 +180,7 @@ FORKS = [
         epsilon=0.01,
     ),
     *OTHER_STATES,
+    *KINDS_OF_POSITIONS,
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
@@ -172,8 +188,13 @@ FORKS = [
 
 # The rest of the options: held to the reference, the config and the file.
 OPTIONS = [
-    case("dot_product-sizes", *DOT, value_dim=3, use_bias=False, output_shape=5),
-    case("dot_product-shape", *DOT, value_dim=7, output_shape=(2, 3)),
+    dot("sizes", value_dim=3, use_bias=False, output_shape=5),
+    dot("shape", value_dim=7, output_shape=(2, 3)),
+    dot("dot-gate", score="dot", gated=True, value_dim=3, use_bias=False),
+    dot("grouped-norm", num_key_value_heads=1, qk_norm=True, value_dim=3),
+    dot("bilinear-sinks", score="bilinear", sinks=True),
+    dot("norm-sinks-gate-cap", qk_norm=True, sinks=True, gated=True, logit_soft_cap=3),
+    case("additive-sizes", *ADDITIVE, value_dim=3, use_bias=False, output_shape=5),
     temporal("sinusoidal", "sinusoidal"),
     temporal("exponential", "exponential"),
     temporal("learned", "learned"),
@@ -348,6 +369,7 @@ OPTIONS = [
         output_shape=5,
     ),
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
+    *OTHER_POSITIONS,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]

@@ -1,5 +1,6 @@
 """Every promise, for every layer, on the running backend."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,8 +12,10 @@ from tests.contract.cases import EACH
 from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
+from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
 from tests.contract.cases import WITH_STATES
+from tests.contract.cases import WITHOUT_CROSS
 from tests.contract.cases import WITHOUT_STATES
 from tests.contract.scenarios import ROUTES
 
@@ -21,6 +24,17 @@ def on(cases):
     """Parametrise a test by cases."""
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 
+
+# The options' turn at what mostly repeats another check. JAX and TensorFlow compile
+# each of these anew: there they run with `-m slow`.
+def seldom(cases):
+    """Mark cases as slow but on PyTorch."""
+    if keras.backend.backend() == "torch":
+        return cases
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+SELDOM = seldom(FORKS)
 
 by_route = pytest.mark.parametrize("route", ROUTES)
 
@@ -42,7 +56,7 @@ def test_equals_reference_with_options(case):
     checks.equals_reference_in(case, chosen)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 def test_equals_reference_in_tiles(case):
     calls = scenarios.scenarios(case)
     names = {"everything", "padded causal", "pairs per head", "causal, more keys"}
@@ -60,16 +74,23 @@ def test_equals_reference_at_any_tile_size(case, tile_elements):
 
 
 @on(EACH)
-@by_route
-@pytest.mark.parametrize("lengths", [(1, 1), (1, 5), (5, 1), (13, 11)])
+@pytest.mark.parametrize(
+    ("route", "lengths"),
+    [
+        ("default", (1, 1)),
+        ("default", (13, 11)),
+        ("tiled", (1, 5)),
+        ("tiled", (5, 1)),
+        ("tiled", (13, 11)),
+    ],
+)
 def test_equals_reference_at_length(case, route, lengths):
     with scenarios.route(route):
         checks.equals_reference_at_length(case, *lengths)
 
 
 @on(PLAIN)
-@pytest.mark.parametrize("length", [2, 6])
-@by_route
+@pytest.mark.parametrize(("length", "route"), [(2, "tiled"), (6, "default")])
 def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
     # As many steps as heads, as features, or as a tile has queries: an operation
     # that guesses an axis by its length is right everywhere but here.
@@ -82,7 +103,7 @@ def test_gradients_equal_reference(case):
     checks.gradients_equal_reference(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 def test_gradients_equal_reference_in_tiles(case):
     with scenarios.route("tiled"):
         checks.gradients_equal_reference(case)
@@ -95,7 +116,7 @@ def test_gradients_equal_reference_in_scenario(case, scenario):
     checks.gradients_equal_reference(case, call)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 @by_route
 def test_future_leaves_past(case, route):
     with scenarios.route(route):
@@ -124,25 +145,29 @@ def test_padding_in_front_is_inert_under_a_causal_mask(case):
     checks.padding_is_inert(case, np.nan, causal=True)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 @by_route
 def test_masked_rows_give_zero(case, route):
     with scenarios.route(route):
         checks.masked_rows_give_zero(case)
 
 
-# Random features estimate what is small: they have no digits left for large logits.
-@on([case for case in [*PLAIN, *FORKS] if case.layer is not layers.PerformerAttention])
+def without_random_features(cases):
+    """Leave out what only estimates: it has no digits left for large logits."""
+    return [case for case in cases if case.layer is not layers.PerformerAttention]
+
+
+@on([*without_random_features(PLAIN), *seldom(without_random_features(FORKS))])
 def test_large_logits_stay_finite(case):
     checks.large_logits_stay_finite(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 def test_coincident_points_stay_exact(case):
     checks.coincident_points_stay_exact(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision_is_close(case, dtype):
     checks.half_precision_is_close(case, dtype)
@@ -161,7 +186,7 @@ def test_half_precision_does_not_overflow(case, route):
         checks.half_precision_does_not_overflow(case)
 
 
-@on([case for case in [*PLAIN, *FORKS] if case.has_pairs])
+@on([*WITH_PAIRS, *(case for case in FORKS if case.has_pairs)])
 def test_timestamps_keep_their_precision(case):
     checks.timestamps_keep_their_precision(case)
 
@@ -224,6 +249,26 @@ def test_refuses_bad_streams(case):
 @on(WITHOUT_STATES)
 def test_refuses_states(case):
     checks.refuses_states(case)
+
+
+@on(WITH_CROSS)
+def test_projected_equals_one_call(case):
+    checks.projected_equals_one_call(case)
+
+
+@on(WITH_CROSS)
+def test_projected_has_the_stated_shapes(case):
+    checks.projected_has_the_stated_shapes(case)
+
+
+@on(WITH_CROSS)
+def test_refuses_bad_projected(case):
+    checks.refuses_bad_projected(case)
+
+
+@on(WITHOUT_CROSS)
+def test_refuses_projected(case):
+    checks.refuses_projected(case)
 
 
 @on(ALL)

@@ -117,11 +117,27 @@ def test_parts_equal_one_call(name, feed_forward, normalize_first):
     harness.assert_close(got[mask], whole[mask], "output", 1e-5)
 
 
+def states_of_others(made):
+    """Return states that are not of a block with channel mixing."""
+    state = made.initial_state(2)
+    return {
+        "another block": block("rwkv").initial_state(2),
+        "its attention": state["attention"],
+        "another attention": {**state, "attention": {"memory": np.zeros((2, 3))}},
+        "another width": {**state, "feed_forward": np.zeros((2, 5), "float32")},
+        "another batch": made.initial_state(3),
+        "none": "none",
+    }
+
+
 def test_the_state_of_another_block_is_refused():
-    state = block("rwkv").initial_state(2)
     made = block("rwkv", feed_forward="channel_mixing")
-    with pytest.raises(ValueError, match=r"Received: \["):
-        made(X, initial_state=state, use_causal_mask=True)
+    for name, state in states_of_others(made).items():
+        options = {"initial_state": state, "use_causal_mask": True}
+        with pytest.raises(ValueError, match="Received:"):
+            pytest.fail(f"{name} gives {made(X, **options)}")
+        with pytest.raises(ValueError, match="Received:"):
+            made.compute_output_spec(X, return_state=True, **options)
 
 
 @pytest.mark.parametrize("feed_forward", ["dense", "channel_mixing"])
@@ -130,12 +146,13 @@ def test_states_have_the_stated_shapes(feed_forward):
     options = {"use_causal_mask": True, "return_state": True}
     options["initial_state"] = made.initial_state(2)
     _, eager = made(X, **options)
-    symbols = {k: keras.KerasTensor(x.shape) for k, x in eager.items()}
+    symbols = keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape), eager)
     _, spec = made.compute_output_spec(
         keras.KerasTensor(X.shape), **{**options, "initial_state": symbols}
     )
-    shapes = {name: tuple(x.shape) for name, x in eager.items()}
-    assert {name: tuple(x.shape) for name, x in spec.items()} == shapes
+    keras.tree.assert_same_structure(spec, eager)
+    for stated, found in zip(*map(keras.tree.flatten, (spec, eager)), strict=True):
+        assert tuple(stated.shape) == tuple(found.shape)
     scores = {"return_attention_scores": True, **options}
     assert [len(made(X, **scores)), len(made.compute_output_spec(X, **scores))] == [
         3,

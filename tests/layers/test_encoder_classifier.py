@@ -52,6 +52,20 @@ def test_padding_changes_nothing(name, pooling):
     harness.assert_close(logits(model, padded), logits(model, TOKENS), "logits", 1e-5)
 
 
+@pytest.mark.parametrize("positions", ["rotary", "alibi", "t5", "shaw"])
+def test_positions_inside_of_attention(positions, tmp_path):
+    model = classifier(positions=positions, pooling="cls")
+    want = logits(model, TOKENS)
+    padded = np.pad(TOKENS, [(0, 0), (0, 5)])
+    harness.assert_close(logits(model, padded), want, "padded", 1e-5)
+    order = np.abs(logits(model, TOKENS[:, ::-1].copy()) - want).max()
+    assert order > 1e-3, "the order of the tokens changes nothing"
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    harness.assert_close(logits(loaded, TOKENS), want, "loaded", 1e-6)
+    assert loaded.blocks[0].attention_layer.get_config()["positions"] == positions
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
 def test_equals_its_parts(pooling, positions):
@@ -89,6 +103,19 @@ def test_fits_saves_and_loads(name, tmp_path):
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     history = model.fit(TOKENS, np.arange(len(TOKENS)) % 3, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    harness.assert_close(logits(loaded, TOKENS), logits(model, TOKENS), "logits", 1e-6)
+    assert loaded.get_config() == model.get_config()
+
+
+def test_every_block_takes_a_copy_of_a_layer(tmp_path):
+    given = layers.LocalAttention(num_heads=2, key_dim=3, window=2, name="attention")
+    model = classifier(attention=given)
+    taken = [block.attention_layer for block in model.blocks]
+    assert not given.built
+    assert taken[0] is not taken[1]
+    assert [(layer.window, layer.key_dim) for layer in taken] == [(2, 3), (2, 3)]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     harness.assert_close(logits(loaded, TOKENS), logits(model, TOKENS), "logits", 1e-6)
@@ -137,6 +164,9 @@ def test_logits_are_float32_under_a_mixed_policy():
         {"dropout": 1.0},
         {"max_length": 0},
         {"positions": "learnt"},
+        {"positions": "rotary", "num_heads": 3},
+        {"positions": "rotary", "attention": "linear"},
+        {"positions": "t5", "attention": "performer"},
         {"pooling": "max"},
         {"attention": "gravitatonal"},
     ],

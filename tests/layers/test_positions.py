@@ -65,6 +65,17 @@ def test_learned_adds_its_rows():
     assert_close(got, x + rows[:7], "output", 1e-6)
 
 
+@pytest.mark.parametrize("positions", [[5, 0, 8], [[5, 0, 8], [1, 1, 2]]])
+def test_learned_at_given_positions(positions):
+    layer = layers.LearnedPositions(max_length=9)
+    x, positions = normal(2, 3, 6), np.array(positions)
+    got = to_numpy(layer(x, positions=positions))
+    (rows,) = layer.get_weights()
+    assert_close(got, x + rows[positions], "output", 1e-6)
+    with pytest.raises(ValueError, match="Received:"):
+        layer(x, positions=np.arange(4))
+
+
 def test_learned_refuses_longer_input():
     with pytest.raises(ValueError, match="Received:"):
         layers.LearnedPositions(max_length=3)(normal(2, 4, 6))

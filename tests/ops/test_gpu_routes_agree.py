@@ -96,6 +96,8 @@ DOTS = {
         },
     ),
     "discounted": ("multi_timescale", ADDITIVE, CAUSAL),
+    "sinks": ("dot_product", {"sinks": True}, keys_seen(90, 0)),
+    "sinks, causal": ("dot_product", {"sinks": True}, {**CAUSAL, **keys_seen(90, 140)}),
 }
 FUSED, FLEX, TILED = ["fused"], ["flex"], ["tiled"]
 CASES = {

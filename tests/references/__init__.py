@@ -11,6 +11,7 @@ Derivatives come from the complex step (Squire and Trapp, 1998): for an analytic
 So everything here accepts complex numbers: comparisons look at the real part.
 """
 
+from tests.references.additive import additive
 from tests.references.block_recurrent import block_recurrent
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
@@ -32,6 +33,7 @@ from tests.references.temporal_weighted import temporal_weighted
 from tests.references.transformer_xl import transformer_xl
 
 __all__ = [
+    "additive",
     "block_recurrent",
     "directional_derivative",
     "dot_product",

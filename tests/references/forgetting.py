@@ -9,12 +9,14 @@ from tests.references.parts import attend
 from tests.references.parts import finish
 from tests.references.parts import prepare
 from tests.references.parts import project
+from tests.references.positions import bias_of
 
 
 def forgetting(weights, query, value, key=None, **call):
     """Return softmax(q.k / sqrt(D) + c_i - c_j) v, c being the sum of log f so far."""
     call = {**call, "use_causal_mask": True}
-    q, k, v, visible, _ = prepare(weights, query, value, key, **call)
+    q, k, v, visible, moments = prepare(weights, query, value, key, **call)
+    bias = bias_of(weights, call.get("positions"), q, moments)
     gates = project(weights, "forget", query)[..., 0]
     scale = 1 / math.sqrt(q.shape[-1])
     level = np.zeros(gates.shape, np.complex128)
@@ -26,6 +28,6 @@ def forgetting(weights, query, value, key=None, **call):
 
     def logit(b, h, i, j):
         dot = (q[b, i, h] @ k[b, j, h]) * scale
-        return dot + level[b, i, h] - level[b, j, h]
+        return dot + level[b, i, h] - level[b, j, h] + bias(b, h, i, j)
 
     return finish(weights, *attend(logit, visible, v))

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from tests.references.numbers import each
 from tests.references.numbers import sigmoid
 from tests.references.numbers import softplus
+from tests.references.numbers import unit
 from tests.references.parts import finish
 from tests.references.parts import prepare
 from tests.references.parts import project
@@ -43,13 +45,3 @@ def gated_delta(weights, query, value, key=None, *, epsilon=1e-5, **call):
 def shown(call, names, b, t):
     """Return whether no mask of these names hides a step."""
     return all(call.get(name) is None or call[name][b][t] for name in names)
-
-
-def unit(x):
-    """Return vectors of length 1, or of 0 where they are 0."""
-    return x / np.sqrt((x * x).sum(axis=-1, keepdims=True) + 1e-6)
-
-
-def each(function, x):
-    """Return a function of each number."""
-    return np.vectorize(function, otypes=[np.complex128])(x)

@@ -7,6 +7,7 @@ from tests.references.parts import attend
 from tests.references.parts import finish
 from tests.references.parts import prepare
 from tests.references.parts import project
+from tests.references.positions import bias_of
 
 
 def gravitational(
@@ -21,12 +22,14 @@ def gravitational(
     **call,
 ):
     """Return softmax(F) v or F v / sum(F), F = G m_q m_k / (r^2 + e^2)^(p/2)."""
-    _, _, v, visible, _ = prepared = prepare(weights, query, value, key, **call)
+    q, _, v, visible, moments = prepared = prepare(weights, query, value, key, **call)
+    bias = bias_of(weights, call.get("positions"), q, moments)
     force = force_between(weights, query, value, key, prepared, exponent, softening)
 
     def logit(b, h, i, j):
         pull = force(b, h, i, j)
-        return pull if normalization == "softmax" else np.log(pull)
+        logit = pull if normalization == "softmax" else np.log(pull)
+        return logit + bias(b, h, i, j)
 
     return finish(weights, *attend(logit, visible, v))
 

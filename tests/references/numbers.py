@@ -1,4 +1,4 @@
-"""Scalar functions that also hold for complex numbers, and derivatives by them."""
+"""Functions that also hold for complex numbers, and derivatives by them."""
 
 import numpy as np
 
@@ -18,6 +18,16 @@ def sigmoid(x):
 def relu(x):
     """Return `x` where its real part is positive, else 0."""
     return np.where(np.real(x) > 0, x, 0.0)
+
+
+def unit(x):
+    """Return vectors of length 1, or of 0 where they are 0."""
+    return x / np.sqrt((x * x).sum(axis=-1, keepdims=True) + 1e-6)
+
+
+def each(function, x):
+    """Return a function of each number."""
+    return np.vectorize(function, otypes=[np.complex128])(x)
 
 
 def directional_derivative(function, arguments, name, direction, step=1e-30):

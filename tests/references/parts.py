@@ -1,6 +1,10 @@
 """What the loops share: dense layers, masks, positions, sums over visible keys."""
 
+import math
+
 import numpy as np
+
+from tests.references.positions import turned
 
 
 def project(weights, name, inputs):
@@ -69,9 +73,22 @@ def times(positions, batch, length):
 
 
 def prepare(
-    weights, query, value, key, *, query_positions=None, key_positions=None, **masks
+    weights,
+    query,
+    value,
+    key,
+    *,
+    query_positions=None,
+    key_positions=None,
+    positions=None,
+    **masks,
 ):
-    """Return q, k, v per head, the visible pairs and the (query, key) times."""
+    """Return q, k, v per head, the visible pairs and the (query, key) times.
+
+    With rotary `positions`, q and k are turned.
+    """
+    if key_positions is None and value is query:
+        key_positions = query_positions
     key = value if key is None else key
     q = project(weights, "query", query)
     k = project(weights, "key", key)
@@ -83,16 +100,18 @@ def prepare(
         times(query_positions, batch, query_length),
         times(key_positions, batch, key_length),
     )
+    q, k = turned(q, moments[0], positions), turned(k, moments[1], positions)
     return q, k, v, visible, moments
 
 
-def attend(logit, visible, values):
+def attend(logit, visible, values, sinks=None):
     """Average `values` with softmax weights of `logit(b, h, i, j)`.
 
     Args:
         logit: Function of batch, head, query and key index.
         visible: Booleans, `(batch, heads, query, key)`.
         values: Array `(batch, key, heads, width)`.
+        sinks: For each head the logit of one more key, without a value; or `None`.
 
     Returns:
         `(outputs, scores)`: `(batch, query, heads, width)`, `(batch, heads, query,
@@ -108,8 +127,10 @@ def attend(logit, visible, values):
                 if not keys:
                     continue
                 logits = np.array([logit(b, h, i, j) for j in keys])
-                exponentials = np.exp(logits - logits.real.max())
-                normaliser = exponentials.sum()
+                sink = -math.inf if sinks is None else sinks[h]
+                highest = max(logits.real.max(), np.real(sink))
+                exponentials = np.exp(logits - highest)
+                normaliser = exponentials.sum() + np.exp(sink - highest)
                 for j, exponential in zip(keys, exponentials, strict=True):
                     scores[b, h, i, j] = exponential / normaliser
                     outputs[b, i, h] += scores[b, h, i, j] * values[b, j, h]

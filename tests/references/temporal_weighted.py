@@ -9,6 +9,7 @@ from tests.references.numbers import softplus
 from tests.references.parts import attend
 from tests.references.parts import finish
 from tests.references.parts import prepare
+from tests.references.positions import bias_of
 
 
 def temporal_weighted(
@@ -27,9 +28,9 @@ def temporal_weighted(
 
     `temporal_function` is a name, or a function of `(weights, u, head)`.
     """
-    q, k, v, visible, (query_times, key_times) = prepare(
-        weights, query, value, key, **call
-    )
+    q, k, v, visible, moments = prepare(weights, query, value, key, **call)
+    query_times, key_times = moments
+    bias = bias_of(weights, call.get("positions"), q, moments)
     scale = 1 / math.sqrt(q.shape[-1])
     function = TEMPORAL_FUNCTIONS.get(temporal_function, temporal_function)
 
@@ -42,8 +43,8 @@ def temporal_weighted(
         weight = sigmoid(function(weights, time / time_scale, h))
         dot = q[b, i, h] @ k[b, j, h]
         if mode == "multiplicative":
-            return dot * weight * scale
-        return dot * scale + np.log(weight)
+            return dot * weight * scale + bias(b, h, i, j)
+        return dot * scale + np.log(weight) + bias(b, h, i, j)
 
     return finish(weights, *attend(logit, visible, v))
 

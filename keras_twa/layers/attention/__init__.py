@@ -1,5 +1,6 @@
 """The attention layers. `ATTENTION_LAYERS` is the only list of them."""
 
+from keras_twa.layers.attention.additive import AdditiveAttention
 from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
@@ -38,4 +39,5 @@ ATTENTION_LAYERS = (
     TransformerXLAttention,
     RWKVAttention,
     SparseAttention,
+    AdditiveAttention,
 )

@@ -6,16 +6,21 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention import cache
+from keras_twa.layers.attention.dense_options import DenseOptions
+from keras_twa.layers.attention.positioned import Positioned
+from keras_twa.layers.attention.positioned import times_at
+from keras_twa.layers.attention.projecting import Projecting
 from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.streaming import Streaming
+from keras_twa.layers.quantized import dtype_config
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 
 
-class Attention(Streaming, keras.layers.Layer):
+class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.Layer):
     """Abstract multi-head attention; a variant implements `attend`, nothing else.
 
     Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
@@ -36,6 +41,8 @@ class Attention(Streaming, keras.layers.Layer):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: Positions inside of the attention: "rotary", "alibi", "t5", "shaw",
+            or such a layer. Defaults to `None`.
     """
 
     # What the variant can do; the contract tests hold it to this.
@@ -64,6 +71,7 @@ class Attention(Streaming, keras.layers.Layer):
         kernel_constraint=None,
         bias_constraint=None,
         seed=None,
+        positions=None,
         **kwargs,
     ):
         # Autocasting would round timestamps to half precision on the way in.
@@ -88,6 +96,7 @@ class Attention(Streaming, keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.seed = seed
+        self._use_positions(positions)
         self.supports_masking = True
         if dropout > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -152,6 +161,7 @@ class Attention(Streaming, keras.layers.Layer):
             layer = self.projector(projection)
             layer.build(shapes.get(projection.source, query_shape))
             self._sublayers[projection.name] = layer
+        self._build_positions()
         output_dims = self._output_dims or (query_shape[-1],)
         letters = "vwxyz"[: len(output_dims)]
         self._attention_output = HeadDense(
@@ -187,12 +197,23 @@ class Attention(Streaming, keras.layers.Layer):
         key_positions=None,
         initial_state=None,
         return_state=False,
+        projected=None,
     ):
-        if value is None:
+        if query_mask is None:
             # Inside `Sequential` there is one input, whose mask rides on it.
+            query_mask = carried_mask(query)
+        if projected is not None:
+            value, value_mask, key_positions = self._open(
+                projected,
+                query,
+                value=value,
+                key=key,
+                value_mask=value_mask,
+                key_mask=key_mask,
+                key_positions=key_positions,
+            )
+        elif value is None:
             value = query
-            if query_mask is None:
-                query_mask = carried_mask(query)
             value_mask = query_mask if value_mask is None else value_mask
         if key_positions is None and value is query:
             key_positions = query_positions
@@ -213,25 +234,25 @@ class Attention(Streaming, keras.layers.Layer):
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, causal
         )
-        inputs = {
-            "query": hide_padding(self._cast(query), mask.queries),
-            "key": hide_padding(self._cast(key), mask.keys),
-            "value": hide_padding(self._cast(value), mask.keys),
-        }
-        inputs, mask, held = self.remember(inputs, mask, state)
-        heads = {
-            projection.name: self._sublayers[projection.name](inputs[projection.source])
-            for projection in self.projections()
-        }
+        inputs = {"query": hide_padding(self._cast(query), mask.queries)}
+        if projected is not None:
+            heads = {**self._projected_heads(projected), **self.heads_of(inputs)}
+        else:
+            inputs["key"] = hide_padding(self._cast(key), mask.keys)
+            inputs["value"] = hide_padding(self._cast(value), mask.keys)
+            inputs, mask, held = self.remember(inputs, mask, state)
+            heads = self.heads_of(inputs)
         dropout = None
         if training and self.dropout > 0:
             seed = keras.random.uniform((2,), 0, 2**24, seed=self.seed_generator)
             dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
+        query_times = times_at(query_positions, mask.queries)
+        key_times = times_at(key_positions, mask.keys)
         outputs, weights, state = self.mix(
-            heads,
+            self.place(heads, query_times, key_times, state),
             mask,
-            _positions(query_positions, mask.queries),
-            _positions(key_positions, mask.keys),
+            query_times,
+            key_times,
             dropout,
             return_attention_scores,
             state,
@@ -303,8 +324,13 @@ class Attention(Streaming, keras.layers.Layer):
         use_causal_mask=False,
         initial_state=None,
         return_state=False,
+        projected=None,
         **kwargs,
     ):
+        if projected is not None:
+            names = ("value_mask", "key_mask", "key_positions")
+            others = {name: kwargs.pop(name, None) for name in names}
+            value, *_ = self._open(projected, query, value=value, key=key, **others)
         value = query if value is None else value
         key = value if key is None else key
         masks = ("query_mask", "value_mask", "key_mask", "attention_mask")
@@ -346,6 +372,7 @@ class Attention(Streaming, keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
+            **dtype_config(self),
             "num_heads": self.num_heads,
             "key_dim": self.key_dim,
             "value_dim": self.value_dim,
@@ -353,41 +380,12 @@ class Attention(Streaming, keras.layers.Layer):
             "use_bias": self.use_bias,
             "output_shape": self._output_dims,
             "seed": self.seed,
+            "positions": keras.saving.serialize_keras_object(self._given_positions),
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),
-            **{
-                name: keras.saving.serialize_keras_object(option)
-                for name, option in self._kernel_and_bias_options().items()
-            },
+            **self._dense_config(),
         }
-
-    def _kernel_and_bias_options(self):
-        return {
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
-            "kernel_regularizer": self.kernel_regularizer,
-            "bias_regularizer": self.bias_regularizer,
-            "kernel_constraint": self.kernel_constraint,
-            "bias_constraint": self.bias_constraint,
-        }
-
-    def _dense_options(self):
-        options = self._kernel_and_bias_options()
-        for name in ("kernel_initializer", "bias_initializer"):
-            # A shared initializer would give every kernel the same numbers.
-            initializer = options[name]
-            options[name] = type(initializer).from_config(initializer.get_config())
-        return {**options, "dtype": self.dtype_policy}
 
     def _cast(self, x):
         return ops.cast(x, self.compute_dtype)
-
-
-def _positions(positions, mask):
-    """Float32 `(B or 1, length)`, or `None` where none were given."""
-    if positions is None:
-        return None
-    positions = ops.cast(positions, "float32")
-    positions = positions[None] if len(positions.shape) == 1 else positions
-    return hide_padding(positions, mask)

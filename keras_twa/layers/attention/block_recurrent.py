@@ -75,6 +75,7 @@ class BlockRecurrentAttention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: how many steps
@@ -147,7 +148,7 @@ class BlockRecurrentAttention(RecurrentAttention):
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        self._lag_bias = self.add_weight(
+        self.lag_bias = self.add_weight(
             name="lag_bias",
             shape=(self.block_size, self.num_heads),
             initializer="zeros",
@@ -156,7 +157,7 @@ class BlockRecurrentAttention(RecurrentAttention):
         self._states.build()
 
     def recur(self, heads, mask, positions, state):
-        lag_bias = ops.convert_to_tensor(self._lag_bias)
+        lag_bias = ops.convert_to_tensor(self.lag_bias)
         return block_recurrent_attention(
             heads["query"],
             heads["state_query"],

@@ -28,6 +28,11 @@ def spec(projections, dtype, max_length):
     return found if max_length is None else {**found, "length": Slot((), "int32")}
 
 
+def length(state):
+    """How many steps there are in a cache, or were before another state."""
+    return state["length"] if "length" in state else ops.shape(state["time"])[1]
+
+
 def shapes_after(shapes, steps):
     """The shapes of the tensors of a cache, after so many more steps."""
     if "length" in shapes:
@@ -55,7 +60,7 @@ def extend(cache, heads, mask, times):
     """
     steps = ops.shape(heads["query"])[1]
     fixed, single = "length" in cache, isinstance(steps, int) and steps == 1
-    first = cache["length"] if fixed else ops.shape(cache["time"])[1]
+    first = length(cache)
     if fixed:
         heads = in_room(heads, first, steps, cache["time"].shape[1])
     real = mask.keys
@@ -69,9 +74,9 @@ def extend(cache, heads, mask, times):
         cache["length"] = first + steps
         # Nothing of what is to come is real yet, so one step needs no more than that.
         if not single:
-            length = ops.shape(cache["time"])[1]
+            room = ops.shape(cache["time"])[1]
             queries = ops.arange(steps, dtype="int32") + first
-            pairs = past(queries, length, length)[None, None]
+            pairs = past(queries, room, room)[None, None]
     keys = None if plain and real is None else cache["real"]
     seen = AttentionMask(not fixed and not single, mask.queries, keys, pairs)
     if plain:

@@ -1,21 +1,28 @@
-"""Scaled dot-product attention, the conventional baseline."""
+"""Dot-product attention, the conventional baseline, and its common variations."""
 
 import keras
+from keras import ops
 
+from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.matching import Matching
+from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import dot_product_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class DotProductAttention(Attention):
-    """Multi-head scaled dot-product attention.
+    """Multi-head dot-product attention.
 
-    Per head: `softmax(Q K^T / sqrt(D)) V`.
+    Per head: `softmax(Q K^T / sqrt(D)) V`, or with another `score` of queries and keys.
 
     Computes what `keras.layers.MultiHeadAttention` does, with the same weights,
     and differs where that one is wasteful or loose: memory is linear in the
     length on every backend, a row that sees no key gives 0 instead of the mean
     of all values, and padding cannot reach the output even when it holds NaN.
+
+    Further arguments are what later models added to it, in any combination. All
+    but `logit_soft_cap` leave the fused kernel in use.
 
     Cost: O(T S D) time, O(T + S) memory.
 
@@ -27,14 +34,33 @@ class DotProductAttention(Attention):
             Defaults to 0.
         use_bias: Whether projections have a bias. Defaults to `True`.
         output_shape: Width (or shape) of the output. Defaults to the query's.
-        kernel_initializer: Initializer of the projection kernels.
+        score: What softmax is taken of. "scaled_dot": `q . k / sqrt(D)`. "dot":
+            `q . k` (Luong's "dot"). "cosine": `exp(s) cos(q, k)` with a learned `s` for
+            each head, from log 10 on. "bilinear": `q W k` with a learned matrix `W` for
+            each head (Luong's "general"). Defaults to "scaled_dot".
+        num_key_value_heads: Number of heads of keys and values, each of which serves
+            as many heads of queries: grouped-query attention, or with 1, multi-query
+            attention. A state holds no more than these. Defaults to `num_heads`.
+        qk_norm: Whether the queries and keys of each head are normalised first, to a
+            root mean square of 1 times a learned scale for each channel. Defaults to
+            `False`.
+        sinks: Whether each head has an attention sink: one more key, with a learned
+            logit and no value, so that a query need not attend to anything. Returned
+            weights leave it out, and so add up to less than 1. Defaults to `False`.
+        logit_soft_cap: Bounds each score `x` as `cap * tanh(x / cap)`. Defaults to
+            `None`: no bound.
+        gated: Whether the output of each head is multiplied by `sigmoid(x W_G)`, with
+            the query `x`. Defaults to `False`.
+        kernel_initializer: Initializer of the projection kernels and of `W`.
         bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
+        kernel_regularizer: Regularizer of the projection kernels and of `W`.
         bias_regularizer: Regularizer of the projection biases.
         activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
+        kernel_constraint: Constraint on the projection kernels and on `W`.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", "alibi", "t5", "shaw", or such a layer: positions inside
+            of the attention. Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -47,31 +73,121 @@ class DotProductAttention(Attention):
         return_attention_scores: Also return the weights. They need O(T S) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. Not used here.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Not used here.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Likewise.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too: the keys and values so far.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the
         attention weights `(B, H, T, S)` in float32.
 
     Raises:
-        ValueError: If a size is not positive, or a shape does not fit.
+        ValueError: If an argument is not one of its choices, a size is not positive,
+            `num_key_value_heads` does not divide `num_heads`, or a shape does not fit.
 
     Example:
 
     >>> import numpy as np
     >>> from keras_twa.layers import DotProductAttention
-    >>> layer = DotProductAttention(num_heads=2, key_dim=8)
+    >>> layer = DotProductAttention(num_heads=4, key_dim=8, num_key_value_heads=2)
     >>> x = np.ones((4, 10, 16), "float32")
     >>> tuple(layer(x, x, use_causal_mask=True).shape)
     (4, 10, 16)
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762). Scores:
+        [Luong et al., 2015](https://arxiv.org/abs/1508.04025),
+        [Liu et al., 2022](https://arxiv.org/abs/2111.09883) ("cosine"). Heads:
+        [Ainslie et al., 2023](https://arxiv.org/abs/2305.13245). Norms:
+        [Henry et al., 2020](https://arxiv.org/abs/2010.04245),
+        [Dehghani et al., 2023](https://arxiv.org/abs/2302.05442). Sinks:
+        [Xiao et al., 2024](https://arxiv.org/abs/2309.17453),
+        [OpenAI, 2025](https://arxiv.org/abs/2508.10925). Soft cap:
+        [Gemma Team, 2024](https://arxiv.org/abs/2408.00118). Gate:
+        [Qiu et al., 2025](https://arxiv.org/abs/2505.06708).
     """
+
+    rotary = True
+    position_bias = True
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        score="scaled_dot",
+        num_key_value_heads=None,
+        qk_norm=False,
+        sinks=False,
+        logit_soft_cap=None,
+        gated=False,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
+        if num_key_value_heads is None:
+            num_key_value_heads = num_heads
+        checks.grouped_heads(num_heads, num_key_value_heads)
+        checks.boolean(sinks=sinks, gated=gated)
+        if logit_soft_cap is not None:
+            checks.positive_number(logit_soft_cap=logit_soft_cap)
+        self.num_key_value_heads = num_key_value_heads
+        self.sinks = sinks
+        self.logit_soft_cap = logit_soft_cap
+        self.gated = gated
+        self.matching = Matching(
+            num_heads,
+            score,
+            qk_norm,
+            self._dense_options,
+            dtype=self.dtype_policy,
+            name="matching",
+        )
+
+    def projections(self):
+        few = self.num_key_value_heads
+        found = (
+            Projection("query", "query", self.num_heads, self.key_dim),
+            Projection("key", "key", few, self.key_dim),
+            Projection("value", "value", few, self.value_dim),
+        )
+        if not self.gated:
+            return found
+        return (*found, Projection("gate", "query", self.num_heads, self.value_dim))
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        self.matching.build(
+            (None, None, self.num_heads, self.key_dim),
+            (None, None, self.num_key_value_heads, self.key_dim),
+        )
+        self.sink_logits = None
+        if self.sinks:
+            self.sink_logits = self.add_weight(
+                shape=(self.num_heads,),
+                initializer="zeros",
+                autocast=False,
+                name="sink_logits",
+            )
+
+    def place(self, heads, *times_and_state):
+        query, key = self.matching(heads["query"], heads["key"])
+        return super().place({**heads, "query": query, "key": key}, *times_and_state)
+
+    def mix(self, heads, *arguments, **options):
+        outputs, weights, state = super().mix(heads, *arguments, **options)
+        if self.gated:
+            outputs = outputs * ops.sigmoid(heads["gate"])
+        return outputs, weights, state
 
     def attend(
         self,
@@ -82,11 +198,32 @@ class DotProductAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
+        group = self.num_heads // self.num_key_value_heads
+        if group > 1:
+            few = {name: heads[name] for name in ("key", "value")}
+            heads = heads | {
+                name: ops.repeat(x, group, axis=2) for name, x in few.items()
+            }
         return dot_product_attention(
             heads["query"],
             heads["key"],
             heads["value"],
             mask,
+            scale=None if self.matching.score == "scaled_dot" else 1.0,
             dropout=dropout,
             return_weights=return_weights,
+            sink=self.sink_logits,
+            cap=self.logit_soft_cap,
+            pair_bias=self.pair_bias(heads, query_positions, key_positions),
         )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "score": self.matching.score,
+            "num_key_value_heads": self.num_key_value_heads,
+            "qk_norm": self.matching.qk_norm,
+            "sinks": self.sinks,
+            "logit_soft_cap": self.logit_soft_cap,
+            "gated": self.gated,
+        }

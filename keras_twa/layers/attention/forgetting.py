@@ -37,6 +37,8 @@ class ForgettingAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", "alibi", "t5", "shaw", or such a layer: positions inside
+            of the attention. Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -49,11 +51,13 @@ class ForgettingAttention(Attention):
         return_attention_scores: Also return the weights. They need O(T^2) memory.
         training: Whether dropout is active.
         use_causal_mask: Not used here.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: The times of the steps.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
@@ -77,6 +81,8 @@ class ForgettingAttention(Attention):
 
     causality = "always"
     cross_attention = False
+    rotary = True
+    position_bias = True
 
     def projections(self):
         forget = Projection("forget", "key", self.num_heads, 1)
@@ -104,4 +110,5 @@ class ForgettingAttention(Attention):
             key_bias=bias,
             dropout=dropout,
             return_weights=return_weights,
+            pair_bias=self.pair_bias(heads, query_positions, key_positions),
         )

@@ -9,9 +9,8 @@ from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import gated_delta
+from keras_twa.ops import unit
 
-# Added to the square of a length, so that a vector of zeros has a direction, too.
-LEAST_SQUARE = 1e-6
 # At the start, the first head fades the least and the last one the most.
 DECAY_RATES = (1.0, 16.0)
 STEP_SIZES = (0.001, 0.1)
@@ -73,6 +72,7 @@ class GatedDeltaAttention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
@@ -141,8 +141,8 @@ class GatedDeltaAttention(RecurrentAttention):
         change = decay + ops.cast(self.decay_bias, "float32")[:, None]
         rate = ops.exp(ops.cast(self.log_decay_rate, "float32"))[:, None]
         output, memory = gated_delta(
-            _unit(query) * self.key_dim**-0.5,
-            _unit(key),
+            unit(query) * self.key_dim**-0.5,
+            unit(key),
             heads["value"],
             mask,
             -rate * ops.softplus(change),
@@ -168,9 +168,3 @@ class GatedDeltaAttention(RecurrentAttention):
             name=name,
             autocast=False,
         )
-
-
-def _unit(x):
-    """Vectors of length 1."""
-    squares = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(squares + LEAST_SQUARE)

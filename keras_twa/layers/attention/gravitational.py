@@ -5,6 +5,7 @@ import keras
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.gravity import Gravity
 from keras_twa.layers.attention.projection import Projection
+from keras_twa.ops import biased
 from keras_twa.ops import tiled_attention
 
 
@@ -44,6 +45,8 @@ class GravitationalAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", "alibi", "t5", "shaw", or such a layer: positions inside
+            of the attention. Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -56,11 +59,14 @@ class GravitationalAttention(Attention):
         return_attention_scores: Also return the weights. They need O(T S) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. Not used here.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Not used here.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Likewise.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too: the keys and values so far.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the
@@ -83,6 +89,9 @@ class GravitationalAttention(Attention):
         [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by
         distance in place of the dot product.
     """
+
+    rotary = True
+    position_bias = True
 
     def __init__(
         self,
@@ -133,8 +142,14 @@ class GravitationalAttention(Attention):
         query, key = self.gravity(
             heads["query"], heads["key"], heads["query_mass"], heads["key_mass"]
         )
+        score, query, key = biased(
+            self.gravity.law,
+            query,
+            key,
+            self.pair_bias(heads, query_positions, key_positions),
+        )
         return tiled_attention(
-            self.gravity.law, query, key, heads["value"], mask, dropout, return_weights
+            score, query, key, heads["value"], mask, dropout, return_weights
         )
 
     def get_config(self):

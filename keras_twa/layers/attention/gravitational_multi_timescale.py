@@ -50,6 +50,8 @@ class GravitationalMultiTimescaleAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", or such a layer: positions inside of the attention.
+            Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -69,6 +71,8 @@ class GravitationalMultiTimescaleAttention(Attention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too: the keys and values so far.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the
@@ -94,6 +98,8 @@ class GravitationalMultiTimescaleAttention(Attention):
         [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by
         distance.
     """
+
+    rotary = True
 
     def __init__(
         self,

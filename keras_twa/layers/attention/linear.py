@@ -61,6 +61,8 @@ class LinearAttention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"

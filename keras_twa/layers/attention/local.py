@@ -53,6 +53,8 @@ class LocalAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", or such a layer: positions inside of the attention.
+            Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -65,17 +67,20 @@ class LocalAttention(Attention):
         return_attention_scores: Also return the weights. They need O(T^2) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether a step sees only itself and steps before.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: The times of the steps.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs a causal call.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
         weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
         and "value" `(B, window - 1, H, width)`, and which of them are "real"; with
-        global tokens, also these as "global_key", "global_value", "global_real".
+        global tokens, also these as "global_key", "global_value", "global_real"; and if
+        queries turn, how many steps there were, "length".
 
     Raises:
         ValueError: If a size or the window is not positive, the number of global tokens
@@ -97,6 +102,7 @@ class LocalAttention(Attention):
     """
 
     cross_attention = False
+    rotary = True
 
     def __init__(
         self,
@@ -159,6 +165,8 @@ class LocalAttention(Attention):
             held["real"] = ops.logical_and(held["real"], ops.logical_not(taken))
         first = ops.shape(held["real"])[1] - (self.window - 1)
         held = {name: x[:, first:] for name, x in held.items()}
+        if self.turns:
+            held["length"] = cache.length(state) + ops.shape(heads["query"])[1]
         # What is not real is not seen: so is what the first window begins with.
         mask = AttentionMask(True, mask.queries, real)
         return {**held, **tokens}, heads, mask, positions, None
@@ -176,7 +184,7 @@ class LocalAttention(Attention):
         spec, tokens = slots(self.window - 1), slots(self.num_global_tokens)
         if self.num_global_tokens:
             spec |= {GLOBAL + name: slot for name, slot in tokens.items()}
-        return spec
+        return {**spec, "length": Slot((), "int32")} if self.turns else spec
 
     next_state_shapes = Streaming.next_state_shapes
 

@@ -73,6 +73,7 @@ class LSHAttention(Attention):
         key_positions: The times of the steps. Not used here.
         initial_state: Must be `None`: there are no states.
         return_state: Must be `False`, likewise.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`.

@@ -45,6 +45,8 @@ class MultiTimescaleAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", or such a layer: positions inside of the attention.
+            Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -64,6 +66,8 @@ class MultiTimescaleAttention(Attention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too: the keys and values so far.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the
@@ -89,6 +93,8 @@ class MultiTimescaleAttention(Attention):
         [Press et al., 2022](https://arxiv.org/abs/2108.12409) for additive
         penalties by distance.
     """
+
+    rotary = True
 
     def __init__(
         self,

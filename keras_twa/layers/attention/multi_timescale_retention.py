@@ -14,7 +14,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
 from keras_twa.ops import multi_timescale_retention
 from keras_twa.ops import rotate
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -90,6 +90,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: "memory"

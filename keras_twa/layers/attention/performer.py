@@ -10,7 +10,7 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import performer_attention
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.performer import orthogonal_features
 
 
@@ -48,6 +48,8 @@ class PerformerAttention(RecurrentAttention):
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the directions. Defaults to a random one, which
             `keras.utils.set_random_seed` decides.
+        positions: "rotary", or such a layer: positions inside of the attention.
+            Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -60,15 +62,19 @@ class PerformerAttention(RecurrentAttention):
         return_attention_scores: Must be `False`, likewise.
         training: Not used here.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. Not used here.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Not used here.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Likewise.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
-        "memory" `(B, H, M, value_dim + 1)` and "highest" `(B, H)`.
+        "memory" `(B, H, M, value_dim + 1)` and "highest" `(B, H)`; and if queries turn,
+        how many steps there were, "length".
 
     Raises:
         ValueError: If a size is not positive, a shape does not fit, or attention scores
@@ -87,6 +93,8 @@ class PerformerAttention(RecurrentAttention):
     Reference:
         [Choromanski et al., 2021](https://arxiv.org/abs/2009.14794)
     """
+
+    rotary = True
 
     def __init__(
         self,
@@ -132,23 +140,28 @@ class PerformerAttention(RecurrentAttention):
         return orthogonal_features(self.key_dim, self.num_features, rng)
 
     def recur(self, heads, mask, positions, state):
-        state = {} if state is None else state
+        held = state or {}
         output, memory, highest = performer_attention(
             heads["query"],
             heads["key"],
             heads["value"],
             ops.convert_to_tensor(self.directions),
             mask,
-            **state,
+            memory=held.get("memory"),
+            highest=held.get("highest"),
         )
-        return output, {"memory": memory, "highest": highest}
+        found = {"memory": memory, "highest": highest}
+        if self.turns:
+            _, found["length"] = self.timed(heads, positions, state)
+        return output, found
 
     def state_spec(self, dtype=None, max_length=None):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
-        return {
+        spec = {
             "memory": Slot(shape, "float32"),
             "highest": Slot((self.num_heads,), "float32", NOTHING),
         }
+        return {**spec, "length": Slot((), "int32")} if self.turns else spec
 
     def get_config(self):
         return {**super().get_config(), "num_features": self.num_features}

@@ -36,3 +36,14 @@ class HeadDense(keras.layers.EinsumDense):
         if self.bias is None:
             return outputs
         return outputs + ops.convert_to_tensor(self.bias)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        """Quantizes the kernel; see `keras.Model.quantize`.
+
+        One number per head, such as a gate, stays in floating point: much hangs on it,
+        its kernel is small, and Keras would add its bias as above.
+        """
+        # Keras leaves subclasses out, as they may compute something else than
+        # `EinsumDense`. This one does not.
+        if self.partial_output_shape[-1] > 1:
+            super().quantize(mode, type_check=False, config=config)

@@ -11,7 +11,7 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import retention
 from keras_twa.ops import rotate
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -64,6 +64,7 @@ class RetentionAttention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: "memory"

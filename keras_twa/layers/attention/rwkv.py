@@ -15,7 +15,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import generalized_delta_rule
 from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
-from keras_twa.ops.linear import NOTHING
+from keras_twa.ops.blocks import NOTHING
 
 # How much of each mixed input is of the step itself, not of the one before: in channel
 # c of F, at first, (c / F) to this power. As in the first layer of the papers' models.
@@ -100,6 +100,7 @@ class RWKVAttention(RecurrentAttention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: "last_input"

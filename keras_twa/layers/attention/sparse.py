@@ -67,6 +67,8 @@ class SparseAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", or such a layer: positions inside of the attention.
+            Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -79,11 +81,13 @@ class SparseAttention(Attention):
         return_attention_scores: Also return the weights. They need O(T^2) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether a step sees only itself and steps before.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
+        query_positions: Times of the steps, `(T,)` or `(B, T)`. For `positions` only,
+            0 ... T-1 by default.
+        key_positions: The times of the steps.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs a causal call.
         return_state: Whether to return the state too.
+        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
@@ -111,6 +115,7 @@ class SparseAttention(Attention):
     """
 
     cross_attention = False
+    rotary = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.temporal_functions import get_temporal_function
+from keras_twa.ops import biased
 from keras_twa.ops import dot_product_attention
 from keras_twa.ops import inner_product
 from keras_twa.ops import lag
@@ -57,6 +58,8 @@ class TemporalWeightedAttention(Attention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
+        positions: "rotary", "alibi", "t5", "shaw", or such a layer: positions inside
+            of the attention. Defaults to `None`.
 
     Call arguments:
         query: `(B, T, F)`.
@@ -76,6 +79,8 @@ class TemporalWeightedAttention(Attention):
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs causal self-attention.
         return_state: Whether to return the state too: the keys and values so far.
+        projected: What `project` made of a sequence, in the place of `value`, `key`,
+            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the
@@ -100,6 +105,9 @@ class TemporalWeightedAttention(Attention):
         [Press et al., 2022](https://arxiv.org/abs/2108.12409) for terms in the
         scores that depend on time alone.
     """
+
+    rotary = True
+    position_bias = True
 
     def __init__(
         self,
@@ -150,11 +158,18 @@ class TemporalWeightedAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
+        bias = self.pair_bias(heads, query_positions, key_positions)
         query_positions = times_of(query_positions, ops.shape(heads["query"])[1])
         key_positions = times_of(key_positions, ops.shape(heads["key"])[1])
         if self.applies_to == "lag":
             return self._attend_by_lag(
-                heads, mask, query_positions, key_positions, dropout, return_weights
+                heads,
+                mask,
+                query_positions,
+                key_positions,
+                bias,
+                dropout,
+                return_weights,
             )
         query, key, key_bias = heads["query"], heads["key"], None
         if self.mode == "log_additive":
@@ -171,10 +186,11 @@ class TemporalWeightedAttention(Attention):
             key_bias=key_bias,
             dropout=dropout,
             return_weights=return_weights,
+            pair_bias=bias,
         )
 
     def _attend_by_lag(
-        self, heads, mask, query_positions, key_positions, dropout, return_weights
+        self, heads, mask, query_times, key_times, bias, dropout, return_weights
     ):
         # Each row of the kernel is one head: this picks its column out of f's.
         own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
@@ -183,20 +199,31 @@ class TemporalWeightedAttention(Attention):
         own_head = ops.broadcast_to(
             own_head, (1, num_queries, self.num_heads, self.num_heads)
         )
+        query = {
+            "query": ops.cast(heads["query"], "float32") * self.key_dim**-0.5,
+            "time": query_times[..., None],
+            "own_head": own_head,
+        }
+        key = {"key": heads["key"], "time": key_times[..., None]}
+        score, query, key = biased(score, query, key, bias)
         return tiled_attention(
             score,
-            {
-                "query": ops.cast(heads["query"], "float32") * self.key_dim**-0.5,
-                "time": query_positions[..., None],
-                "own_head": own_head,
-            },
-            {"key": heads["key"], "time": key_positions[..., None]},
+            query,
+            key,
             heads["value"],
             mask,
             dropout,
             return_weights,
             [variable.value for variable in self._function_variables()],
         )
+
+    def weights_at(self, times):
+        """`W` at each time, or lag, float32 `(..., H)`.
+
+        Args:
+            times: Float32 `(...)`.
+        """
+        return ops.sigmoid(self._per_head(times))
 
     def lag_values(self, lags, *parameters):
         """`f` at each lag, float32 `(..., H or 1)`, with its weights as arguments."""
@@ -233,7 +260,7 @@ class TemporalWeightedAttention(Attention):
         return ops.cast(values, "float32")
 
     def _weigh(self, x, positions):
-        weights = ops.sigmoid(self._per_head(positions))
+        weights = self.weights_at(positions)
         return ops.multiply(x, ops.cast(weights, x.dtype)[..., None])
 
     def get_config(self):

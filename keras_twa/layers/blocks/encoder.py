@@ -4,18 +4,13 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.blocks.channel_mixing import ChannelMixing
-from keras_twa.layers.blocks.feed_forward import FeedForward
-from keras_twa.layers.registry import get
+from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
-# What a state calls the last input of the channel mixing.
-LAST_INPUT = "last_input_of_feed_forward"
-
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class TransformerEncoder(keras.layers.Layer):
+class TransformerEncoder(TransformerBlock):
     """One encoder block: self-attention and a feed-forward network.
 
     Each of the two stands in a residual branch with dropout, and with layer
@@ -30,8 +25,8 @@ class TransformerEncoder(keras.layers.Layer):
             "temporal_weighted", or an attention layer. Defaults to "dot_product".
         dropout: Dropout rate of both branches. It does not reach the attention
             weights: give a layer with a `dropout` of its own for that.
-        activation: Activation of the feed-forward network "dense". Defaults to
-            "relu".
+        activation: Activation of the feed-forward network "dense": one that Keras
+            knows, "swiglu" or "geglu". Defaults to "relu".
         layer_norm_epsilon: Epsilon of the layer normalisations.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
@@ -39,6 +34,9 @@ class TransformerEncoder(keras.layers.Layer):
         feed_forward: "dense", two dense layers applied to each step; or
             "channel_mixing", the network of RWKV, which also sees the step before and
             has an activation of its own. Defaults to "dense".
+        remat: Whether activations inside the block are computed again in the backward
+            pass, which takes time in place of memory. In training, but not of calls
+            with a state. Defaults to `False`.
 
     Call arguments:
         inputs: `(B, T, F)`.
@@ -50,13 +48,15 @@ class TransformerEncoder(keras.layers.Layer):
         use_causal_mask: Whether each step sees only itself and the past.
         positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1, or
             with a state to those after it.
-        initial_state: The state of the attention that a call or a step before this one
-            returned, or `initial_state(B)`. Needs a causal call.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs a causal call.
         return_state: Whether to return the state too.
 
     Returns:
         `(B, T, F)`; with `return_attention_scores`, also the attention weights
-        `(B, heads, T, T)`; with `return_state`, also the state of the attention.
+        `(B, heads, T, T)`; with `return_state`, also the state: a
+        dictionary of that of the "attention" and, with channel mixing, the last input
+        of the "feed_forward" network.
 
     Raises:
         ValueError: If an argument or a shape does not fit, or if F is not
@@ -88,54 +88,44 @@ class TransformerEncoder(keras.layers.Layer):
         bias_initializer="zeros",
         normalize_first=False,
         feed_forward="dense",
+        remat=False,
         **kwargs,
     ):
-        # Autocasting would round positions to half precision on the way in.
-        kwargs.setdefault("autocast", False)
-        super().__init__(**kwargs)
-        checks.positive_integer(intermediate_dim=intermediate_dim, num_heads=num_heads)
-        checks.probability(dropout=dropout)
-        checks.one_of(("dense", "channel_mixing"), feed_forward=feed_forward)
-        self.intermediate_dim = intermediate_dim
-        self.num_heads = num_heads
-        self.attention = attention
-        self.dropout = dropout
-        self.activation = keras.activations.get(activation)
-        self.layer_norm_epsilon = layer_norm_epsilon
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.normalize_first = normalize_first
-        self.feed_forward_kind = feed_forward
-        self.supports_masking = True
+        super().__init__(
+            intermediate_dim,
+            num_heads,
+            {"attention": attention},
+            dropout,
+            activation,
+            layer_norm_epsilon,
+            kernel_initializer,
+            bias_initializer,
+            normalize_first,
+            feed_forward,
+            remat,
+            **kwargs,
+        )
 
     def build(self, inputs_shape):
-        initializers = {
-            "kernel_initializer": self.kernel_initializer,
-            "bias_initializer": self.bias_initializer,
-        }
-        self._features = inputs_shape[-1]
-        self.attention_layer = self._make_attention(inputs_shape, initializers)
-        if not self.attention_layer.built:
-            self.attention_layer.build(inputs_shape)
-        self.attention_norm = self._norm("attention_norm")
-        self.attention_norm.build(inputs_shape)
-        self.feed_forward = self._make_feed_forward(initializers)
-        self.feed_forward.build(inputs_shape)
-        self.feed_forward_norm = self._norm("feed_forward_norm")
-        self.feed_forward_norm.build(inputs_shape)
-        self.attention_dropout = self._dropout()
-        self.feed_forward_dropout = self._dropout()
+        self._build_attention("attention", self.attention, inputs_shape)
+        self._build_feed_forward(inputs_shape)
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
-        """The state before the first step: that of the attention; see `Streaming`.
+        """The state before the first step.
 
-        With channel mixing, it also holds the last input of that: `LAST_INPUT`.
+        Args:
+            batch_size: B.
+            dtype: Dtype of what it holds of inputs, keys and values. Defaults to the
+                compute dtype.
+            max_length: How many steps it has room for; see
+                `keras_twa.layers.DotProductAttention.initial_state`.
+
+        Returns:
+            A dictionary of the state of the "attention" and, with channel mixing, the
+            last input of the "feed_forward" network `(B, F)`.
         """
         state = self.attention_layer.initial_state(batch_size, dtype, max_length)
-        if self.feed_forward_kind == "channel_mixing":
-            shape = (batch_size, self._features)
-            state[LAST_INPUT] = ops.zeros(shape, dtype or self.compute_dtype)
-        return state
+        return {"attention": state, **self._initial_feed_forward(batch_size, dtype)}
 
     def step(self, token, state, mask=None, position=None):
         """Takes one step of a causal block.
@@ -173,64 +163,43 @@ class TransformerEncoder(keras.layers.Layer):
     ):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
-
         checks.padding("padding_mask", padding_mask, inputs)
+        self._check_state(initial_state, {"attention"}, inputs.shape[0])
+        streams = return_state or initial_state is not None
+        before = initial_state
+        if return_state and before is None:
+            before = self.initial_state(ops.shape(inputs)[0])
+        options = {
+            "query_mask": padding_mask,
+            "value_mask": padding_mask,
+            "attention_mask": attention_mask,
+            "use_causal_mask": use_causal_mask,
+        }
+        # Attention that is not of this package need not know what a state is.
+        if streams:
+            options["initial_state"] = before["attention"]
+            options["return_state"] = return_state
+
+        def branches(x, times):
+            x, found = self._attention_branch(
+                "attention",
+                x,
+                training,
+                return_attention_scores,
+                return_state,
+                query_positions=times,
+                **options,
+            )
+            x, held = self._feed_forward_branch(x, padding_mask, training, before)
+            if return_state:
+                found[-1] = {"attention": found[-1], **held}
+            return x, *found
+
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
-        # Attention that is not of this package need not know what a state is.
-        state, last = self._split_state(initial_state)
-        states = {"initial_state": state, "return_state": return_state}
-        streams = return_state or initial_state is not None
-        found = []
-
-        def attend(x):
-            outputs = self.attention_layer(
-                x,
-                x,
-                query_mask=padding_mask,
-                value_mask=padding_mask,
-                attention_mask=attention_mask,
-                return_attention_scores=return_attention_scores,
-                training=training,
-                use_causal_mask=use_causal_mask,
-                query_positions=positions,
-                **(states if streams else {}),
-            )
-            if return_attention_scores or return_state:
-                outputs, *found[:] = outputs
-            return self.attention_dropout(outputs, training=training)
-
-        def feed_forward(x):
-            options = {"training": training, "padding_mask": padding_mask}
-            if streams and self.feed_forward_kind == "channel_mixing":
-                outputs, now = self.feed_forward(
-                    x, previous=last, return_last=True, **options
-                )
-                if return_state:
-                    found[-1] = {**found[-1], LAST_INPUT: now}
-            else:
-                outputs = self.feed_forward(x, **options)
-            return self.feed_forward_dropout(outputs, training=training)
-
-        x = self._residual(x, attend, self.attention_norm)
-        x = self._residual(x, feed_forward, self.feed_forward_norm)
-        return (x, *found) if found else x
-
-    def _split_state(self, state):
-        """The state of the attention, and the last input of the channel mixing."""
-        if state is None or self.feed_forward_kind != "channel_mixing":
-            return state, None
-        if LAST_INPUT not in state:
-            raise ValueError(
-                "`initial_state` must be what `initial_state(batch_size)` of this "
-                f"block gives, or an earlier call returned. Received: {sorted(state)}"
-            )
-        return {k: x for k, x in state.items() if k != LAST_INPUT}, state[LAST_INPUT]
-
-    def _residual(self, x, branch, norm):
-        if self.normalize_first:
-            return x + branch(norm(x))
-        return norm(x + branch(x))
+        times = None if positions is None else ops.cast(positions, "float32")
+        results = self._run(branches, (x, times), training, streams)
+        return results if len(results) > 1 else results[0]
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape
@@ -247,71 +216,17 @@ class TransformerEncoder(keras.layers.Layer):
         output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores and not return_state:
             return output
-        state, _ = self._split_state(initial_state)
+        batch = inputs.shape[0]
+        self._check_state(initial_state, {"attention"}, batch)
+        before = {} if initial_state is None else initial_state
         _, *found = self.attention_layer.compute_output_spec(
             inputs,
             inputs,
             return_attention_scores=return_attention_scores,
             use_causal_mask=use_causal_mask,
-            initial_state=state,
+            initial_state=before.get("attention"),
             return_state=return_state,
         )
-        if return_state and self.feed_forward_kind == "channel_mixing":
-            last = (inputs.shape[0], inputs.shape[2])
-            last = keras.KerasTensor(last, dtype=self.compute_dtype)
-            found[-1] = {**found[-1], LAST_INPUT: last}
+        if return_state:
+            found[-1] = {"attention": found[-1], **self._next_feed_forward(batch)}
         return output, *found
-
-    def _make_attention(self, inputs_shape, initializers):
-        if isinstance(self.attention, keras.layers.Layer):
-            return self.attention
-        features = inputs_shape[-1]
-        if features % self.num_heads:
-            raise ValueError(
-                "The number of features must be divisible by `num_heads`. Received: "
-                f"inputs of shape {tuple(inputs_shape)}, num_heads={self.num_heads}"
-            )
-        return get(
-            self.attention,
-            num_heads=self.num_heads,
-            key_dim=features // self.num_heads,
-            dtype=self.dtype_policy,
-            name="attention",
-            **initializers,
-        )
-
-    def _make_feed_forward(self, initializers):
-        options = {**initializers, "dtype": self.dtype_policy, "name": "feed_forward"}
-        if self.feed_forward_kind == "channel_mixing":
-            return ChannelMixing(self.intermediate_dim, **options)
-        return FeedForward(self.intermediate_dim, self.activation, **options)
-
-    def _norm(self, name):
-        return keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, dtype=self.dtype_policy, name=name
-        )
-
-    def _dropout(self):
-        return keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "intermediate_dim": self.intermediate_dim,
-            "num_heads": self.num_heads,
-            "attention": keras.saving.serialize_keras_object(self.attention),
-            "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "normalize_first": self.normalize_first,
-            "feed_forward": self.feed_forward_kind,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        attention = config["attention"]
-        if not isinstance(attention, str):
-            attention = keras.saving.deserialize_keras_object(attention)
-        return cls(**{**config, "attention": attention})

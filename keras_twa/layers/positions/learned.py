@@ -17,13 +17,15 @@ class LearnedPositions(keras.layers.Layer):
 
     Call arguments:
         inputs: `(B, T, F)` with T at most `max_length`.
+        positions: Integer `(T,)` or `(B, T)`, each below `max_length`: whose vectors to
+            add. Defaults to 0 ... T-1.
 
     Returns:
         `(B, T, F)`: the inputs plus the embeddings.
 
     Raises:
-        ValueError: If `max_length` is not a positive integer, or the input is
-            longer.
+        ValueError: If `max_length` is not a positive integer, the input is longer, or
+            a shape does not fit.
 
     Example:
 
@@ -53,16 +55,20 @@ class LearnedPositions(keras.layers.Layer):
             name="embeddings",
         )
 
-    def call(self, inputs):
+    def call(self, inputs, positions=None):
+        checks.positions("positions", positions, inputs)
         length = inputs.shape[1]
         if length is not None and length > self.max_length:
             raise ValueError(
                 f"The input is longer than `max_length={self.max_length}`. "
                 f"Received: inputs of shape {tuple(inputs.shape)}"
             )
-        return inputs + self.embeddings[: ops.shape(inputs)[1]]
+        if positions is None:
+            return inputs + self.embeddings[: ops.shape(inputs)[1]]
+        rows = ops.cast(positions, "int32")
+        return inputs + ops.take(self.embeddings, rows, axis=0)
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape, positions_shape=None):
         return inputs_shape
 
     def get_config(self):

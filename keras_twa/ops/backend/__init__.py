@@ -59,6 +59,10 @@ Each module offers the same few functions; this one picks the module, once.
 `on_gpu(x)`
     Whether `x` is on a GPU that the backend has kernels of its own for.
 
+`compiled(function)`
+    A function of nests of tensors, without gradients. Where the backend would be slow
+    otherwise, it is compiled, once for the shapes of its arguments. It assigns nothing.
+
 `known(x)`
     The integer in a tensor, or `None` where nobody knows it yet, or to look would stop
     a GPU.
@@ -114,6 +118,7 @@ softmax_gradient = _module.softmax_gradient
 floored_inverse = _module.floored_inverse
 turned = _module.turned
 on_gpu = _module.on_gpu
+compiled = _module.compiled
 known = _module.known
 needs_gradient = _module.needs_gradient
 fuses = _module.fuses

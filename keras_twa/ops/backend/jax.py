@@ -44,6 +44,11 @@ def on_gpu(x):
     return float(device.compute_capability) >= 8.0
 
 
+def compiled(function):
+    """Compiles a function as a whole; see `backend/__init__.py`."""
+    return jax.jit(function)
+
+
 def known(x):
     """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
     return None if isinstance(x, jax.core.Tracer) else int(x)

@@ -37,6 +37,11 @@ def on_gpu(x):
     return False
 
 
+def compiled(function):
+    """Makes a graph of a function; see `backend/__init__.py`."""
+    return tf.function(function, autograph=False)
+
+
 def known(x):
     """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
     return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None

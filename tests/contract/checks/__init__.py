@@ -23,6 +23,10 @@ from tests.contract.checks.padding import padding_is_inert
 from tests.contract.checks.precision import half_precision_does_not_overflow
 from tests.contract.checks.precision import half_precision_is_close
 from tests.contract.checks.precision import timestamps_keep_their_precision
+from tests.contract.checks.projected import projected_equals_one_call
+from tests.contract.checks.projected import projected_has_the_stated_shapes
+from tests.contract.checks.projected import refuses_bad_projected
+from tests.contract.checks.projected import refuses_projected
 from tests.contract.checks.reference import equals_reference
 from tests.contract.checks.reference import equals_reference_at_length
 from tests.contract.checks.reference import equals_reference_in
@@ -61,9 +65,13 @@ __all__ = [
     "masks_propagate",
     "padding_is_inert",
     "parts_equal_one_call",
+    "projected_equals_one_call",
+    "projected_has_the_stated_shapes",
     "refuses_bad_call",
     "refuses_bad_options",
+    "refuses_bad_projected",
     "refuses_bad_streams",
+    "refuses_projected",
     "refuses_states",
     "saves_and_loads",
     "small_tokens",

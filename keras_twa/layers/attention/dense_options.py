@@ -1,0 +1,31 @@
+"""How the dense sublayers of a layer are initialised, regularised and constrained."""
+
+import keras
+
+
+class DenseOptions:
+    """What a layer of attention does to give its sublayers the options it was given."""
+
+    def _kernel_and_bias_options(self):
+        return {
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+            "kernel_regularizer": self.kernel_regularizer,
+            "bias_regularizer": self.bias_regularizer,
+            "kernel_constraint": self.kernel_constraint,
+            "bias_constraint": self.bias_constraint,
+        }
+
+    def _dense_options(self):
+        options = self._kernel_and_bias_options()
+        for name in ("kernel_initializer", "bias_initializer"):
+            # A shared initializer would give every kernel the same numbers.
+            initializer = options[name]
+            options[name] = type(initializer).from_config(initializer.get_config())
+        return {**options, "dtype": self.dtype_policy}
+
+    def _dense_config(self):
+        return {
+            name: keras.saving.serialize_keras_object(option)
+            for name, option in self._kernel_and_bias_options().items()
+        }

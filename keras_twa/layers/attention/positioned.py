@@ -1,0 +1,71 @@
+"""Positions inside of attention: queries and keys that turn, scores with a bias."""
+
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers import positions
+from keras_twa.layers.attention import cache
+from keras_twa.layers.positions.bias import batch_of_times
+from keras_twa.masks import hide_padding
+
+
+class Positioned:
+    """What a layer of attention does with its `positions`."""
+
+    # Whether queries and keys may be turned, and whether a bias may be added to scores:
+    # the positions that the variant is defined with.
+    rotary = False
+    position_bias = False
+
+    def _use_positions(self, given):
+        """Makes `positions` of what a constructor got."""
+        self.positions = None
+        if given is not None:
+            self.positions = positions.get(
+                given, dtype=self.dtype_policy, name="positions"
+            )
+            checks.defined_with(self, given, self.positions.needs)
+        self._given_positions = given if isinstance(given, str) else self.positions
+
+    def _build_positions(self):
+        if self.positions is not None and not self.positions.built:
+            heads = self.projections()[0].heads
+            self.positions.build((None, None, heads, self.key_dim))
+
+    @property
+    def turns(self):
+        """Whether queries and keys are turned by their times."""
+        return isinstance(self.positions, positions.RotaryPositions)
+
+    def place(self, heads, query_times, key_times, state):
+        """The heads, with queries and keys turned before a state holds any of them.
+
+        A variant may implement it, for what is to be done to them before they turn.
+        """
+        if not self.turns:
+            return heads
+        if query_times is None and state is not None:
+            steps = ops.arange(ops.shape(heads["query"])[1]) + cache.length(state)
+            query_times = key_times = ops.cast(steps, "float32")[None]
+        query = self.positions(heads["query"], query_times)
+        return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
+
+    def pair_bias(self, heads, query_positions, key_positions):
+        """What `positions` add to the scores: a `PairBias`, or `None`.
+
+        Args:
+            heads: What `attend` gets.
+            query_positions: Likewise.
+            key_positions: Likewise.
+        """
+        if not isinstance(self.positions, positions.PositionBias):
+            return None
+        return self.positions.pair_bias(
+            heads["query"], heads["key"], query_positions, key_positions
+        )
+
+
+def times_at(given, mask):
+    """Float32 `(B or 1, length)`, or `None` where none were given."""
+    times = batch_of_times(given)
+    return None if times is None else hide_padding(times, mask)

@@ -1,0 +1,116 @@
+"""A sequence that is projected once, for many calls that attend to it."""
+
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.positioned import times_at
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import carried_mask
+from keras_twa.masks import hide_padding
+
+
+class Source(NamedTuple):
+    """What stands for value and key in a call that is given their projections.
+
+    Args:
+        shape: `(B, S, 1)`. How wide the sequence was does not matter any more.
+    """
+
+    shape: tuple
+
+
+class Projecting:
+    """What a layer of attention does to project the source of its keys beforehand."""
+
+    def project(
+        self, value, key=None, value_mask=None, key_mask=None, key_positions=None
+    ):
+        """Projects a sequence for calls with `projected`.
+
+        Such a call gives what one with the same arguments gives, without their cost.
+
+        Args:
+            value: `(B, S, F)`.
+            key: `(B, S, F)`. Defaults to `value`.
+            value_mask: Boolean `(B, S)`, `True` for real steps. Defaults to the mask
+                that the value carries.
+            key_mask: Boolean `(B, S)`. Defaults to the mask that the key carries.
+            key_positions: Times of the steps, `(S,)` or `(B, S)`. Defaults to
+                0 ... S-1.
+
+        Returns:
+            A dictionary of tensors: what `projections` makes of value and key,
+            `(B, S, heads, dim)`; with a mask, which steps are "real", `(B, S)`; and
+            with positions, their "time", `(B, S)`.
+        """
+        checks.crosses(self)
+        checks.built(self)
+        value, value_mask = _with_mask(value, value_mask)
+        key, key_mask = (value, key_mask) if key is None else _with_mask(key, key_mask)
+        checks.call_arguments(value, value, key, None, value_mask, key_mask, None, ())
+        checks.positions("key_positions", key_positions, value)
+        real = AttentionMask.from_arguments(None, value_mask, key_mask).keys
+        inputs = {"key": key, "value": value}
+        found = self.heads_of(
+            {name: hide_padding(self._cast(x), real) for name, x in inputs.items()}
+        )
+        if real is not None:
+            found["real"] = real
+        if key_positions is not None:
+            times = times_at(key_positions, real)
+            found["time"] = ops.broadcast_to(times, ops.shape(value)[:2])
+        return found
+
+    def projected_spec(self, batch, length, masked=False, timed=False):
+        """Symbolic tensors of what `project` returns.
+
+        Args:
+            batch: B, or `None`.
+            length: S, or `None`.
+            masked: Whether there is a mask.
+            timed: Whether there are positions.
+        """
+        found = {
+            name: keras.KerasTensor((batch, length, *shape), dtype=self.compute_dtype)
+            for name, shape in self._projected_shapes().items()
+        }
+        if masked:
+            found["real"] = keras.KerasTensor((batch, length), dtype="bool")
+        if timed:
+            found["time"] = keras.KerasTensor((batch, length), dtype="float32")
+        return found
+
+    def heads_of(self, inputs):
+        """The projections of those inputs, of all sources, that are there."""
+        return {
+            projection.name: self._sublayers[projection.name](inputs[projection.source])
+            for projection in self.projections()
+            if projection.source in inputs
+        }
+
+    def _open(self, projected, query, **others):
+        """What a call does with `projected`: its source, its mask and its times."""
+        checks.crosses(self)
+        checks.built(self)
+        checks.projected(projected, self._projected_shapes(), query, others)
+        shape = next(iter(projected.values())).shape
+        source = Source((query.shape[0], shape[1], 1))
+        return source, projected.get("real"), projected.get("time")
+
+    def _projected_heads(self, projected):
+        return {name: self._cast(projected[name]) for name in self._projected_shapes()}
+
+    def _projected_shapes(self):
+        return {
+            projection.name: (projection.heads, projection.dim)
+            for projection in self.projections()
+            if projection.source != "query"
+        }
+
+
+def _with_mask(x, mask):
+    mask = carried_mask(x) if mask is None else mask
+    return ops.convert_to_tensor(x), mask

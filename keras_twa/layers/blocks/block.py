@@ -1,0 +1,259 @@
+"""What Transformer blocks share: branches with norms, dropout and residuals."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.blocks.channel_mixing import ChannelMixing
+from keras_twa.layers.blocks.feed_forward import FeedForward
+from keras_twa.layers.blocks.feed_forward import activation_of
+from keras_twa.layers.blocks.feed_forward import serialized_activation
+from keras_twa.layers.blocks.remat import rematerialised
+from keras_twa.layers.quantized import dtype_config
+from keras_twa.layers.registry import get
+
+
+class TransformerBlock(keras.layers.Layer):
+    """Abstract block: some attention, then a feed-forward network.
+
+    Each stands in a residual branch with dropout, and with layer normalisation after
+    the sum or before the branch.
+
+    Args:
+        intermediate_dim: Width of the feed-forward network.
+        num_heads: Number of attention heads.
+        attentions: The name or layer of each attention, by its argument.
+        dropout: Dropout rate of the branches.
+        activation: Activation of the feed-forward network "dense".
+        layer_norm_epsilon: Epsilon of the layer normalisations.
+        kernel_initializer: Initializer of the kernels.
+        bias_initializer: Initializer of the biases.
+        normalize_first: Whether layer normalisation precedes each branch.
+        feed_forward: "dense" or "channel_mixing".
+        remat: Whether activations are computed again in the backward pass.
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        num_heads,
+        attentions,
+        dropout,
+        activation,
+        layer_norm_epsilon,
+        kernel_initializer,
+        bias_initializer,
+        normalize_first,
+        feed_forward,
+        remat,
+        **kwargs,
+    ):
+        # Autocasting would round positions to half precision on the way in.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        checks.positive_integer(intermediate_dim=intermediate_dim, num_heads=num_heads)
+        checks.probability(dropout=dropout)
+        checks.one_of(("dense", "channel_mixing"), feed_forward=feed_forward)
+        self.intermediate_dim = intermediate_dim
+        self.num_heads = num_heads
+        for name, attention in attentions.items():
+            setattr(self, name, attention)
+        self._attentions = tuple(attentions)
+        self.dropout = dropout
+        self.activation = activation_of(activation)
+        self.layer_norm_epsilon = layer_norm_epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.normalize_first = normalize_first
+        self.feed_forward_kind = feed_forward
+        self.remat = remat
+        self.supports_masking = True
+
+    def _build_attention(self, name, attention, *shapes):
+        """Makes and builds an attention with its branch, as attributes by its name."""
+        layer = self._make_attention(attention, name, shapes[0])
+        if not layer.built:
+            layer.build(*shapes)
+        setattr(self, f"{name}_layer", layer)
+        self._build_branch(name, shapes[0])
+
+    def _build_feed_forward(self, shape):
+        self._features = shape[-1]
+        options = {**self._initializers(), "dtype": self.dtype_policy}
+        options["name"] = "feed_forward"
+        if self.feed_forward_kind == "channel_mixing":
+            self.feed_forward = ChannelMixing(self.intermediate_dim, **options)
+        else:
+            self.feed_forward = FeedForward(
+                self.intermediate_dim, self.activation, **options
+            )
+        self.feed_forward.build(shape)
+        self._build_branch("feed_forward", shape)
+
+    def _build_branch(self, name, shape):
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon,
+            dtype=self.dtype_policy,
+            name=f"{name}_norm",
+        )
+        norm.build(shape)
+        setattr(self, f"{name}_norm", norm)
+        dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        setattr(self, f"{name}_dropout", dropout)
+
+    def _make_attention(self, attention, name, shape):
+        """The layer of an attention that was given by name or as a layer."""
+        if isinstance(attention, keras.layers.Layer):
+            return attention
+        features = shape[-1]
+        if features % self.num_heads:
+            raise ValueError(
+                "The number of features must be divisible by `num_heads`. Received: "
+                f"inputs of shape {tuple(shape)}, num_heads={self.num_heads}"
+            )
+        return get(
+            attention,
+            num_heads=self.num_heads,
+            key_dim=features // self.num_heads,
+            dtype=self.dtype_policy,
+            name=name,
+            **self._initializers(),
+        )
+
+    def _initializers(self):
+        return {
+            "kernel_initializer": self.kernel_initializer,
+            "bias_initializer": self.bias_initializer,
+        }
+
+    def _attention_branch(self, name, x, training, scored, streams=False, **options):
+        """Attention in its branch.
+
+        Args:
+            name: Its name.
+            x: `(B, T, F)`.
+            training: Whether dropout is active.
+            scored: Whether its weights are to be returned.
+            streams: Whether its state is.
+            **options: Further arguments of its call. With neither a value nor what was
+                projected, it is self-attention.
+
+        Returns:
+            The sum `(B, T, F)`, and a list of the weights and the state, if asked for.
+        """
+        layer, norm, dropout = (
+            getattr(self, f"{name}_{part}") for part in ("layer", "norm", "dropout")
+        )
+        itself = not {"value", "projected"} & {*options}
+        found = []
+
+        def attend(x):
+            source = {"value": x} if itself else {}
+            results = layer(
+                x,
+                return_attention_scores=scored,
+                training=training,
+                **source,
+                **options,
+            )
+            outputs, *found[:] = results if scored or streams else (results,)
+            return dropout(outputs, training=training)
+
+        return self._residual(x, attend, norm), found
+
+    def _residual(self, x, branch, norm):
+        if self.normalize_first:
+            return x + branch(norm(x))
+        return norm(x + branch(x))
+
+    def _feed_forward_branch(self, x, padding_mask, training, state=None):
+        """The feed-forward network in its branch.
+
+        Args:
+            x: `(B, T, F)`.
+            padding_mask: Boolean `(B, T)`, or `None`.
+            training: Whether dropout is active.
+            state: The state of the block, of which this adds its part to the next one;
+                or `None`.
+
+        Returns:
+            The sum `(B, T, F)`, and what it adds to the next state.
+        """
+        options = {"training": training, "padding_mask": padding_mask}
+        held = {}
+
+        def mix(x):
+            if state is None or self.feed_forward_kind != "channel_mixing":
+                outputs = self.feed_forward(x, **options)
+            else:
+                outputs, held["feed_forward"] = self.feed_forward(
+                    x, previous=state.get("feed_forward"), return_last=True, **options
+                )
+            return self.feed_forward_dropout(outputs, training=training)
+
+        return self._residual(x, mix, self.feed_forward_norm), held
+
+    def _run(self, branches, tensors, training, streams):
+        """The branches; in training with `remat`, their activations are not kept.
+
+        States have tensors of other kinds than gradients know, and are for short calls.
+        """
+        if self.remat and training and not streams:
+            return rematerialised(self, branches, tensors)
+        return branches(*tensors)
+
+    def _feed_forward_state(self, dtype):
+        """The `Slot`s of what the feed-forward network adds to a state."""
+        if self.feed_forward_kind != "channel_mixing":
+            return {}
+        return {"feed_forward": Slot((self._features,), dtype or self.compute_dtype)}
+
+    def _check_state(self, state, names, batch):
+        """Refuses a state that is not one of such a block."""
+        if state is None:
+            return
+        slots = self._feed_forward_state(None)
+        checks.parts(state, {*names, *slots})
+        checks.state({name: state[name] for name in slots}, slots, batch)
+
+    def _initial_feed_forward(self, batch_size, dtype):
+        return {
+            name: ops.full((batch_size, *slot.shape), slot.fill, slot.dtype)
+            for name, slot in self._feed_forward_state(dtype).items()
+        }
+
+    def _next_feed_forward(self, batch):
+        return {
+            name: keras.KerasTensor((batch, *slot.shape), dtype=slot.dtype)
+            for name, slot in self._feed_forward_state(None).items()
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **dtype_config(self),
+            "intermediate_dim": self.intermediate_dim,
+            "num_heads": self.num_heads,
+            **{
+                name: keras.saving.serialize_keras_object(getattr(self, name))
+                for name in self._attentions
+            },
+            "dropout": self.dropout,
+            "activation": serialized_activation(self.activation),
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "normalize_first": self.normalize_first,
+            "feed_forward": self.feed_forward_kind,
+            "remat": self.remat,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        given = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("attention", "cross_attention")
+            if isinstance(config.get(name), dict)
+        }
+        return cls(**{**config, **given})

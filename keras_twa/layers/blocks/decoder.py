@@ -1,0 +1,356 @@
+"""A Transformer decoder block around any attention layers."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.masks import carried_mask
+from keras_twa.masks import hide_padding
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class TransformerDecoder(TransformerBlock):
+    """One decoder block: causal self-attention, cross-attention, feed-forward network.
+
+    Each of the three stands in a residual branch with dropout, and with layer
+    normalisation after the sum (`x = norm(x + f(x))`), or before the branch with
+    `normalize_first=True` (`x = x + f(norm(x))`).
+
+    A block that is first called, or built, without an encoder sequence has no
+    cross-attention: it is that of a decoder-only model.
+
+    Args:
+        intermediate_dim: Width of the feed-forward network.
+        num_heads: Number of attention heads. Each gets the width of the decoder
+            sequence divided by this.
+        attention: The self-attention: a name that `keras_twa.layers.get` knows, such
+            as "temporal_weighted", or an attention layer. Defaults to "dot_product".
+        cross_attention: The attention to the encoder sequence, likewise: one that can
+            attend to another sequence. Defaults to "dot_product".
+        dropout: Dropout rate of the branches. It does not reach the attention
+            weights: give a layer with a `dropout` of its own for that.
+        activation: Activation of the feed-forward network "dense": one that Keras
+            knows, "swiglu" or "geglu". Defaults to "relu".
+        layer_norm_epsilon: Epsilon of the layer normalisations.
+        kernel_initializer: Initializer of the kernels.
+        bias_initializer: Initializer of the biases.
+        normalize_first: Whether layer normalisation precedes each branch.
+        feed_forward: "dense", dense layers applied to each step; or "channel_mixing",
+            the network of RWKV, which also sees the step before. Defaults to "dense".
+        remat: Whether activations inside the block are computed again in the backward
+            pass, which takes time in place of memory. In training, but not of calls
+            with a state. Defaults to `False`.
+
+    Call arguments:
+        decoder_sequence: `(B, T, F)`.
+        encoder_sequence: `(B, S, G)`, if the block has cross-attention. With an
+            `initial_state`, which holds what was made of it, `None`.
+        decoder_padding_mask: Boolean `(B, T)`, `True` for real steps. Defaults to the
+            mask that the decoder sequence carries.
+        decoder_attention_mask: Boolean `(B, T, T)`, `True` to attend.
+        encoder_padding_mask: Boolean `(B, S)`. Defaults to the mask that the encoder
+            sequence carries.
+        encoder_attention_mask: Boolean `(B, T, S)`.
+        training: Whether dropout is active.
+        use_causal_mask: Whether self-attention sees only a step and its past. Defaults
+            to `True`.
+        decoder_positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to
+            0 ... T-1, or with a state to those after it.
+        encoder_positions: Times of the encoder's steps, `(S,)` or `(B, S)`. Defaults to
+            0 ... S-1.
+        initial_state: The state that a call or a step before this one returned, or
+            `initial_state(B)`. Needs a causal call.
+        return_state: Whether to return the state too.
+        return_attention_scores: Also return the attention weights.
+
+    Returns:
+        `(B, T, F)`; with `return_attention_scores`, also the weights of self-attention
+        `(B, heads, T, T)` and of cross-attention `(B, heads, T, S)`; with
+        `return_state`, also the state: a dictionary of those of the "self_attention"
+        and of the "cross_attention", the "length" so far where there is
+        cross-attention, and with channel mixing the last input of the "feed_forward"
+        network.
+
+    Raises:
+        ValueError: If an argument or a shape does not fit, if F is not divisible by
+            `num_heads`, or if the cross-attention attends to its own sequence only.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import TransformerDecoder
+    >>> block = TransformerDecoder(32, num_heads=2, attention="retention")
+    >>> source, target = np.zeros((2, 9, 12)), np.zeros((2, 7, 16))
+    >>> tuple(block(target, source).shape)
+    (2, 7, 16)
+    >>> state = block.initial_state(2, encoder_sequence=source)
+    >>> output, state = block.step(target[:, 0], state)
+    >>> tuple(output.shape)
+    (2, 16)
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762);
+        [Xiong et al., 2020](https://arxiv.org/abs/2002.04745) on the place of
+        the normalisation.
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        num_heads,
+        attention="dot_product",
+        cross_attention="dot_product",
+        dropout=0.0,
+        activation="relu",
+        layer_norm_epsilon=1e-5,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        normalize_first=False,
+        feed_forward="dense",
+        remat=False,
+        **kwargs,
+    ):
+        super().__init__(
+            intermediate_dim,
+            num_heads,
+            {"attention": attention, "cross_attention": cross_attention},
+            dropout,
+            activation,
+            layer_norm_epsilon,
+            kernel_initializer,
+            bias_initializer,
+            normalize_first,
+            feed_forward,
+            remat,
+            **kwargs,
+        )
+
+    def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
+        shape = decoder_sequence_shape
+        self._build_attention("self_attention", self.attention, shape)
+        self.cross_attention_layer = None
+        if encoder_sequence_shape is not None:
+            self._build_attention(
+                "cross_attention", self.cross_attention, shape, encoder_sequence_shape
+            )
+            if not getattr(self.cross_attention_layer, "cross_attention", True):
+                checks.crosses(self.cross_attention_layer)
+        self._build_feed_forward(shape)
+
+    def initial_state(
+        self,
+        batch_size,
+        dtype=None,
+        max_length=None,
+        encoder_sequence=None,
+        encoder_padding_mask=None,
+        encoder_positions=None,
+    ):
+        """The state before the first step.
+
+        Args:
+            batch_size: B.
+            dtype: Dtype of what it holds of the decoder sequence: inputs, keys and
+                values. Defaults to the compute dtype.
+            max_length: How many steps it has room for; see
+                `keras_twa.layers.DotProductAttention.initial_state`.
+            encoder_sequence: `(B, S, G)`, if the block has cross-attention.
+            encoder_padding_mask: Boolean `(B, S)`, `True` for real steps.
+            encoder_positions: Times of the encoder's steps, `(S,)` or `(B, S)`.
+
+        Returns:
+            A dictionary as a call with `return_state` gives it.
+        """
+        self._check_source(encoder_sequence)
+        layer = self.self_attention_layer
+        state = {"self_attention": layer.initial_state(batch_size, dtype, max_length)}
+        if self.cross_attention_layer is not None:
+            state["cross_attention"] = self.cross_attention_layer.project(
+                encoder_sequence,
+                value_mask=encoder_padding_mask,
+                key_positions=encoder_positions,
+            )
+            state["length"] = ops.zeros((), "int32")
+        return {**state, **self._initial_feed_forward(batch_size, dtype)}
+
+    def step(self, token, state, mask=None, position=None):
+        """Takes one step.
+
+        Args:
+            token: `(B, F)`.
+            state: From `initial_state`, a step, or a call with `return_state=True`.
+            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
+            position: Times of the tokens `(B,)`. Defaults to how many came before.
+
+        Returns:
+            The output `(B, F)`, and the next state.
+        """
+        outputs, state = self(
+            token[:, None],
+            decoder_padding_mask=None if mask is None else mask[:, None],
+            decoder_positions=None if position is None else position[:, None],
+            initial_state=state,
+            return_state=True,
+        )
+        return outputs[:, 0], state
+
+    def call(
+        self,
+        decoder_sequence,
+        encoder_sequence=None,
+        decoder_padding_mask=None,
+        decoder_attention_mask=None,
+        encoder_padding_mask=None,
+        encoder_attention_mask=None,
+        training=None,
+        use_causal_mask=True,
+        decoder_positions=None,
+        encoder_positions=None,
+        initial_state=None,
+        return_state=False,
+        return_attention_scores=False,
+    ):
+        real = decoder_padding_mask
+        if real is None:
+            real = carried_mask(decoder_sequence)
+        if encoder_padding_mask is None and encoder_sequence is not None:
+            encoder_padding_mask = carried_mask(encoder_sequence)
+        checks.padding("decoder_padding_mask", real, decoder_sequence)
+        self._check_call(decoder_sequence, encoder_sequence, initial_state)
+        streams = return_state or initial_state is not None
+        before = initial_state
+        if streams and before is None:
+            before = self.initial_state(
+                ops.shape(decoder_sequence)[0],
+                encoder_sequence=encoder_sequence,
+                encoder_padding_mask=encoder_padding_mask,
+                encoder_positions=encoder_positions,
+            )
+        crosses = self.cross_attention_layer is not None
+        of_target = {
+            "value_mask": real,
+            "attention_mask": decoder_attention_mask,
+            "use_causal_mask": use_causal_mask,
+        }
+        of_source = {"attention_mask": encoder_attention_mask}
+        after = {}
+        if streams:
+            of_target["initial_state"] = before["self_attention"]
+            of_target["return_state"] = return_state
+        if streams and crosses:
+            of_source["projected"] = before["cross_attention"]
+            after["cross_attention"] = before["cross_attention"]
+            steps = ops.shape(decoder_sequence)[1]
+            after["length"] = before["length"] + ops.cast(steps, "int32")
+            if decoder_positions is None:
+                decoder_positions = ops.arange(steps, dtype="int32") + before["length"]
+
+        def branches(x, source, times, source_times):
+            options = {"query_mask": real, "query_positions": times}
+            flags = training, return_attention_scores
+            x, found = self._attention_branch(
+                "self_attention", x, *flags, return_state, **of_target, **options
+            )
+            if crosses:
+                if not streams:
+                    options["value"] = source
+                    options["value_mask"] = encoder_padding_mask
+                    options["key_positions"] = source_times
+                x, weights = self._attention_branch(
+                    "cross_attention", x, *flags, **of_source, **options
+                )
+                found[1:1] = weights
+            x, held = self._feed_forward_branch(x, real, training, before)
+            if return_state:
+                found[-1] = {"self_attention": found[-1], **after, **held}
+            return x, *found
+
+        # Normalising NaN in a padded step would spoil the gradient of its scale.
+        x = hide_padding(ops.cast(decoder_sequence, self.compute_dtype), real)
+        times, source_times = (
+            None if given is None else ops.cast(given, "float32")
+            for given in (decoder_positions, encoder_positions)
+        )
+        tensors = (x, encoder_sequence, times, source_times)
+        results = self._run(branches, tensors, training, streams)
+        return results if len(results) > 1 else results[0]
+
+    def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
+        return decoder_sequence_shape
+
+    def compute_output_spec(
+        self,
+        decoder_sequence,
+        encoder_sequence=None,
+        encoder_padding_mask=None,
+        use_causal_mask=True,
+        encoder_positions=None,
+        initial_state=None,
+        return_state=False,
+        return_attention_scores=False,
+        **kwargs,
+    ):
+        x, source = decoder_sequence, encoder_sequence
+        output = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+        self._check_call(x, source, initial_state)
+        if not return_attention_scores and not return_state:
+            return output
+        before = {} if initial_state is None else initial_state
+        _, *found = self.self_attention_layer.compute_output_spec(
+            x,
+            x,
+            return_attention_scores=return_attention_scores,
+            use_causal_mask=use_causal_mask,
+            initial_state=before.get("self_attention"),
+            return_state=return_state,
+        )
+        after = self._next_feed_forward(x.shape[0])
+        if self.cross_attention_layer is not None:
+            projected = before.get("cross_attention")
+            if projected is None:
+                masked = encoder_padding_mask is not None
+                masked = masked or carried_mask(source) is not None
+                timed = encoder_positions is not None
+                projected = self.cross_attention_layer.projected_spec(
+                    *source.shape[:2], masked, timed
+                )
+            if return_attention_scores:
+                _, weights = self.cross_attention_layer.compute_output_spec(
+                    x, projected=projected, return_attention_scores=True
+                )
+                found.insert(1, weights)
+            after["cross_attention"] = projected
+            after["length"] = keras.KerasTensor((), dtype="int32")
+        if return_state:
+            found[-1] = {"self_attention": found[-1], **after}
+        return output, *found
+
+    def _check_call(self, decoder_sequence, encoder_sequence, state):
+        """Refuses a state, or an encoder sequence, that does not fit."""
+        names = {"self_attention"}
+        if self.cross_attention_layer is not None:
+            names |= {"cross_attention", "length"}
+        self._check_state(state, names, decoder_sequence.shape[0])
+        if state is None:
+            self._check_source(encoder_sequence)
+        elif encoder_sequence is not None:
+            raise ValueError(
+                "The state holds what was made of the encoder sequence: give one of "
+                "the two. Received: initial_state and encoder_sequence of shape "
+                f"{tuple(encoder_sequence.shape)}"
+            )
+
+    def _check_source(self, encoder_sequence):
+        """Refuses an encoder sequence that is not expected, or none where one is."""
+        if self.cross_attention_layer is not None and encoder_sequence is None:
+            raise ValueError(
+                "This block has cross-attention: give it what to attend to. "
+                "Received: encoder_sequence=None"
+            )
+        if self.cross_attention_layer is None and encoder_sequence is not None:
+            raise ValueError(
+                "This block was built without an encoder sequence, and has no "
+                "cross-attention. Received: encoder_sequence of shape "
+                f"{tuple(encoder_sequence.shape)}"
+            )

@@ -1,0 +1,67 @@
+"""Checks of what users pass in: each raises a `ValueError` before any compute."""
+
+from keras_twa.layers.checks.mechanisms import built
+from keras_twa.layers.checks.mechanisms import can_be_causal
+from keras_twa.layers.checks.mechanisms import crosses
+from keras_twa.layers.checks.mechanisms import defined_with
+from keras_twa.layers.checks.mechanisms import facts
+from keras_twa.layers.checks.mechanisms import has_states
+from keras_twa.layers.checks.mechanisms import no_dropout
+from keras_twa.layers.checks.mechanisms import parts
+from keras_twa.layers.checks.mechanisms import projected
+from keras_twa.layers.checks.mechanisms import state
+from keras_twa.layers.checks.mechanisms import streaming
+from keras_twa.layers.checks.tensors import call_arguments
+from keras_twa.layers.checks.tensors import input_shapes
+from keras_twa.layers.checks.tensors import labels
+from keras_twa.layers.checks.tensors import padding
+from keras_twa.layers.checks.tensors import positions
+from keras_twa.layers.checks.values import boolean
+from keras_twa.layers.checks.values import discounts
+from keras_twa.layers.checks.values import grouped_heads
+from keras_twa.layers.checks.values import integer
+from keras_twa.layers.checks.values import lags
+from keras_twa.layers.checks.values import one_of
+from keras_twa.layers.checks.values import output_dims
+from keras_twa.layers.checks.values import pair
+from keras_twa.layers.checks.values import positive_even_integer
+from keras_twa.layers.checks.values import positive_integer
+from keras_twa.layers.checks.values import positive_number
+from keras_twa.layers.checks.values import positive_share
+from keras_twa.layers.checks.values import probability
+from keras_twa.layers.checks.values import tokens
+from keras_twa.layers.checks.values import whole_number
+
+__all__ = [
+    "boolean",
+    "built",
+    "call_arguments",
+    "can_be_causal",
+    "crosses",
+    "defined_with",
+    "discounts",
+    "facts",
+    "grouped_heads",
+    "has_states",
+    "input_shapes",
+    "integer",
+    "labels",
+    "lags",
+    "no_dropout",
+    "one_of",
+    "output_dims",
+    "padding",
+    "pair",
+    "parts",
+    "positions",
+    "positive_even_integer",
+    "positive_integer",
+    "positive_number",
+    "positive_share",
+    "probability",
+    "projected",
+    "state",
+    "streaming",
+    "tokens",
+    "whole_number",
+]

@@ -1,0 +1,186 @@
+"""Checks of what a layer of attention can do, and of its states."""
+
+from keras_twa.layers.checks.tensors import same_shape
+
+
+def facts(layer, itself, pairs, scores, causal):
+    """A call asks nothing of a layer that it cannot do."""
+    name = type(layer).__name__
+    if not layer.pairwise_mask and pairs is not None:
+        raise ValueError(
+            f"{name} has no scores of pairs to mask: use `query_mask`, `value_mask`. "
+            f"Received: attention_mask of shape {tuple(pairs.shape)}"
+        )
+    if not layer.pairwise_mask and scores:
+        raise ValueError(
+            f"{name} has no scores of pairs to return. "
+            "Received: return_attention_scores=True"
+        )
+    if not layer.cross_attention and not itself:
+        raise ValueError(
+            f"{name} attends to its own sequence only. "
+            "Received: a value or a key that is not the query"
+        )
+    if causal:
+        can_be_causal(layer)
+
+
+def can_be_causal(layer):
+    """A layer is one that can hide the future."""
+    if getattr(layer, "causality", "") == "never":
+        raise ValueError(
+            f"{type(layer).__name__} cannot be causal. Received: use_causal_mask=True"
+        )
+
+
+def crosses(layer):
+    """A layer is one that can attend to another sequence."""
+    if not layer.cross_attention:
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} attends to its own sequence only. Received: {name} in place of "
+            "cross-attention, or another sequence that was projected for it"
+        )
+
+
+def no_dropout(layer, dropout):
+    """A layer without attention weights is asked to drop none."""
+    if dropout != 0:
+        raise ValueError(
+            f"{type(layer).__name__} has no attention weights to drop. "
+            f"Received: dropout={dropout!r}"
+        )
+
+
+def defined_with(layer, given, needs):
+    """A layer is defined with such positions inside of it.
+
+    Args:
+        layer: The attention layer.
+        given: Its argument `positions`.
+        needs: The fact that says so, "rotary" or "position_bias".
+    """
+    if getattr(layer, needs):
+        return
+    choices = ["'rotary'"] * layer.rotary
+    choices += ["'alibi', 't5' or 'shaw'"] * layer.position_bias
+    choices.append("`SinusoidalPositions` or `LearnedPositions` at the model's input")
+    why = "turned" if needs == "rotary" else "given a bias"
+    what = "queries and keys" if needs == "rotary" else "scores of pairs"
+    raise ValueError(
+        f"{type(layer).__name__} is not defined with {what} that are {why}. Use "
+        f"{', or '.join(choices)}. Received: positions={given!r}"
+    )
+
+
+def has_states(layer):
+    """A layer is one whose sequence may come in parts."""
+    if not layer.prefix_invariant:
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} has no states: which of the past a step sees depends on what is "
+            f"to come, so it needs the whole sequence. Received: a call of {name} for "
+            "or with a state"
+        )
+
+
+def built(layer):
+    """A layer knows how wide its inputs are: of these, something is to be held."""
+    if not layer.built:
+        raise ValueError(
+            "Call or build the layer first, so that it knows the width of its inputs. "
+            f"Received: {layer.name}, which is not built"
+        )
+
+
+def streaming(layer, itself, causal, pairs):
+    """A call that takes or returns a state is causal self-attention."""
+    has_states(layer)
+    if not itself:
+        raise ValueError(
+            "A state is for self-attention. "
+            "Received: a value or a key that is not the query"
+        )
+    if not causal:
+        raise ValueError(
+            "A state is for causal attention: what is to come is not there yet. "
+            "Received: use_causal_mask=False"
+        )
+    if pairs is not None:
+        raise ValueError(
+            "With a state, masks say which steps are real, not which pairs. "
+            f"Received: attention_mask of shape {tuple(pairs.shape)}"
+        )
+
+
+def state(given, spec, batch):
+    """A state is one that the layer, or one like it, made for the same batch size.
+
+    Args:
+        given: The state.
+        spec: What `state_spec` of the layer says.
+        batch: B, or `None`.
+    """
+    shapes = {
+        name: tuple(x.shape)
+        for name, x in (given.items() if isinstance(given, dict) else ())
+        if name != "length"
+    }
+    expected = {
+        name: (batch, *(size or None for size in slot.shape))
+        for name, slot in spec.items()
+        if name != "length"
+    }
+    fits = set(shapes) == set(expected)
+    if not fits or not all(
+        same_shape(shapes[name], expected[name]) for name in expected
+    ):
+        raise ValueError(
+            "`initial_state` must be what `initial_state(batch_size)` of this layer "
+            f"gives, or an earlier call returned: {expected}, where None is any size. "
+            f"Received: {shapes or repr(given)}"
+        )
+
+
+def parts(given, names):
+    """The state of a block has the parts that it should have."""
+    if not isinstance(given, dict) or set(given) != set(names):
+        received = sorted(given) if isinstance(given, dict) else repr(given)
+        raise ValueError(
+            "`initial_state` must be what `initial_state(batch_size)` of this block "
+            f"gives, or an earlier call returned: a dictionary of {sorted(names)}. "
+            f"Received: {received}"
+        )
+
+
+def projected(given, expected, query, others):
+    """What was projected fits the layer and the query, and stands alone.
+
+    Args:
+        given: What stands for value and key.
+        expected: The shapes of its tensors of heads, `(heads, dim)`, by name.
+        query: `(B, T, F)`.
+        others: What it stands in the place of, by name.
+    """
+    both = [name for name, argument in others.items() if argument is not None]
+    if both:
+        raise ValueError(
+            f"`projected` stands in the place of {', '.join(others)}: give these to "
+            f"`project`. Received: projected and {', '.join(both)}"
+        )
+    shapes = {
+        name: tuple(x.shape)
+        for name, x in (given.items() if isinstance(given, dict) else ())
+    }
+    named = [name for name in expected if name in shapes]
+    length = shapes[named[0]][1:2] if named else ()
+    wanted = {name: (query.shape[0], *length, *dims) for name, dims in expected.items()}
+    optional = {name: (query.shape[0], *length) for name in ("real", "time")}
+    fits = set(expected) <= set(shapes) <= {*expected, *optional}
+    wanted |= optional
+    if not fits or not all(same_shape(shapes[name], wanted[name]) for name in shapes):
+        raise ValueError(
+            "`projected` must be what `project` of this layer gives for as many "
+            f"sequences: heads of shapes {expected} after batch and length. "
+            f"Received: {shapes or repr(given)}"
+        )

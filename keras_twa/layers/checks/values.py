@@ -1,0 +1,156 @@
+"""Checks of options: numbers, names, and lists of them."""
+
+import itertools
+import math
+
+
+def positive_integer(**arguments):
+    """Each named argument is an integer above zero."""
+    for name, value in arguments.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value <= 0:
+            raise ValueError(
+                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+            )
+
+
+def integer(**arguments):
+    """Each named argument is an integer."""
+    for name, value in arguments.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}")
+
+
+def positive_even_integer(**arguments):
+    """Each named argument is an even integer above zero."""
+    positive_integer(**arguments)
+    for name, value in arguments.items():
+        if value % 2:
+            raise ValueError(f"`{name}` must be even. Received: {name}={value!r}")
+
+
+def whole_number(**arguments):
+    """Each named argument is an integer, zero or above."""
+    for name, value in arguments.items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < 0:
+            raise ValueError(
+                f"`{name}` must be an integer, zero or above. "
+                f"Received: {name}={value!r}"
+            )
+
+
+def pair(name, given):
+    """`given`, a positive integer or two of them, as a tuple of two."""
+    found = tuple(given) if isinstance(given, list | tuple) else (given, given)
+    if len(found) != 2:
+        raise ValueError(
+            f"`{name}` must be a positive integer or a pair. Received: {name}={given!r}"
+        )
+    for one in found:
+        positive_integer(**{name: one})
+    return found
+
+
+def positive_number(**arguments):
+    """Each named argument is a number above zero."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not value > 0:
+            raise ValueError(
+                f"`{name}` must be a positive number. Received: {name}={value!r}"
+            )
+
+
+def probability(**arguments):
+    """Each named argument is in [0, 1)."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(
+                f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+            )
+
+
+def boolean(**arguments):
+    """Each named argument is `True` or `False`."""
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise ValueError(
+                f"`{name}` must be True or False. Received: {name}={value!r}"
+            )
+
+
+def grouped_heads(num_heads, num_key_value_heads):
+    """The heads of keys and values serve equally many heads of queries each."""
+    positive_integer(num_key_value_heads=num_key_value_heads)
+    if num_heads % num_key_value_heads:
+        raise ValueError(
+            "`num_heads` must be divisible by `num_key_value_heads`. Received: "
+            f"num_heads={num_heads}, num_key_value_heads={num_key_value_heads}"
+        )
+
+
+def positive_share(**arguments):
+    """Each named argument is in (0, 1]."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not 0 < value <= 1:
+            raise ValueError(
+                f"`{name}` must be a number in (0, 1]. Received: {name}={value!r}"
+            )
+
+
+def tokens(name, given, vocabulary_size):
+    """An array of tokens, none of which is padding or outside of the vocabulary."""
+    fits = given.dtype.kind in "iu" and given.ndim == 1
+    if not fits or not ((given > 0) & (given < vocabulary_size)).all():
+        raise ValueError(
+            f"`{name}` must be integers from 1 to {vocabulary_size - 1}: 0 is padding. "
+            f"Received: {given.tolist()!r}"
+        )
+
+
+def one_of(choices, **arguments):
+    """Each named argument is one of `choices`."""
+    for name, value in arguments.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` must be one of {list(choices)}. Received: {name}={value!r}"
+            )
+
+
+def discounts(given):
+    """`given` is one or more discounts, each strictly between 0 and 1."""
+    valid = isinstance(given, tuple | list) and len(given) > 0
+    if not valid or not all(
+        isinstance(gamma, int | float) and 0 < gamma < 1 for gamma in given
+    ):
+        raise ValueError(
+            "`discounts` must be one or more numbers in (0, 1). "
+            f"Received: discounts={given!r}"
+        )
+
+
+def lags(given):
+    """`given` is one or more finite lags, from 0 on, each longer than the last."""
+    valid = isinstance(given, tuple | list) and len(given) > 0
+    valid = valid and all(
+        isinstance(lag, int | float) and 0 <= lag < math.inf for lag in given
+    )
+    if not valid or any(b <= a for a, b in itertools.pairwise(given)):
+        raise ValueError(
+            "`lags` must be one or more rising numbers that are not negative. "
+            f"Received: lags={given!r}"
+        )
+
+
+def output_dims(output_shape):
+    """`output_shape` as a tuple of one to five positive integers, or `None`."""
+    if output_shape is None:
+        return None
+    dims = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+    valid = all(isinstance(dim, int) and dim > 0 for dim in dims)
+    if not valid or not 1 <= len(dims) <= 5:
+        raise ValueError(
+            "`output_shape` must be a positive integer or up to five of them. "
+            f"Received: output_shape={output_shape!r}"
+        )
+    return dims

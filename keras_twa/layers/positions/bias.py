@@ -1,0 +1,67 @@
+"""What position embeddings that are added to scores have in common."""
+
+import keras
+from keras import ops
+
+
+class PositionBias(keras.layers.Layer):
+    """Abstract bias of each query and key; a variant implements `pair_bias`.
+
+    Attention layers take the `PairBias` and hold no tensor of all pairs. A call makes
+    that tensor, to look at or to add to scores elsewhere.
+
+    Call arguments:
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`. Defaults to `query`.
+        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
+            0 ... T-1.
+        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of the
+            queries if `key` is not given, else to 0 ... S-1.
+
+    Returns:
+        The bias, `(B, H, T, S)` in float32.
+    """
+
+    # The fact of an attention layer that says whether it is defined with this one.
+    needs = "position_bias"
+
+    def __init__(self, **kwargs):
+        # Autocasting would round timestamps to half precision on the way in.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def pair_bias(self, query, key, query_times, key_times):
+        """What to add to the scores. Each variant implements this.
+
+        Args:
+            query: `(B, T, H, D)`.
+            key: `(B, S, heads, D)`, of which there may be fewer heads.
+            query_times: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
+            key_times: Float32 `(B or 1, S)`, or `None`.
+
+        Returns:
+            A `PairBias`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `pair_bias`.")
+
+    def call(self, query, key=None, query_positions=None, key_positions=None):
+        if key is None:
+            key = query
+            key_positions = query_positions if key_positions is None else key_positions
+        times = (batch_of_times(x) for x in (query_positions, key_positions))
+        batch, _, heads, _ = ops.shape(query)
+        return self.pair_bias(query, key, *times).dense(batch, heads)
+
+    def compute_output_spec(self, query, key=None, **positions):
+        batch, queries, heads, _ = query.shape
+        keys = queries if key is None else key.shape[1]
+        return keras.KerasTensor((batch, heads, queries, keys), dtype="float32")
+
+
+def batch_of_times(positions):
+    """Float32 `(B or 1, T)` of times `(T,)` or `(B, T)`, or `None` of `None`."""
+    if positions is None:
+        return None
+    positions = ops.cast(positions, "float32")
+    return positions[None] if len(positions.shape) == 1 else positions

@@ -1,0 +1,114 @@
+"""Rotary positions."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.positions.bias import batch_of_times
+from keras_twa.ops import rotary_rates
+from keras_twa.ops import rotate
+from keras_twa.ops import times_of
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class RotaryPositions(keras.layers.Layer):
+    """Turns queries and keys by angles that grow with time (RoPE).
+
+    In each head, channels `2i` and `2i + 1` turn by the angle
+    `t / max_wavelength^(2i / D)`. What is left of two turns in the inner product of a
+    query and a key, or in their distance, is that of the lag between them. It is for
+    the `positions` of an attention layer, not for the input of a model.
+
+    Angles are float32 whatever the policy. They keep three digits up to times of about
+    10,000: count times from the beginning of a sequence, in a unit in which neighbours
+    are about 1 apart.
+
+    For a context that is longer than that of the training, `scaling_factor` divides
+    times (position interpolation). With `original_length` too, channels that turn often
+    within that length keep their rates, and queries and keys both grow by
+    `0.1 log(scaling_factor) + 1` (YaRN). A longer `max_wavelength` alone is what is
+    called NTK-aware scaling.
+
+    Args:
+        max_wavelength: The longest wavelength is less than 2 pi times this. Defaults to
+            10,000.
+        scaling_factor: How many times as long as in training sequences are. Defaults
+            to 1.
+        original_length: Length of sequences in training, or `None` (default) to divide
+            all times.
+
+    Call arguments:
+        inputs: Queries or keys, `(B, T, H, D)`.
+        positions: Times `(T,)` or `(B, T)`. Defaults to 0 ... T-1.
+
+    Returns:
+        `(B, T, H, D)`: the inputs, turned.
+
+    Raises:
+        ValueError: If an argument is not positive.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.layers import DotProductAttention, RotaryPositions
+    >>> layer = DotProductAttention(2, 8, positions=RotaryPositions(scaling_factor=4))
+    >>> tuple(layer(np.ones((4, 10, 16), "float32")).shape)
+    (4, 10, 16)
+    >>> turned = RotaryPositions()(np.ones((1, 2, 1, 2), "float32"))
+    >>> [round(float(x), 3) for x in turned[0, 1, 0]]
+    [-0.301, 1.382]
+
+    Reference:
+        [Su et al., 2021](https://arxiv.org/abs/2104.09864);
+        [Chen et al., 2023](https://arxiv.org/abs/2306.15595) and
+        [Peng et al., 2023](https://arxiv.org/abs/2309.00071) on longer contexts.
+    """
+
+    # The fact of an attention layer that says whether it is defined with this one.
+    needs = "rotary"
+
+    def __init__(
+        self,
+        max_wavelength=10_000,
+        scaling_factor=1.0,
+        original_length=None,
+        **kwargs,
+    ):
+        # Autocasting would round timestamps to half precision on the way in.
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
+        checks.positive_number(
+            max_wavelength=max_wavelength, scaling_factor=scaling_factor
+        )
+        if original_length is not None:
+            checks.positive_integer(original_length=original_length)
+        self.max_wavelength = max_wavelength
+        self.scaling_factor = scaling_factor
+        self.original_length = original_length
+        self.supports_masking = True
+
+    def call(self, inputs, positions=None):
+        times = times_of(batch_of_times(positions), ops.shape(inputs)[1])
+        rates = rotary_rates(
+            inputs.shape[-1] // 2,
+            self.max_wavelength,
+            self.scaling_factor,
+            self.original_length,
+        )
+        turned = rotate(inputs, times, rates)
+        if self.original_length is not None:
+            turned = turned * (0.1 * math.log(self.scaling_factor) + 1.0)
+        return ops.cast(turned, inputs.dtype)
+
+    def compute_output_spec(self, inputs, positions=None):
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_wavelength": self.max_wavelength,
+            "scaling_factor": self.scaling_factor,
+            "original_length": self.original_length,
+        }

@@ -1,0 +1,95 @@
+"""The option sets with positions inside of attention."""
+
+from keras_twa import layers
+from tests import references
+from tests.contract.case import case
+
+# With options so small that lags within a few steps meet all that they do.
+SMALL = {
+    "rotary": (
+        layers.RotaryPositions,
+        {"max_wavelength": 20, "scaling_factor": 3.0, "original_length": 50},
+    ),
+    "t5": (layers.T5Positions, {"num_buckets": 8, "max_distance": 5}),
+    "shaw": (layers.ShawPositions, {"max_distance": 2}),
+}
+
+DOT = layers.DotProductAttention, references.dot_product
+TEMPORAL = layers.TemporalWeightedAttention, references.temporal_weighted
+GRAVITY = layers.GravitationalAttention, references.gravitational
+TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
+FORGETTING = layers.ForgettingAttention, references.forgetting
+LOCAL = layers.LocalAttention, references.local
+PERFORMER = layers.PerformerAttention, references.performer
+SPARSE = layers.SparseAttention, references.sparse
+
+
+def with_name(id, mechanism, positions, *own, **options):
+    """Return a case whose positions are a name."""
+    return case(id, *mechanism, *own, "positions", positions=positions, **options)
+
+
+def with_layer(id, mechanism, positions, *own, **options):
+    """Return a case whose positions are a layer with options that its loop has, too."""
+    kind, of_positions = SMALL[positions]
+    positions_layer = kind(name="positions", **of_positions)
+    made = case(id, *mechanism, *own, positions=positions_layer, **options)
+    made.loop_options["positions"] = positions, of_positions
+    return made
+
+
+# A bias, queries that turn beside all else that they can be, and those that count steps
+# in their state: held to most of what a mechanism is.
+KINDS = [
+    with_layer("dot_product-shaw", DOT, "shaw"),
+    with_name(
+        "dot_product-rotary-grouped-norm-sinks",
+        DOT,
+        "rotary",
+        num_key_value_heads=1,
+        qk_norm=True,
+        sinks=True,
+    ),
+    with_name(
+        "local-global-rotary",
+        LOCAL,
+        "rotary",
+        "window",
+        "num_global_tokens",
+        window=2,
+        num_global_tokens=2,
+    ),
+]
+# Held to the reference, the config and the file.
+OTHERS = [
+    with_layer("dot_product-rotary", DOT, "rotary"),
+    with_name("dot_product-alibi", DOT, "alibi"),
+    with_layer("dot_product-t5", DOT, "t5"),
+    with_name("performer-rotary", PERFORMER, "rotary", seed=1),
+    with_name(
+        "dot_product-alibi-grouped-bilinear-cap-sinks",
+        DOT,
+        "alibi",
+        "score",
+        "logit_soft_cap",
+        score="bilinear",
+        logit_soft_cap=2.0,
+        num_key_value_heads=1,
+        sinks=True,
+    ),
+]
+# Held to values and gradients of the reference.
+MECHANISMS = [
+    with_name("temporal_weighted-rotary", TEMPORAL, "rotary"),
+    with_name("temporal_weighted-alibi", TEMPORAL, "alibi"),
+    with_layer("temporal_weighted-t5", TEMPORAL, "t5", "mode", mode="log_additive"),
+    with_layer(
+        "temporal_weighted-shaw", TEMPORAL, "shaw", "applies_to", applies_to="lag"
+    ),
+    with_name("gravitational-rotary", GRAVITY, "rotary"),
+    with_name("gravitational-alibi", GRAVITY, "alibi"),
+    with_name("multi_timescale-rotary", TIMESCALES, "rotary"),
+    with_name("forgetting-rotary", FORGETTING, "rotary"),
+    with_name("forgetting-alibi", FORGETTING, "alibi"),
+    with_name("sparse-rotary", SPARSE, "rotary", "block_size", block_size=2),
+]
