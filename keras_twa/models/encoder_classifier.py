@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_twa.layers import LearnedPositions
-from keras_twa.layers import SinusoidalPositions
-from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
+from keras_twa.layers.blocks.feed_forward import ungated
+from keras_twa.models import parts
+from keras_twa.models.token_transformer import TokenTransformer
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class EncoderClassifier(keras.Model):
+class EncoderClassifier(TokenTransformer):
     """Embedding, positions, encoder blocks, pooling, and a classification head.
 
     Token 0 is padding: it is attended to by no one, and does not count in the
@@ -19,19 +19,23 @@ class EncoderClassifier(keras.Model):
     Args:
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of classes.
-        attention: Attention of every block: a name that `keras_twa.layers.get`
-            knows. Defaults to "dot_product".
+        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
+            or an attention layer, of which each block takes a copy. Defaults to
+            "dot_product".
         num_layers: Number of encoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads. Defaults to 4.
+        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks and of the head.
             Defaults to 512.
         dropout: Dropout rate of embeddings, blocks and head. Defaults to 0.1.
         max_length: Longest sequence, for learned positions. Defaults to 4096.
-        positions: "sinusoidal" (default) or "learned".
+        positions: "sinusoidal" (default) or "learned", which are added to the input; or
+            "rotary", "alibi", "t5" or "shaw", which are inside of each attention that
+            is defined with them; or `None`.
         pooling: "mean" over the real steps (default), or "cls": the final state
             of a learned token put in front.
-        activation: Activation of the feed-forward networks. Defaults to "gelu".
+        activation: Activation of the feed-forward networks: one that Keras knows,
+            "swiglu" or "geglu". The head has it without the gate. Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch.
             Defaults to `True`.
 
@@ -43,7 +47,8 @@ class EncoderClassifier(keras.Model):
         Logits `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: If a size is not positive or a choice unknown.
+        ValueError: If a size is not positive, a choice unknown, or the attention not
+            defined with the positions.
 
     Example:
 
@@ -75,101 +80,61 @@ class EncoderClassifier(keras.Model):
         normalize_first=True,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self._config = {
-            "vocabulary_size": vocabulary_size,
+        checks.positive_integer(num_classes=num_classes, max_length=max_length)
+        checks.one_of(("mean", "cls"), pooling=pooling)
+        super().__init__(
+            vocabulary_size,
+            attention,
+            num_layers,
+            embedding_dim,
+            num_heads,
+            intermediate_dim,
+            dropout,
+            activation,
+            normalize_first,
+            positions,
+            # One more for the class token.
+            max_length + 1,
+            **kwargs,
+        )
+        self._config |= {
             "num_classes": num_classes,
-            "attention": attention,
-            "num_layers": num_layers,
-            "embedding_dim": embedding_dim,
-            "num_heads": num_heads,
-            "intermediate_dim": intermediate_dim,
-            "dropout": dropout,
             "max_length": max_length,
             "positions": positions,
             "pooling": pooling,
-            "activation": activation,
-            "normalize_first": normalize_first,
         }
-        checks.positive_integer(
-            vocabulary_size=vocabulary_size,
-            num_classes=num_classes,
-            num_layers=num_layers,
-            embedding_dim=embedding_dim,
-            max_length=max_length,
-        )
-        checks.one_of(("sinusoidal", "learned"), positions=positions)
-        checks.one_of(("mean", "cls"), pooling=pooling)
         self.pooling = pooling
         options = {"dtype": self.dtype_policy}
-        self.embedding = keras.layers.Embedding(
-            vocabulary_size,
-            embedding_dim,
-            # As large as the sines added to it: Keras's default of 0.05 would
-            # leave the tokens all but invisible among the positions.
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0),
-            name="embedding",
+        self.hidden = keras.layers.Dense(
+            intermediate_dim,
+            # One layer has nothing to gate.
+            activation=ungated(activation),
+            name="hidden",
             **options,
         )
-        if positions == "learned":
-            # One more for the class token.
-            self.positions = LearnedPositions(max_length + 1, **options)
-        else:
-            self.positions = SinusoidalPositions(**options)
-        self.embedding_dropout = keras.layers.Dropout(dropout, **options)
-        self.blocks = [
-            TransformerEncoder(
-                intermediate_dim,
-                num_heads,
-                attention,
-                dropout,
-                activation,
-                normalize_first=normalize_first,
-                name=f"block_{index}",
-                **options,
-            )
-            for index in range(num_layers)
-        ]
-        self.final_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="final_norm", **options
-        )
-        self.hidden = keras.layers.Dense(
-            intermediate_dim, activation=activation, name="hidden", **options
-        )
         self.hidden_dropout = keras.layers.Dropout(dropout, **options)
-        self.head = keras.layers.Dense(num_classes, name="head", dtype="float32")
+        self.head = parts.head(num_classes, self.dtype_policy)
 
     def build(self, tokens_shape):
         dim = self._config["embedding_dim"]
-        shape = (tokens_shape[0], None, dim)
+        self.class_token = None
         if self.pooling == "cls":
             self.class_token = self.add_weight(
                 shape=(1, 1, dim), initializer="random_normal", name="class_token"
             )
-        self.embedding.build(tokens_shape)
-        for layer in (self.positions, *self.blocks, self.final_norm):
-            layer.build(shape)
-        self._check_pooling()
+        super().build(tokens_shape)
+        parts.check_pooling(self.pooling, self.blocks[0])
         self.hidden.build((tokens_shape[0], dim))
         self.head.build((tokens_shape[0], self._config["intermediate_dim"]))
 
     def call(self, tokens, training=None):
-        x, real = self._embed(tokens, training)
+        x, real = self.embed(tokens, training, self.class_token)
         for block in self.blocks:
             x = block(x, padding_mask=real, training=training)
         x = self.final_norm(x)
-        pooled = x[:, 0] if self.pooling == "cls" else _mean(x, real)
+        pooled = x[:, 0] if self.pooling == "cls" else parts.mean_of_real(x, real)
         hidden = self.hidden_dropout(self.hidden(pooled), training=training)
         return self.head(hidden)
-
-    def _check_pooling(self):
-        """Refuses a class token, which comes first, where none sees what follows."""
-        attention = self.blocks[0].attention_layer
-        if self.pooling == "cls" and getattr(attention, "causality", "") == "always":
-            raise ValueError(
-                f"{type(attention).__name__} is causal: a class token in front would "
-                "see itself only. Use `pooling='mean'`. Received: pooling='cls'"
-            )
 
     @property
     def has_attention_scores(self):
@@ -186,37 +151,13 @@ class EncoderClassifier(keras.Model):
             A list with one NumPy array `(B, heads, T, T)` per block, where T
             counts the class token if there is one.
         """
-        x, real = self._embed(ops.convert_to_tensor(tokens), training=False)
+        tokens = ops.convert_to_tensor(tokens)
+        x, real = self.embed(tokens, False, self.class_token)
         scores = []
         for block in self.blocks:
             x, weights = block(x, padding_mask=real, return_attention_scores=True)
             scores.append(ops.convert_to_numpy(weights))
         return scores
 
-    def _embed(self, tokens, training):
-        """Embedded tokens `(B, T, F)` and which of them are real `(B, T)`."""
-        real = ops.not_equal(tokens, 0)
-        x = self.embedding(tokens)
-        if self.pooling == "cls":
-            batch = ops.shape(tokens)[0]
-            first = ops.broadcast_to(
-                ops.cast(self.class_token, x.dtype), (batch, 1, x.shape[-1])
-            )
-            x = ops.concatenate([first, x], axis=1)
-            real = ops.concatenate([ops.ones((batch, 1), dtype="bool"), real], axis=1)
-        x = self.embedding_dropout(self.positions(x), training=training)
-        return x, real
-
     def compute_output_shape(self, tokens_shape):
         return (tokens_shape[0], self._config["num_classes"])
-
-    def get_config(self):
-        return {**super().get_config(), **self._config}
-
-
-def _mean(x, real):
-    """Mean over the real steps, `(B, F)`; zero where there are none."""
-    x = ops.cast(x, "float32")
-    weights = ops.cast(real, "float32")[..., None]
-    count = ops.maximum(ops.sum(weights, axis=1), 1.0)
-    return ops.divide(ops.sum(ops.multiply(x, weights), axis=1), count)

@@ -1,11 +1,11 @@
-"""What a model keeps of one batch for the next."""
+"""What a model keeps of one batch for the next: the states of its attention."""
 
 import keras
 from keras import ops
 
 
 class Memory(keras.layers.Layer):
-    """The states of a model's blocks, as variables with a row for each of a batch.
+    """The states of the blocks' attention: variables with a row for each of a batch.
 
     They are not trained, and not saved with the weights: they belong to the sequences
     that were read. So weights fit a model with batches of another size.

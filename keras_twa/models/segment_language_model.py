@@ -1,17 +1,17 @@
 """A language model that reads long texts segment by segment, and remembers."""
 
 import keras
-from keras import ops
 
-from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
+from keras_twa.models import parts
 from keras_twa.models.memory import Memory
+from keras_twa.models.token_transformer import TokenTransformer
 
 MEMORIES = ("training", "evaluation")
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class SegmentLanguageModel(keras.Model):
+class SegmentLanguageModel(TokenTransformer):
     """Embedding, causal encoder blocks and logits, with a memory between batches.
 
     Row `b` of a batch goes on where row `b` of the batch before it ended: each block
@@ -88,54 +88,27 @@ class SegmentLanguageModel(keras.Model):
         stateful=True,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self._config = {
-            "vocabulary_size": vocabulary_size,
-            "num_layers": num_layers,
-            "embedding_dim": embedding_dim,
-            "num_heads": num_heads,
-            "intermediate_dim": intermediate_dim,
-            "dropout": dropout,
-            "activation": activation,
-            "normalize_first": normalize_first,
-            "stateful": stateful,
-        }
-        checks.positive_integer(
-            vocabulary_size=vocabulary_size,
-            num_layers=num_layers,
-            embedding_dim=embedding_dim,
+        super().__init__(
+            vocabulary_size,
+            attention,
+            num_layers,
+            embedding_dim,
+            num_heads,
+            intermediate_dim,
+            dropout,
+            activation,
+            normalize_first,
+            **kwargs,
         )
-        self._attention = keras.saving.serialize_keras_object(attention)
+        self._config["stateful"] = stateful
         self.stateful = stateful
-        options = {"dtype": self.dtype_policy}
-        self.embedding = keras.layers.Embedding(
-            vocabulary_size, embedding_dim, name="embedding", **options
-        )
-        self.embedding_dropout = keras.layers.Dropout(dropout, **options)
-        self.blocks = [
-            TransformerEncoder(
-                intermediate_dim,
-                num_heads,
-                _copy(self._attention),
-                dropout,
-                activation,
-                normalize_first=normalize_first,
-                name=f"block_{index}",
-                **options,
-            )
-            for index in range(num_layers)
-        ]
-        self.final_norm = keras.layers.LayerNormalization(
-            epsilon=1e-5, name="final_norm", **options
-        )
-        self.head = keras.layers.Dense(vocabulary_size, name="head", dtype="float32")
+        self.head = parts.head(vocabulary_size, self.dtype_policy)
         self.memories = {name: Memory(name=name) for name in MEMORIES}
 
     def build(self, inputs_shape):
-        shape = (*_tokens(inputs_shape)[:2], self._config["embedding_dim"])
-        self.embedding.build(shape[:2])
-        for layer in (*self.blocks, self.final_norm, self.head):
-            layer.build(shape)
+        shape = _tokens(inputs_shape)[:2]
+        super().build(shape)
+        self.head.build((*shape, self._config["embedding_dim"]))
         if not self.stateful:
             return
         if shape[0] is None:
@@ -150,8 +123,7 @@ class SegmentLanguageModel(keras.Model):
     def call(self, inputs, training=None):
         tokens = _tokens(inputs)
         begins = inputs.get("begins") if isinstance(inputs, dict) else None
-        real = ops.not_equal(tokens, 0)
-        x = self.embedding_dropout(self.embedding(tokens), training=training)
+        x, real = self.embed(tokens, training)
         options = {"padding_mask": real, "use_causal_mask": True, "training": training}
         if self.stateful:
             x = self._remember(x, begins, training, options)
@@ -165,8 +137,10 @@ class SegmentLanguageModel(keras.Model):
         memory = self.memories["training" if training else "evaluation"]
         states = []
         for block, state in zip(self.blocks, memory.read(begins), strict=True):
-            x, state = block(x, initial_state=state, return_state=True, **options)
-            states.append(state)
+            x, state = block(
+                x, initial_state={"attention": state}, return_state=True, **options
+            )
+            states.append(state["attention"])
         memory.write(states)
         return x
 
@@ -208,20 +182,6 @@ class SegmentLanguageModel(keras.Model):
 
     def compute_output_shape(self, inputs_shape):
         return (*_tokens(inputs_shape)[:2], self._config["vocabulary_size"])
-
-    def get_config(self):
-        return {**super().get_config(), "attention": self._attention, **self._config}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "attention": _copy(config["attention"])})
-
-
-def _copy(attention):
-    """A name as it is, and a new layer from the description of one."""
-    if isinstance(attention, str):
-        return attention
-    return keras.saving.deserialize_keras_object(attention)
 
 
 def _tokens(inputs):

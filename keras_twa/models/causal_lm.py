@@ -1,0 +1,263 @@
+"""A language model that generates text."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.models import generation
+from keras_twa.models import parts
+from keras_twa.models import sampling
+from keras_twa.models.token_transformer import TokenTransformer
+from keras_twa.ops import backend
+
+# Caches have room for a multiple of so many steps: texts of about one length share a
+# compiled step.
+ROOM = 64
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class CausalLM(TokenTransformer):
+    """Embedding, positions, causal encoder blocks, and logits of the next token.
+
+    Token 0 is padding: it is attended to by no one, and never generated. To train, give
+    the tokens and, as targets, the same one step further, and leave the padding among
+    the targets out of the loss: `keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True, ignore_class=0)`.
+
+    A text may also come in parts: with `return_state=True` a call returns a state, with
+    which the next one goes on.
+
+    Args:
+        vocabulary_size: Number of token ids, padding included.
+        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
+            or an attention layer, of which each block takes a copy. To generate, it
+            must have states, which "lsh" has not. Defaults to "dot_product".
+        num_layers: Number of blocks. Defaults to 2.
+        embedding_dim: Width F of the model. Defaults to 128.
+        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        intermediate_dim: Width of the feed-forward networks. Defaults to 512.
+        dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
+        max_length: Longest text, for learned positions. Defaults to 4096.
+        positions: "sinusoidal" (default) or "learned", which are added to the input;
+            "rotary", "alibi", "t5" or "shaw", which are inside of each attention that
+            is defined with them; or `None`.
+        activation: Activation of the feed-forward networks. Defaults to "gelu".
+        normalize_first: Whether layer normalisation precedes each branch. Defaults to
+            `True`.
+
+    Call arguments:
+        tokens: Integer `(B, T)`.
+        training: Whether dropout is active.
+        initial_state: What a call before this one returned, or `initial_state(B)`.
+        return_state: Whether to return the state too.
+
+    Returns:
+        Logits of the token after each, `(B, T, vocabulary_size)` in float32; with
+        `return_state`, that and the state.
+
+    Raises:
+        ValueError: If a size is not positive, a choice unknown, or the attention cannot
+            be causal.
+
+    Example:
+
+    >>> from keras_twa.models import CausalLM
+    >>> model = CausalLM(10, "retention", embedding_dim=16)
+    >>> texts = model.generate([[3, 1, 4], [1]], max_new_tokens=2)
+    >>> [len(text) for text in texts], texts[0][:3]
+    ([5, 3], [3, 1, 4])
+
+    Reference:
+        [Radford et al., 2019](https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        attention="dot_product",
+        num_layers=2,
+        embedding_dim=128,
+        num_heads=4,
+        intermediate_dim=512,
+        dropout=0.1,
+        max_length=4096,
+        positions="sinusoidal",
+        activation="gelu",
+        normalize_first=True,
+        **kwargs,
+    ):
+        checks.positive_integer(max_length=max_length)
+        super().__init__(
+            vocabulary_size,
+            attention,
+            num_layers,
+            embedding_dim,
+            num_heads,
+            intermediate_dim,
+            dropout,
+            activation,
+            normalize_first,
+            positions,
+            max_length,
+            **kwargs,
+        )
+        self._config |= {"max_length": max_length, "positions": positions}
+        self.head = parts.head(vocabulary_size, self.dtype_policy)
+
+    def build(self, tokens_shape):
+        super().build(tokens_shape)
+        for block in self.blocks:
+            checks.can_be_causal(block.attention_layer)
+        self.head.build((*tokens_shape[:2], self._config["embedding_dim"]))
+
+    def call(self, tokens, training=None, initial_state=None, return_state=False):
+        x, state = self._read(tokens, training, initial_state, return_state)
+        logits = self.head(x)
+        return (logits, state) if return_state else logits
+
+    def initial_state(self, batch_size, max_length=None):
+        """The state before the first token, of a model that is built.
+
+        Args:
+            batch_size: B.
+            max_length: How many steps it has room for. With `None` it may grow by each
+                call: see `Streaming`.
+
+        Returns:
+            A dictionary of the states of the "blocks", a list, and the "length".
+        """
+        states = [
+            block.initial_state(batch_size, max_length=max_length)
+            for block in self.blocks
+        ]
+        return {"blocks": states, "length": ops.zeros((), "int32")}
+
+    def generate(
+        self, prompts, max_new_tokens, sampler="greedy", stop_tokens=(), seed=None
+    ):
+        """Continues prompts.
+
+        Prompts of different lengths go on together, each as if it were alone, and all
+        that they have beyond the length of the shortest is read step by step: prompts
+        of about one length are fastest.
+
+        Args:
+            prompts: A list of prompts, each a list of tokens; or one integer array
+                `(B, T)`, padded with 0 on either side.
+            max_new_tokens: How many tokens each text gets at most.
+            sampler: How the next token is chosen: "greedy" (default), the likeliest;
+                "sample", a draw from the softmax; a `Sample`; or any function of
+                logits `(B, vocabulary_size)` and `seed` that gives integers `(B,)`.
+            stop_tokens: Tokens with which a text ends. Defaults to none.
+            seed: Integer seed of the sampler: with the same, the same prompts give the
+                same texts on one backend. Defaults to a random one.
+
+        Returns:
+            A list of lists of integers: each prompt with its continuation, which ends
+            with the stop token if it met one. There is no padding.
+
+        Raises:
+            ValueError: If there is no prompt, one is empty or has a token outside of
+                the vocabulary, a text could become longer than the learned positions,
+                an argument is out of its range, or the attention has no states.
+
+        Example:
+
+        >>> import numpy as np
+        >>> from keras_twa.models import CausalLM
+        >>> from keras_twa.models import Sample
+        >>> model = CausalLM(10, embedding_dim=16)
+        >>> sampler = Sample(temperature=0.8, top_p=0.95)
+        >>> texts = model.generate(np.array([[0, 5, 6], [7, 8, 9]]), 4, sampler)
+        >>> texts[0][:2], len(texts[0])
+        ([5, 6], 6)
+        """
+        size = self._config["vocabulary_size"]
+        checks.positive_integer(max_new_tokens=max_new_tokens)
+        stop_tokens = np.asarray(stop_tokens, None if len(stop_tokens) else "int32")
+        checks.tokens("stop_tokens", stop_tokens, size)
+        prompts = generation.prompts_of(prompts, size)
+        longest = max(len(prompt) for prompt in prompts) + max_new_tokens
+        if self._config["positions"] == "learned":
+            self._check_length(longest, max_new_tokens)
+        choose = sampling.get(sampler)
+        if not self.built:
+            self.build((None, None))
+        seeds = keras.random.SeedGenerator(seed)
+        values = [variable.value for variable in self.variables]
+        return generation.go_on(
+            prompts,
+            max_new_tokens,
+            stop_tokens,
+            functools.partial(self._next_logits, values),
+            lambda logits: choose(logits, seed=seeds),
+            self.initial_state(len(prompts), max_length=-(-longest // ROOM) * ROOM),
+        )
+
+    def _read(self, tokens, training, state, return_state=True):
+        """What the blocks make of the tokens, `(B, T, F)`, and the next state."""
+        first = None if state is None else state["length"]
+        x, real = self.embed(tokens, training, first=first)
+        options = {"padding_mask": real, "use_causal_mask": True, "training": training}
+        if state is None and not return_state:
+            for block in self.blocks:
+                x = block(x, **options)
+            return self.final_norm(x), None
+        before = [None] * len(self.blocks) if state is None else state["blocks"]
+        after = []
+        for block, one in zip(self.blocks, before, strict=True):
+            x, one = block(x, initial_state=one, return_state=True, **options)
+            after.append(one)
+        steps = ops.shape(tokens)[1] + (0 if first is None else first)
+        state = {"blocks": after, "length": ops.cast(steps, "int32")}
+        return self.final_norm(x), state
+
+    @functools.cached_property
+    def _next_logits(self):
+        """Function of weights, tokens and a state, compiled; see `generation.go_on`.
+
+        The weights are arguments: inside of what was compiled they would stay as they
+        were.
+        """
+
+        def predict(values, tokens, state):
+            mapping = zip(self.variables, values, strict=True)
+            with keras.StatelessScope(state_mapping=mapping):
+                x, state = self._read(tokens, False, state)
+                logits = self.head(x[:, -1])
+            padding = ops.equal(ops.arange(logits.shape[-1]), 0)
+            return ops.where(padding, -float("inf"), logits), state
+
+        return backend.compiled(predict)
+
+    def _check_length(self, longest, max_new_tokens):
+        max_length = self._config["max_length"]
+        if longest > max_length:
+            raise ValueError(
+                "A prompt and its continuation must not be longer than the learned "
+                f"positions, max_length={max_length}. Received: a prompt of "
+                f"{longest - max_new_tokens} tokens, max_new_tokens={max_new_tokens}"
+            )
+
+    def compute_output_spec(
+        self, tokens, training=None, initial_state=None, return_state=False
+    ):
+        size, dim = self._config["vocabulary_size"], self._config["embedding_dim"]
+        logits = keras.KerasTensor((*tokens.shape, size), dtype="float32")
+        if not return_state:
+            return logits
+        x = keras.KerasTensor((*tokens.shape, dim), dtype=self.compute_dtype)
+        given = {"blocks": [None] * len(self.blocks)}
+        states = [
+            block.compute_output_spec(
+                x, use_causal_mask=True, initial_state=state, return_state=True
+            )[1]
+            for block, state in zip(
+                self.blocks, (initial_state or given)["blocks"], strict=True
+            )
+        ]
+        length = keras.KerasTensor((), dtype="int32")
+        return logits, {"blocks": states, "length": length}

@@ -1,0 +1,350 @@
+"""A Transformer that writes one sequence while it attends to another."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import TransformerDecoder
+from keras_twa.layers import checks
+from keras_twa.layers.quantized import dtype_config
+from keras_twa.models import parts
+from keras_twa.models.beam_search import beam_search
+from keras_twa.models.beam_search import check_search
+
+ATTENTIONS = ("encoder_attention", "decoder_attention", "cross_attention")
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
+class EncoderDecoder(keras.Model):
+    """Encoder blocks over a source, causal decoder blocks over a target, and logits.
+
+    `fit` it on a dictionary of sources and targets, and on the token after each of the
+    target's: teacher forcing. `generate` then writes targets on its own.
+
+    Token 0 is padding, in both: it is attended to by no one, so a sequence gets the
+    same logits however far it is padded.
+
+    Args:
+        source_vocabulary_size: Number of token ids of sources, padding included.
+        target_vocabulary_size: Number of token ids of targets, padding included.
+        encoder_attention: Self-attention of the encoder blocks: a name that
+            `keras_twa.layers.get` knows, or an attention layer, of which each block
+            takes a copy. Defaults to "dot_product".
+        decoder_attention: Self-attention of the decoder blocks, likewise.
+        cross_attention: Attention of the decoder blocks to the source, likewise.
+        num_layers: Number of encoder blocks, and of decoder blocks. Defaults to 2.
+        embedding_dim: Width F of the model. Defaults to 128.
+        num_heads: Attention heads, where an attention is a name. Defaults to 4.
+        intermediate_dim: Width of the feed-forward networks. Defaults to 512.
+        dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
+        max_length: Longest source and target, for learned positions. Defaults to 4096.
+        positions: "sinusoidal" (default) or "learned", which are added to both inputs;
+            "rotary", "alibi", "t5" or "shaw", which are inside of each self-attention
+            that is defined with them; or `None`.
+        activation: Activation of the feed-forward networks: one that Keras knows,
+            "swiglu" or "geglu". Defaults to "gelu".
+        normalize_first: Whether layer normalisation precedes each branch.
+            Defaults to `True`.
+        tie_embeddings: Whether the logits are inner products with the embeddings of the
+            target's tokens. Defaults to `False`: they have weights of their own.
+
+    Call arguments:
+        inputs: A dictionary of tokens: "source", integer `(B, S)`, and "target",
+            integer `(B, T)`.
+        training: Whether dropout is active.
+
+    Returns:
+        Logits of the token after each of the target's,
+        `(B, T, target_vocabulary_size)` in float32.
+
+    Raises:
+        ValueError: If a size is not positive, a choice unknown, or a sequence longer
+            than learned positions reach.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.models import EncoderDecoder
+    >>> model = EncoderDecoder(17, 19, embedding_dim=16)
+    >>> source, target = np.array([[3, 1, 4, 0]]), np.array([[1, 5, 9]])
+    >>> tuple(model({"source": source, "target": target}).shape)
+    (1, 3, 19)
+    >>> tokens = model.generate(source, max_length=5, start_token=1, end_token=2)
+    >>> tokens.shape[0], tokens.shape[1] <= 5
+    (1, True)
+
+    Reference:
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762)
+    """
+
+    def __init__(
+        self,
+        source_vocabulary_size,
+        target_vocabulary_size,
+        encoder_attention="dot_product",
+        decoder_attention="dot_product",
+        cross_attention="dot_product",
+        num_layers=2,
+        embedding_dim=128,
+        num_heads=4,
+        intermediate_dim=512,
+        dropout=0.1,
+        max_length=4096,
+        positions="sinusoidal",
+        activation="gelu",
+        normalize_first=True,
+        tie_embeddings=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._config = {
+            "source_vocabulary_size": source_vocabulary_size,
+            "target_vocabulary_size": target_vocabulary_size,
+            "encoder_attention": keras.saving.serialize_keras_object(encoder_attention),
+            "decoder_attention": keras.saving.serialize_keras_object(decoder_attention),
+            "cross_attention": keras.saving.serialize_keras_object(cross_attention),
+            "num_layers": num_layers,
+            "embedding_dim": embedding_dim,
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "dropout": dropout,
+            "max_length": max_length,
+            "positions": positions,
+            "activation": activation,
+            "normalize_first": normalize_first,
+            "tie_embeddings": tie_embeddings,
+        }
+        checks.positive_integer(
+            source_vocabulary_size=source_vocabulary_size,
+            target_vocabulary_size=target_vocabulary_size,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            max_length=max_length,
+        )
+        policy = self.dtype_policy
+        self.source_embedding = self._embedding("source_embedding")
+        self.target_embedding = self._embedding("target_embedding")
+        self.source_positions, self.target_positions = (
+            parts.position_layer(positions, max_length, policy, name)
+            for name in ("source_positions", "target_positions")
+        )
+        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.encoder_blocks = parts.encoder_blocks(
+            num_layers,
+            self._config["encoder_attention"],
+            num_heads,
+            intermediate_dim,
+            dropout,
+            activation,
+            normalize_first,
+            policy,
+            positions,
+            embedding_dim,
+            name="encoder_block",
+        )
+        self.decoder_blocks = [
+            TransformerDecoder(
+                intermediate_dim,
+                num_heads,
+                parts.block_attention(
+                    self._config["decoder_attention"],
+                    positions,
+                    num_heads,
+                    embedding_dim,
+                    policy,
+                ),
+                parts.copy_of(self._config["cross_attention"]),
+                dropout,
+                activation,
+                normalize_first=normalize_first,
+                name=f"decoder_block_{index}",
+                dtype=policy,
+            )
+            for index in range(num_layers)
+        ]
+        self.encoder_norm, self.decoder_norm = (
+            parts.final_norm(policy, name) for name in ("encoder_norm", "decoder_norm")
+        )
+        self.head = None
+        if not tie_embeddings:
+            self.head = parts.head(target_vocabulary_size, policy)
+
+    def build(self, inputs_shape):
+        batch = inputs_shape["source"][0]
+        shape = (batch, None, self._config["embedding_dim"])
+        for layer in (self.source_embedding, self.target_embedding):
+            layer.build((batch, None))
+        for layer in (self.source_positions, self.target_positions):
+            if layer is not None:
+                layer.build(shape)
+        for block in self.encoder_blocks:
+            block.build(shape)
+        for block in self.decoder_blocks:
+            block.build(shape, shape)
+        for layer in (self.encoder_norm, self.decoder_norm, self.head):
+            if layer is not None:
+                layer.build(shape)
+
+    def call(self, inputs, training=None):
+        encoded, real = self.encode(inputs["source"], training)
+        target = inputs["target"]
+        x = self._embed(target, self.target_embedding, self.target_positions, training)
+        for block in self.decoder_blocks:
+            x = block(
+                x,
+                encoded,
+                decoder_padding_mask=ops.not_equal(target, 0),
+                encoder_padding_mask=real,
+                training=training,
+            )
+        return self._logits(x)
+
+    def encode(self, source, training=None):
+        """What the encoder makes of sources.
+
+        Args:
+            source: Integer `(B, S)`.
+            training: Whether dropout is active.
+
+        Returns:
+            `(B, S, F)`, and which steps are real, boolean `(B, S)`.
+        """
+        real = ops.not_equal(source, 0)
+        x = self._embed(source, self.source_embedding, self.source_positions, training)
+        for block in self.encoder_blocks:
+            x = block(x, padding_mask=real, training=training)
+        return self.encoder_norm(x), real
+
+    def generate(
+        self,
+        source,
+        max_length,
+        start_token,
+        end_token,
+        beam_size=1,
+        length_penalty=0.6,
+    ):
+        """Writes a target for each source, the most probable that is found.
+
+        Args:
+            source: Integer `(B, S)`.
+            max_length: How many tokens a target has at most.
+            start_token: The token that targets begin with in training.
+            end_token: The token that they end with.
+            beam_size: How many beginnings of a target are followed at once. With 1
+                (default), each step takes the most probable token.
+            length_penalty: Targets are ranked by
+                `log p / ((5 + length) / 6)^length_penalty`. Defaults to 0.6.
+
+        Returns:
+            The targets, without the start token and up to and with the end token: a
+            NumPy array `(B, length)`, padded with 0.
+
+        Raises:
+            ValueError: If an argument does not fit, or a sequence is longer than
+                learned positions reach.
+
+        Reference:
+            [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
+        """
+        source = np.asarray(source)
+        check_search(
+            self._config["target_vocabulary_size"],
+            max_length,
+            beam_size,
+            length_penalty,
+            start_token=start_token,
+            end_token=end_token,
+        )
+        self._check_source(source, max_length)
+        if not self.built:
+            self.build({"source": source.shape, "target": (len(source), None)})
+        encoded, real = self.encode(ops.convert_to_tensor(source, "int32"))
+
+        def beams(x):
+            return ops.repeat(x, beam_size, axis=0)
+
+        states = [
+            block.initial_state(
+                len(source) * beam_size,
+                max_length=max_length,
+                encoder_sequence=beams(encoded),
+                encoder_padding_mask=beams(real),
+            )
+            for block in self.decoder_blocks
+        ]
+        return beam_search(
+            self._step,
+            states,
+            len(source),
+            max_length,
+            start_token,
+            end_token,
+            beam_size,
+            length_penalty,
+        )
+
+    def _step(self, tokens, states, number):
+        """The logits after one token more `(N, vocabulary)`, and the next states."""
+        x = self._embed(
+            ops.convert_to_tensor(tokens[:, None], "int32"),
+            self.target_embedding,
+            self.target_positions,
+            positions=ops.convert_to_tensor([number], "int32"),
+        )
+        x, after = x[:, 0], []
+        for block, state in zip(self.decoder_blocks, states, strict=True):
+            x, state = block.step(x, state)
+            after.append(state)
+        return self._logits(x), after
+
+    def _embed(self, tokens, embedding, places, training=None, **positions):
+        x = embedding(tokens) * self._config["embedding_dim"] ** 0.5
+        if places is not None:
+            x = places(x, **positions)
+        return self.embedding_dropout(x, training=training)
+
+    def _check_source(self, source, max_length):
+        """Refuses what cannot be a source, and what learned positions do not reach."""
+        whole = np.issubdtype(source.dtype, np.integer)
+        if source.ndim != 2 or not whole or not source.size:
+            raise ValueError(
+                "`source` must be integers (batch, length), with at least one token "
+                f"each. Received: source of {source.dtype} and shape {source.shape}"
+            )
+        longest = self._config["max_length"]
+        for name, length in (("source", source.shape[1]), ("target", max_length)):
+            if self._config["positions"] == "learned" and length > longest:
+                raise ValueError(
+                    f"The model's learned positions end at {longest} steps. "
+                    f"Received: a {name} of up to {length}"
+                )
+
+    def _logits(self, x):
+        x = self.decoder_norm(x)
+        if self.head is not None:
+            return self.head(x)
+        return self.target_embedding(x, reverse=True)
+
+    def _embedding(self, name):
+        dim = self._config["embedding_dim"]
+        return keras.layers.ReversibleEmbedding(
+            self._config[f"{name.removesuffix('_embedding')}_vocabulary_size"],
+            dim,
+            # Times the root of the width, they are as large as the sines added to them.
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
+            reverse_dtype="float32",
+            name=name,
+            dtype=self.dtype_policy,
+        )
+
+    def compute_output_shape(self, inputs_shape):
+        return (*inputs_shape["target"], self._config["target_vocabulary_size"])
+
+    def get_config(self):
+        return {**super().get_config(), **dtype_config(self), **self._config}
+
+    @classmethod
+    def from_config(cls, config):
+        given = {name: parts.copy_of(config[name]) for name in ATTENTIONS}
+        return cls(**{**config, **given})

@@ -1,0 +1,72 @@
+"""Texts that go on, one token after the other."""
+
+import numpy as np
+from keras import ops
+
+from keras_twa.layers import checks
+
+
+def prompts_of(given, vocabulary_size):
+    """Prompts as a list of integer arrays, each of one token at least.
+
+    Args:
+        given: A list of prompts, each a list or an array of tokens; or one integer
+            array `(B, T)`, padded with 0 on either side.
+        vocabulary_size: Number of token ids, padding included.
+    """
+    if not isinstance(given, list | tuple):
+        given = ops.convert_to_numpy(given)
+        if given.ndim != 2:
+            raise ValueError(
+                "An array of prompts must have shape (batch, length). "
+                f"Received: prompts of shape {given.shape}"
+            )
+        given = [np.trim_zeros(row) for row in given]
+    if len(given) == 0:
+        raise ValueError(f"There must be one prompt at least. Received: {given!r}")
+    prompts = [np.asarray(prompt) for prompt in given]
+    for prompt in prompts:
+        if prompt.ndim != 1 or len(prompt) == 0:
+            raise ValueError(
+                "Each prompt must be a list of one token or more: a text needs "
+                f"something to go on from. Received: {prompt.tolist()!r}"
+            )
+        checks.tokens("prompts", prompt, vocabulary_size)
+    return prompts
+
+
+def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
+    """Continues prompts of different lengths together, each as if it were alone.
+
+    As many tokens as the shortest prompt has are read in one call. From there on all
+    rows take a step at a time: a row takes the next token of its prompt while there is
+    one, and then what was chosen. So no row is padded, and every token of a row has the
+    place that it has alone.
+
+    Args:
+        prompts: List of integer arrays.
+        max_new_tokens: How many tokens a row gets at most.
+        stop_tokens: After one of these, a row is complete.
+        predict: Function of tokens `(B, T)` and a state to logits `(B, vocabulary)` of
+            the token after these, and the next state.
+        choose: Function from logits to tokens `(B,)`.
+        state: The state before the first token.
+
+    Returns:
+        A list of lists: each prompt, and what came after.
+    """
+    starts = np.array([len(prompt) for prompt in prompts])
+    ends = starts + max_new_tokens
+    tokens = np.zeros((len(prompts), ends.max()), "int32")
+    for row, prompt in zip(tokens, prompts, strict=True):
+        row[: len(prompt)] = prompt
+    read, place = 0, starts.min()
+    while place < ends.max():
+        logits, state = predict(tokens[:, read:place], state)
+        chosen = ops.convert_to_numpy(choose(logits))
+        # The others are still at their prompts, or complete: then padding follows.
+        open_rows = (starts <= place) & (place < ends)
+        tokens[open_rows, place] = chosen[open_rows]
+        ends[open_rows & np.isin(chosen, stop_tokens)] = place + 1
+        read, place = place, place + 1
+    return [row[:end].tolist() for row, end in zip(tokens, ends, strict=True)]

@@ -1,0 +1,131 @@
+"""What the models of tokens share: embedding, positions and encoder blocks."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.layers.quantized import dtype_config
+from keras_twa.models import parts
+
+
+class TokenTransformer(keras.Model):
+    """Abstract model of tokens; a model adds its call, and a head.
+
+    Token 0 is padding.
+
+    Args:
+        vocabulary_size: Number of token ids, padding included.
+        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
+            or an attention layer, of which each block takes a copy.
+        num_layers: Number of encoder blocks.
+        embedding_dim: Width F of the model.
+        num_heads: Attention heads, where `attention` is a name.
+        intermediate_dim: Width of the feed-forward networks.
+        dropout: Dropout rate of embeddings and blocks.
+        activation: Activation of the feed-forward networks.
+        normalize_first: Whether layer normalisation precedes each branch.
+        positions: "sinusoidal" or "learned", which are added to the embeddings; a kind
+            that is inside of each attention; or `None`.
+        num_positions: How many positions there are, if they are learned.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        attention,
+        num_layers,
+        embedding_dim,
+        num_heads,
+        intermediate_dim,
+        dropout,
+        activation,
+        normalize_first,
+        positions=None,
+        num_positions=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        checks.positive_integer(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+        )
+        self._config = {
+            "vocabulary_size": vocabulary_size,
+            "attention": keras.saving.serialize_keras_object(attention),
+            "num_layers": num_layers,
+            "embedding_dim": embedding_dim,
+            "num_heads": num_heads,
+            "intermediate_dim": intermediate_dim,
+            "dropout": dropout,
+            "activation": activation,
+            "normalize_first": normalize_first,
+        }
+        options = {"dtype": self.dtype_policy}
+        if positions in parts.AT_THE_INPUT:
+            # As large as the sines added to it: Keras's default of 0.05 would leave
+            # the tokens all but invisible among the positions.
+            normal = keras.initializers.RandomNormal(stddev=1.0)
+            options["embeddings_initializer"] = normal
+        self.embedding = keras.layers.Embedding(
+            vocabulary_size, embedding_dim, name="embedding", **options
+        )
+        self.positions = parts.position_layer(
+            positions, num_positions, self.dtype_policy
+        )
+        self.embedding_dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.blocks = parts.encoder_blocks(
+            num_layers,
+            self._config["attention"],
+            num_heads,
+            intermediate_dim,
+            dropout,
+            activation,
+            normalize_first,
+            self.dtype_policy,
+            positions,
+            embedding_dim,
+        )
+        self.final_norm = parts.final_norm(self.dtype_policy)
+
+    def build(self, tokens_shape):
+        # A class token would be one more step.
+        shape = (tokens_shape[0], None, self._config["embedding_dim"])
+        self.embedding.build(tokens_shape)
+        if self.positions is not None:
+            self.positions.build(shape)
+        for layer in (*self.blocks, self.final_norm):
+            layer.build(shape)
+
+    def embed(self, tokens, training=None, class_token=None, first=None):
+        """Embeds tokens, and finds which of them are real.
+
+        Args:
+            tokens: Integer `(B, T)`.
+            training: Whether dropout is active.
+            class_token: What to put in front, `(1, 1, F)`, or `None`. It is real.
+            first: The position of the first token. Defaults to 0.
+
+        Returns:
+            `(B, T, F)` and boolean `(B, T)`, where T counts the class token.
+        """
+        real = ops.not_equal(tokens, 0)
+        x = self.embedding(tokens)
+        if class_token is not None:
+            x = parts.with_class_token(x, class_token)
+            always = ops.ones((ops.shape(tokens)[0], 1), dtype="bool")
+            real = ops.concatenate([always, real], axis=1)
+        if self.positions is not None:
+            places = {}
+            if first is not None:
+                steps = ops.arange(ops.shape(x)[1], dtype="int32")
+                places = {"positions": steps + first}
+            x = self.positions(x, **places)
+        return self.embedding_dropout(x, training=training), real
+
+    def get_config(self):
+        return {**super().get_config(), **dtype_config(self), **self._config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "attention": parts.copy_of(config["attention"])})

@@ -1,0 +1,51 @@
+"""Means over the real tokens of all batches."""
+
+import keras
+from keras import ops
+
+from keras_twa.layers import checks
+from keras_twa.training import tokens
+
+
+class MaskedMean(keras.metrics.Metric):
+    """A mean over real tokens: each counts the same, whatever its batch.
+
+    Derived classes say in `values` what a token contributes.
+
+    Args:
+        padding_token: The label of padding.
+        name: Name of the metric.
+    """
+
+    def __init__(self, padding_token, name):
+        super().__init__(name=name, dtype="float32")
+        checks.integer(padding_token=padding_token)
+        self.padding_token = padding_token
+        self.total = self.add_variable((), "zeros", dtype="float32", name="total")
+        self.count = self.add_variable((), "zeros", dtype="float32", name="count")
+
+    def values(self, labels, predictions):
+        """What each token contributes, float32 `(B, T)`, finite in padding too."""
+        raise NotImplementedError
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch.
+
+        Args:
+            y_true: Integer labels `(B, T)`.
+            y_pred: Predictions `(B, T, V)`.
+            sample_weight: `(B, T)`, `(B, 1)` or `(B,)`.
+        """
+        labels, predictions = tokens.read(y_true, y_pred)
+        weights = tokens.weigh(
+            labels, self.padding_token, sample_weight, tokens.mask_of(y_pred)
+        )
+        values = self.values(labels, predictions)
+        self.total.assign(self.total + ops.sum(values * weights))
+        self.count.assign(self.count + ops.sum(weights))
+
+    def result(self):
+        return ops.divide_no_nan(self.total.value, self.count.value)
+
+    def get_config(self):
+        return {"padding_token": self.padding_token, "name": self.name}
