@@ -1,7 +1,19 @@
-"""Data sets of Long Range Arena as NumPy arrays, and long streams in segments."""
+"""Data sets as NumPy arrays, and long streams in segments."""
 
+from keras_twa.datasets import cifar10
+from keras_twa.datasets import dates
 from keras_twa.datasets import imdb
+from keras_twa.datasets import irregular_series
 from keras_twa.datasets import listops
+from keras_twa.datasets import text_pairs
 from keras_twa.datasets.segments import cut_into_segments
 
-__all__ = ["cut_into_segments", "imdb", "listops"]
+__all__ = [
+    "cifar10",
+    "cut_into_segments",
+    "dates",
+    "imdb",
+    "irregular_series",
+    "listops",
+    "text_pairs",
+]

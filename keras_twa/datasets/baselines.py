@@ -1,4 +1,4 @@
-"""What can be had without attention: the baselines of the reports."""
+"""What can be had without attention: the baselines of reports and examples."""
 
 import numpy as np
 
@@ -9,6 +9,8 @@ HASH_BITS = 22
 SEQUENCES_PER_BLOCK = 2 ** (32 - HASH_BITS)
 # Odd, and large enough to mix the low bits into the high ones.
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+# How many observations a guess from one symbol less is worth.
+BACKOFF = 2
 
 
 def majority_baseline(train_labels, test_labels):
@@ -76,6 +78,83 @@ def byte_ngram_naive_bayes_baseline(train, test, n=7):
     for rows, grams in _distinct_ngrams(test[0], n):
         scores += np.bincount(rows, log_odds[grams], len(scores))
     return float(np.mean((scores > 0) == test_labels))
+
+
+def nearest_mean_baseline(train, test):
+    """Returns the accuracy of the class whose mean is nearest, pixel by pixel.
+
+    Args:
+        train: Tuple `(x, y)` of numbers `(rows, ...)` and labels, each class there.
+        test: The same.
+
+    Example:
+
+    >>> nearest_mean_baseline(([[0.0], [2.0], [4.0]], [0, 1, 1]), ([[1.0]], [0]))
+    1.0
+    """
+    (x, labels), (tests, wanted) = (
+        (np.asarray(x, "float32").reshape(len(x), -1), np.asarray(y))
+        for x, y in (train, test)
+    )
+    means = np.stack([x[labels == label].mean(0) for label in range(labels.max() + 1)])
+    # The square of a row is the same for all means.
+    distances = (means**2).sum(-1) - 2 * tests @ means.T
+    return float(np.mean(distances.argmin(-1) == wanted))
+
+
+def ngram_bits(train, test, order, num_symbols):
+    """Returns the bits per symbol of a model that counts what follows what.
+
+    The probability of a symbol after the `order - 1` before it is how often it followed
+    them in `train`, mixed with its probability after one symbol less, which counts like
+    `BACKOFF` observations; and so on, down to equal probabilities.
+
+    Args:
+        train: Integers from 0 on, in one dimension.
+        test: The same. What precedes its first symbols is not scored.
+        order: How many symbols are looked at, the one to come among them.
+        num_symbols: How many there are.
+
+    Example:
+
+    >>> ngram_bits([0, 1] * 500, [0, 1] * 10, 2, 2) < 0.01
+    True
+    """
+    if order < 1 or num_symbols**order >= 2**63:
+        raise ValueError(
+            "`order` must be positive, and its n-grams must have numbers of 63 bits. "
+            f"Received: {order=}, {num_symbols=}"
+        )
+    train, test = np.asarray(train, "int64"), np.asarray(test, "int64")
+    probability = 1 / num_symbols
+    for length in range(1, order + 1):
+        known, asked = (
+            [
+                _numbers(x, length, num_symbols),
+                _numbers(x[:-1], length - 1, num_symbols),
+            ]
+            for x in (train, test)
+        )
+        asked = [numbers[order - length :] for numbers in asked]
+        together, before = map(_counts, known, asked)
+        probability = (together + BACKOFF * probability) / (before + BACKOFF)
+    return float(-np.log2(probability).mean())
+
+
+def _numbers(symbols, length, num_symbols):
+    """A number for each run of so many symbols, the same for the same run."""
+    count = len(symbols) - length + 1
+    total = np.zeros(count, "int64")
+    for place in range(length):
+        total = total * num_symbols + symbols[place : place + count]
+    return total
+
+
+def _counts(values, wanted):
+    """How often each of the wanted is among the values."""
+    distinct, counts = np.unique(values, return_counts=True)
+    places = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
+    return np.where(distinct[places] == wanted, counts[places], 0)
 
 
 def _as_sequences(tokens):

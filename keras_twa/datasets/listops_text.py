@@ -110,13 +110,18 @@ def write_tsv(path, sources, targets):
         ValueError: If a row is malformed; then no file is written.
     """
     path = Path(path)
-    lines = [HEADER]
-    for number, (source, target) in enumerate(zip(sources, targets, strict=True), 2):
-        _check_row(path, number, source, str(target))
-        lines.append(f"{parenthesize(_without_parentheses(source))}\t{target}")
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text("\n".join(lines) + "\n", encoding="ascii", newline="\n")
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="ascii", newline="\n") as file:
+            file.write(f"{HEADER}\n")
+            rows = zip(sources, targets, strict=True)
+            for number, (source, target) in enumerate(rows, start=2):
+                _check_row(path, number, source, str(target))
+                symbols = _without_parentheses(source)
+                file.write(f"{parenthesize(symbols)}\t{target}\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_tsv(path):

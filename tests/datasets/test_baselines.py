@@ -6,6 +6,8 @@ import pytest
 from keras_twa.datasets import listops
 from keras_twa.datasets.baselines import byte_ngram_naive_bayes_baseline
 from keras_twa.datasets.baselines import majority_baseline
+from keras_twa.datasets.baselines import nearest_mean_baseline
+from keras_twa.datasets.baselines import ngram_bits
 from keras_twa.datasets.baselines import root_operator_baseline
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.token_sequences import TokenSequences
@@ -85,3 +87,47 @@ def test_baselines_of_quick_listops(tmp_path):
     )
     assert majority_baseline(train[1], test[1]) == pytest.approx(0.115, abs=0.02)
     assert root_operator_baseline(train, test) == pytest.approx(0.23, abs=0.025)
+
+
+def test_nearest_mean_is_right_where_classes_are_apart():
+    rng = np.random.default_rng(0)
+    labels = np.arange(300) % 3
+    images = 5 * labels[:, None, None] + rng.normal(size=(300, 4, 2))
+    train, test = (images[:200], labels[:200]), (images[200:], labels[200:])
+    assert nearest_mean_baseline(train, test) == 1.0
+    assert nearest_mean_baseline(train, (test[0], (test[1] + 1) % 3)) == 0.0
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_ngram_bits_equal_a_loop(order):
+    rng = np.random.default_rng(1)
+    train, test = rng.integers(0, 3, 60).tolist(), rng.integers(0, 3, 20).tolist()
+
+    def count(run):
+        places = range(len(train) - len(run) + 1)
+        return sum(train[i : i + len(run)] == run for i in places)
+
+    bits = []
+    for place in range(order - 1, len(test)):
+        probability = 1 / 3
+        for length in range(order):
+            context = test[place - length : place]
+            # A context that nothing follows does not count.
+            follows = sum(count([*context, symbol]) for symbol in range(3))
+            together = count([*context, test[place]])
+            probability = (together + 2 * probability) / (follows + 2)
+        bits.append(-np.log2(probability))
+    assert ngram_bits(train, test, order, 3) == pytest.approx(np.mean(bits))
+
+
+def test_ngram_bits_of_independent_symbols_are_their_entropy():
+    rng = np.random.default_rng(2)
+    train, test = (rng.choice(4, 20_000, p=[0.5, 0.25, 0.125, 0.125]) for _ in range(2))
+    for order in (1, 3):
+        assert ngram_bits(train, test, order, 4) == pytest.approx(1.75, abs=0.03)
+
+
+@pytest.mark.parametrize("order", [0, 8])
+def test_ngram_bits_refuse_orders(order):
+    with pytest.raises(ValueError, match="Received:"):
+        ngram_bits([1, 2], [1, 2], order, 257)

@@ -1,0 +1,89 @@
+"""Pairs of texts: bytes there and back, and no source in two splits."""
+
+import numpy as np
+import pytest
+
+from keras_twa.datasets import text_pairs
+
+TEXTS = ["Go.", "", "Ça marche : 5 €", "走"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a file of pairs; some sources have several targets."""
+    lines = [f"source {n // 2}\tcible {n}\tCC-BY" for n in range(200)]
+    path = tmp_path / "pairs.txt"
+    path.write_text("\n".join([*lines, "", "long\t" + "x" * 200]), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("markers", [False, True])
+def test_bytes_there_and_back(markers):
+    tokens = text_pairs.encode(TEXTS, markers=markers)
+    assert tokens.dtype == np.int32
+    assert tokens.max() < text_pairs.VOCABULARY_SIZE
+    assert [text_pairs.decode(row) for row in tokens] == TEXTS
+    if markers:
+        assert (tokens[:, 0] == text_pairs.START).all()
+        assert (np.sum(tokens == text_pairs.END, axis=1) == 1).all()
+
+
+def test_decodes_what_models_write():
+    assert text_pairs.decode([0, 0]) == ""
+    assert text_pairs.decode([98, 0, 99]) == "ab"
+    assert text_pairs.decode([text_pairs.END, 98]) == ""
+    # The first byte of two: what is no UTF-8 is shown as such.
+    assert text_pairs.decode([98, 0xC3 + 1]) == "a\N{REPLACEMENT CHARACTER}"
+
+
+def test_refuses_texts_that_are_too_long():
+    assert text_pairs.encode(["abc"], length=4).tolist() == [[98, 99, 100, 0]]
+    with pytest.raises(ValueError, match="Received: length=4"):
+        text_pairs.encode(["abc"], length=4, markers=True)
+
+
+def test_reads_pairs(file):
+    splits = text_pairs.load_data(file, test_fraction=0.1)
+    pairs = [
+        [
+            (text_pairs.decode(s), text_pairs.decode(t))
+            for s, t in zip(source, target, strict=True)
+        ]
+        for source, target in splits
+    ]
+    assert sorted(pair for split in pairs for pair in split) == sorted(
+        (f"source {n // 2}", f"cible {n}") for n in range(200)
+    )
+    sources = [{source for source, _ in split} for split in pairs]
+    assert [len(split) for split in sources] == [85, 5, 10]
+    assert len(set.union(*sources)) == 100
+    assert len({source.shape[1] for source, _ in splits}) == 1
+    assert len({target.shape[1] for _, target in splits}) == 1
+
+
+def test_seeds_matter(file):
+    one, again, other = (text_pairs.load_data(file, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one[2][1], again[2][1])
+    assert not np.array_equal(one[2][1], other[2][1])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max_length": 0},
+        {"max_length": 2},
+        {"validation_fraction": 0.0},
+        {"test_fraction": 0.5},
+        {"seed": -1},
+    ],
+)
+def test_bad_arguments(file, arguments):
+    with pytest.raises(ValueError, match="Received: "):
+        text_pairs.load_data(file, **arguments)
+
+
+def test_refuses_lines_without_a_tab(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("one\tun\ntwo deux\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 2 of .*two deux"):
+        text_pairs.load_data(path)
