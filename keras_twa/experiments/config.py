@@ -10,6 +10,14 @@ from keras_twa.experiments.settings import check_choice
 
 TASKS = ("listops", "imdb")
 BASELINE = "dot_product"
+# What is compared unless told otherwise: the longest list is not always the question.
+COMPARED = (
+    BASELINE,
+    "temporal_weighted",
+    "gravitational",
+    "multi_timescale",
+    "gravitational_multi_timescale",
+)
 
 _IMDB: dict[str, Any] = {
     "num_train": None,

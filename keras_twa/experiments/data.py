@@ -1,7 +1,10 @@
 """The rows of a task, ready for training."""
 
 import functools
+import itertools
+import tempfile
 from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,6 +149,33 @@ def _load_listops(data: str, settings: Settings, progress: Progress | None) -> T
         max_buckets=settings.max_buckets,
         symbols=lambda tokens: listops.decode(tokens).split(),
     )
+
+
+def write_listops(task: TaskData, folder: Path, progress: Progress) -> list[Path]:
+    """Writes the splits of ListOps as the files that `load_task` reads.
+
+    Args:
+        task: The rows.
+        folder: Where to. It need not exist. The files appear there together, in
+            the place of earlier ones, and only when all of them are complete.
+        progress: Called with rows done and rows wanted.
+
+    Returns:
+        The paths.
+    """
+    wanted = sum(len(labels) for _, labels in task.splits.values())
+    done = itertools.count(1)
+
+    def expressions(rows: TokenSequences) -> Iterator[str]:
+        for index in range(len(rows)):
+            yield listops.decode(rows[index])
+            progress(next(done), wanted)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as hidden:
+        for name, (rows, labels) in zip(TSV_FILES, task.splits.values(), strict=True):
+            listops.write_tsv(Path(hidden) / name, expressions(rows), labels)
+        return [(Path(hidden) / name).replace(folder / name) for name in TSV_FILES]
 
 
 def _listops_files(data: str) -> list[Path]:

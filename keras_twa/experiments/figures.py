@@ -6,13 +6,12 @@ import numpy as np
 from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.drawing import STYLE
 from keras_twa.experiments.drawing import WIDTH
-from keras_twa.experiments.drawing import colour
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.drawing import name_rows
 from keras_twa.experiments.drawing import row_axes
 from keras_twa.experiments.summary import Summary
+from keras_twa.style import STYLE
 
 BASELINE_COLOURS = ("#8a94a0", "#b8860b", "#7a5195")
 
@@ -26,7 +25,7 @@ def accuracy_bars(summary: Summary) -> Figure:
         if found is None:
             continue
         values = 100 * np.array(found.values)
-        axes.barh(row, values.mean(), 0.6, color=colour(mechanism.name), alpha=0.75)
+        axes.barh(row, values.mean(), 0.6, color=mechanism.colour, alpha=0.75)
         if found.half_width is not None:
             axes.errorbar(
                 values.mean(),
@@ -86,7 +85,7 @@ def learning_curves(summary: Summary) -> Figure:
     with pyplot.rc_context(STYLE):
         figure, panels = pyplot.subplots(1, 3, figsize=(WIDTH * 1.25, 3.9))
     for mechanism in summary.mechanisms:
-        tint = colour(mechanism.name)
+        tint = mechanism.colour
         for index, run in enumerate(mechanism.trained):
             label = mechanism.label if index == 0 else None
             look = {
@@ -155,7 +154,7 @@ def efficiency(summary: Summary) -> Figure:
             if found is None:
                 continue
             value = found.mean * unit
-            panel.barh(row, value, 0.6, color=colour(mechanism.name), alpha=0.75)
+            panel.barh(row, value, 0.6, color=mechanism.colour, alpha=0.75)
             digits = 1 if value < 10 else 0
             panel.annotate(
                 f"{value:,.{digits}f}",
@@ -186,7 +185,7 @@ def improvement(summary: Summary) -> Figure | None:
         return None
     figure, axes = row_axes(len(shown))
     for row, (mechanism, each) in enumerate(shown):
-        tint = colour(mechanism.name)
+        tint = mechanism.colour
         width = each.half_width
         sure = width is not None and abs(each.mean) > width
         if width is not None:

@@ -9,19 +9,22 @@ import numpy as np
 from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.drawing import STYLE
 from keras_twa.experiments.drawing import WIDTH
-from keras_twa.experiments.drawing import colour
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
+from keras_twa.style import STYLE
+from keras_twa.style import draw_weights
+
+# Of more mechanisms, nobody could tell the lines apart.
+MOST_ON_RADAR = 8
 
 
 def radar(summary: Summary) -> Figure | None:
     """Everything at a glance, each axis relative to the best mechanism."""
     shown = [m for m in summary.mechanisms if m.completed]
-    if len(shown) < 2:
+    if not 2 <= len(shown) <= MOST_ON_RADAR:
         return None
     axes_names = ("test accuracy", "speed", "memory", "parameters", "fast to learn")
     values = {m.name: _radar_values(summary, m) for m in shown}
@@ -37,7 +40,7 @@ def radar(summary: Summary) -> Figure | None:
     axes.set_theta_offset(math.pi / 2)
     axes.set_theta_direction(-1)
     for mechanism, row in zip(shown, scaled, strict=True):
-        tint = colour(mechanism.name)
+        tint = mechanism.colour
         line = np.append(row, row[0])
         axes.plot(closed, line, color=tint, linewidth=1.8, label=mechanism.label)
         axes.fill(closed, line, color=tint, alpha=0.06)
@@ -79,23 +82,14 @@ def attention_maps(summary: Summary, folder: Path) -> Figure | None:
         for row, layer in enumerate(layers):
             axes = grid[row][column]
             weights = maps[layer].astype("float32").mean(axis=0)
-            # The strongest few weights would leave the rest black.
-            axes.imshow(
-                weights,
-                cmap="viridis",
-                vmin=0,
-                vmax=max(float(np.quantile(weights, 0.99)), 1e-6),
-                interpolation="nearest",
-            )
+            draw_weights(axes, weights)
             axes.set_xticks([])
             axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_visible(False)
             if column == 0:
                 axes.set_ylabel(f"layer {int(layer.removeprefix('layer')) + 1}")
             if row == 0:
                 title = "\n".join(textwrap.wrap(mechanism.name.replace("_", " "), 18))
-                axes.set_title(title, color=colour(mechanism.name), fontsize=10)
+                axes.set_title(title, color=mechanism.colour, fontsize=10)
     return drawn(
         figure,
         "attention",

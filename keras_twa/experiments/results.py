@@ -15,6 +15,16 @@ from keras_twa.experiments.config import Experiment
 FORMAT = 1
 STATUSES = ("running", "stopped", "completed", "failed")
 FILE_NAME = "result.json"
+# What is known of each epoch.
+POINT = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+    "total_seconds",
+)
 
 
 @dataclass
@@ -60,8 +70,11 @@ class Result:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON that appears whole or not at all."""
-        values = dataclasses.asdict(self)
-        write_json(path, {"format": FORMAT, **values})
+        write_json(path, {"format": FORMAT, **self.to_json()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return dataclasses.asdict(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Result":
@@ -84,6 +97,7 @@ class Result:
         try:
             experiment = Experiment.from_json(values["experiment"])
             result = cls(**{**values, "experiment": experiment})
+            result.curve = [{name: at[name] for name in POINT} for at in result.curve]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Not a complete result: {error} Received: {source}"
@@ -130,14 +144,27 @@ class Result:
 
 
 def load_results(directory: str | os.PathLike[str]) -> list[Result]:
-    """Returns the results in the folders of a comparison, in order of name."""
-    return [Result.load(p) for p in sorted(Path(directory).glob(f"*/{FILE_NAME}"))]
+    """Returns the results in the folders of a comparison, in order of name.
+
+    Raises:
+        ValueError: If a file is something else, or in the folder of another run.
+    """
+    results = []
+    for path in sorted(Path(directory).glob(f"*/{FILE_NAME}")):
+        result = Result.load(path)
+        if result.experiment.name != path.parent.name:
+            raise ValueError(
+                f"The result of {result.experiment.name} is in the folder of another "
+                f"run. Received: {path}"
+            )
+        results.append(result)
+    return results
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:
     """Writes JSON next to `path` first, so that a kill leaves the old file."""
     temporary = f"{os.fspath(path)}.part"
-    Path(temporary).write_text(json.dumps(_finite(values), indent=1) + "\n", "utf-8")
+    Path(temporary).write_text(json.dumps(finite(values), indent=1) + "\n", "utf-8")
     os.replace(temporary, path)
 
 
@@ -158,12 +185,12 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return values
 
 
-def _finite(values: Any) -> Any:
-    # JSON has no NaN: what is not a number is not known.
+def finite(values: Any) -> Any:
+    """Returns plain values as JSON can hold them: what is not a number is null."""
     if isinstance(values, dict):
-        return {key: _finite(value) for key, value in values.items()}
+        return {key: finite(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):
-        return [_finite(value) for value in values]
+        return [finite(value) for value in values]
     if isinstance(values, float) and not math.isfinite(values):
         return None
     return values

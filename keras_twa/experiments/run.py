@@ -172,22 +172,25 @@ def _train_and_test(
 
 
 def _build_model(experiment: Experiment, data: Any) -> Any:
-    from keras_twa.models import EncoderClassifier
+    from keras_twa.experiments.model import build_classifier
 
-    settings = experiment.settings
-    return EncoderClassifier(
-        vocabulary_size=data.vocabulary_size,
-        num_classes=data.num_classes,
-        attention=experiment.attention,
-        num_layers=settings.num_layers,
-        embedding_dim=settings.embedding_dim,
-        num_heads=settings.num_heads,
-        intermediate_dim=settings.intermediate_dim,
-        dropout=settings.dropout,
-        max_length=settings.max_length,
-        positions=settings.positions,
-        pooling=settings.pooling,
-    )
+    return build_classifier(experiment.attention, experiment.settings, data)
+
+
+def load_model(
+    experiment: Experiment, data: Any, directory: str | os.PathLike[str]
+) -> Any:
+    """Returns the model of a completed run, with the weights that were tested.
+
+    Args:
+        experiment: The `Experiment`.
+        data: Its `TaskData`.
+        directory: The folder of the run.
+    """
+    model = _build_model(experiment, data)
+    model.build((experiment.settings.batch_size, None))
+    model.load_weights(Path(directory) / WEIGHTS)
+    return model
 
 
 def _save_attention_maps(model: Any, data: Any, path: Path) -> None:

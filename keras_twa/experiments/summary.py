@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments.comparison import COMPARISON_FILE
+from keras_twa.experiments.comparison import FORMAT
 from keras_twa.experiments.config import BASELINE
+from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import estimate
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import relative_improvement
+from keras_twa.style import colours
 
 SHARE = 0.9
 
@@ -24,10 +27,12 @@ class Mechanism:
 
     Args:
         name: Its name.
+        colour: Its colour in figures and tables.
         runs: All its results.
     """
 
     name: str
+    colour: str
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -83,7 +88,7 @@ class Summary:
         """Reads a folder.
 
         Raises:
-            ValueError: If the folder holds no comparison.
+            ValueError: If the folder holds no comparison, or a foreign result.
         """
         folder = Path(directory)
         facts = read_json(folder / COMPARISON_FILE)
@@ -93,14 +98,25 @@ class Summary:
                 f"Not a comparison: {', '.join(sorted(missing))} missing. "
                 f"Received: {folder / COMPARISON_FILE}"
             )
-        by_name: dict[str, Mechanism] = {}
+        if facts.get("format") != FORMAT:
+            raise ValueError(
+                "Not a comparison of this version of keras_twa. "
+                f"Received: {folder / COMPARISON_FILE}"
+            )
+        by_name: dict[str, list[Result]] = {}
         for result in load_results(folder):
-            name = result.experiment.attention
-            by_name.setdefault(name, Mechanism(name)).runs.append(result)
-        for mechanism in by_name.values():
-            mechanism.runs.sort(key=lambda run: run.experiment.seed)
+            _check_same(result, facts, folder)
+            by_name.setdefault(result.experiment.attention, []).append(result)
         order = sorted(by_name, key=lambda name: (name != BASELINE, *_place(name)))
-        return cls(facts, [by_name[name] for name in order])
+        return cls(
+            facts,
+            [
+                Mechanism(
+                    name, tint, sorted(by_name[name], key=lambda x: x.experiment.seed)
+                )
+                for name, tint in colours(order).items()
+            ],
+        )
 
     @property
     def runs(self) -> list[Result]:
@@ -140,6 +156,19 @@ class Summary:
             if other.experiment.seed == run.experiment.seed and best is not None:
                 return run.reached(self.chance + SHARE * (best - self.chance))
         return None
+
+
+def _check_same(result: Result, facts: dict[str, Any], folder: Path) -> None:
+    """Refuses a result that was put among those of another comparison."""
+    values = result.experiment.to_json()
+    different = [
+        name for name in ("task", "preset", "settings") if values[name] != facts[name]
+    ]
+    if different:
+        raise ValueError(
+            f"A result of another comparison: its {' and '.join(different)} differ. "
+            f"Received: {folder / result.experiment.name / FILE_NAME}"
+        )
 
 
 def _place(name: str) -> tuple[int, str]:

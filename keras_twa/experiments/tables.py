@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Paragraph
 from keras_twa.experiments.document import Table
-from keras_twa.experiments.drawing import colour
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
@@ -161,7 +160,7 @@ def settings_table(summary: Summary) -> Table:
 
 
 def _colours(mechanisms: Sequence[Mechanism]) -> list[str | None]:
-    return [colour(mechanism.name) for mechanism in mechanisms]
+    return [mechanism.colour for mechanism in mechanisms]
 
 
 def _text(found: Estimate | None, text: Callable[[float], str]) -> str:

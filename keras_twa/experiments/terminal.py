@@ -1,8 +1,9 @@
-"""What a comparison shows in the terminal."""
+"""What a comparison or a search shows in the terminal."""
 
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
+from typing import Self
 
 from rich import box
 from rich.console import Console
@@ -22,18 +23,11 @@ from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
 
 
-class ProgressView:
-    """Shows the progress of the runs: bars in a terminal, else a line per epoch.
+class _Bars:
+    """Bars in a terminal, which leave nothing behind; elsewhere, nothing."""
 
-    Args:
-        console: The rich console.
-        experiments: All runs.
-    """
-
-    def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._width = max(len(experiment.name) for experiment in experiments)
-        self._runs = len(experiments)
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -46,11 +40,9 @@ class ProgressView:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._all = self._progress.add_task("all runs", total=self._runs, detail="")
         self._current: Any = None
-        self._validation = ""
 
-    def __enter__(self) -> "ProgressView":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -61,6 +53,27 @@ class ProgressView:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def _remove_current(self) -> None:
+        if self._current is not None:
+            self._progress.remove_task(self._current)
+            self._current = None
+
+
+class ProgressView(_Bars):
+    """Shows the progress of the runs: bars in a terminal, else a line per epoch.
+
+    Args:
+        console: The rich console.
+        experiments: All runs.
+    """
+
+    def __init__(self, console: Console, experiments: Sequence[Experiment]) -> None:
+        super().__init__(console)
+        self._width = max(len(experiment.name) for experiment in experiments)
+        self._runs = len(experiments)
+        self._all = self._progress.add_task("all runs", total=self._runs, detail="")
+        self._validation = ""
 
     def __call__(self, experiment: Experiment, event: dict[str, Any]) -> None:
         """Shows one event of a run."""
@@ -102,15 +115,56 @@ class ProgressView:
         )
 
     def _end(self, name: str, result: Result) -> None:
-        if self._current is not None:
-            self._progress.remove_task(self._current)
-            self._current = None
+        self._remove_current()
         self._progress.advance(self._all)
         if result.status == "completed":
             text = f"test {accuracy_text(result.test_accuracy)}"
         else:
             text = f"{result.status}: {result.reason}"
         self._console.print(f"{name}  {text}", markup=False, soft_wrap=True)
+
+
+class TuningView(_Bars):
+    """Shows the progress of a search: bars in a terminal, and a line per trial.
+
+    Args:
+        console: The rich console.
+        max_trials: Most trials, beside the default.
+    """
+
+    def __init__(self, console: Console, max_trials: int) -> None:
+        super().__init__(console)
+        self._all = self._progress.add_task("search", total=1 + max_trials, detail="")
+        self._epochs = 1
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Shows one event of a search, as `keras_twa.tuner.search` tells it."""
+        name = _trial_name(event["trial"])
+        if event["event"] == "start":
+            self._remove_current()
+            self._epochs = event["epochs"]
+            detail = event["hyperparameters"]["attention"]
+            self._current = self._progress.add_task(name, total=None, detail=detail)
+        elif event["event"] == "batch" and self._current is not None:
+            done = (event["epoch"] - 1) * event["batches"] + event["batch"]
+            self._progress.update(
+                self._current, completed=done, total=self._epochs * event["batches"]
+            )
+        elif event["event"] == "end":
+            self._remove_current()
+            self._progress.advance(self._all)
+            found = event["result"]
+            text = found["hyperparameters"]["attention"]
+            if found["score"] is None:
+                text += f"  failed: {found.get('message', '')}"
+            else:
+                text += f"  validation {accuracy_text(found['score'])}"
+                text += f"  {seconds_text(found['seconds'])}"
+            self._console.print(f"{name}  {text}", markup=False, soft_wrap=True)
+
+
+def _trial_name(trial: str) -> str:
+    return trial if trial == "default" else f"trial {trial}"
 
 
 def results_table(results: Sequence[Result], baselines: dict[str, float]) -> Table:

@@ -1,8 +1,11 @@
-"""Keeps generated rows out of the user's cache, in this process and those it starts."""
+"""A cache of its own, in this process and those it starts, and a preset of seconds."""
 
 import os
 
 import pytest
+
+from keras_twa.experiments import config
+from tests.experiments.tiny import SIZES
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,3 +17,10 @@ def own_cache(tmp_path_factory):
         del os.environ["KERAS_HOME"]
     else:
         os.environ["KERAS_HOME"] = before
+
+
+@pytest.fixture
+def tiny_quick(monkeypatch):
+    """Shrinks the preset `quick` of ListOps to seconds, in this process."""
+    settings = config.preset_settings("listops", "quick", **SIZES | {"epochs": 1})
+    monkeypatch.setitem(config.PRESETS["quick"], "listops", settings)

@@ -1,5 +1,6 @@
 """The command: what it prints, and its exit codes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,12 +11,21 @@ import keras
 import pytest
 
 from keras_twa.cli import main
-from keras_twa.experiments import config
+from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import name_of
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
-from tests.experiments.tiny import SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = (
+    "list",
+    "compare",
+    "report",
+    "train",
+    "tune",
+    "benchmark",
+    "generate-listops",
+)
 
 
 def error_of(capsys, *arguments):
@@ -23,12 +33,6 @@ def error_of(capsys, *arguments):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     return lines[0]
-
-
-@pytest.fixture
-def tiny_quick(monkeypatch):
-    settings = config.preset_settings("listops", "quick", **SIZES | {"epochs": 1})
-    monkeypatch.setitem(config.PRESETS["quick"], "listops", settings)
 
 
 def test_a_comparison_ends_with_a_table_and_a_report(tiny_quick, tmp_path, capsys):
@@ -48,6 +52,12 @@ def test_a_comparison_ends_with_a_table_and_a_report(tiny_quick, tmp_path, capsy
     assert main(arguments) == 0
     assert result.read_bytes() == before
     assert "epoch 1/1" not in capsys.readouterr().out
+    # As JSON, there is nothing else on the standard output.
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [{"format": 1, **found["results"][0]}] == [json.loads(before)]
+    assert found["facts"]["baselines"]["root operator"] > 0
+    assert (found["left"], found["report"]) == (0, str(output / "report.html"))
     # Another setting in the same folder is refused.
     assert "epochs is 1 there, 2 here" in error_of(capsys, *arguments, "--epochs", "2")
 
@@ -99,25 +109,65 @@ def test_a_wrong_option_is_code_2(capsys):
         assert error.value.code == 2
 
 
-def test_help_shows_examples(capsys):
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_shows_examples(command, capsys):
     with pytest.raises(SystemExit) as end:
-        main(["--help"])
+        main([*command.split(), "--help"])
     assert end.value.code == 0
-    assert "keras-twa compare --task imdb" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"examples:\n  keras-twa {command or 'list'}" in text
+    assert command == "" or "--json" in text
 
 
-def test_list_names_the_mechanisms(capsys):
+def test_help_imports_nothing_that_takes_long():
+    code = (
+        "import sys, keras_twa.cli.parser as p; p.make_parser().format_help(); "
+        "print({'keras', 'numpy', 'rich', 'matplotlib'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
+    assert done.stdout.decode().strip() == "set()", done.stderr
+
+
+def test_list_names_the_mechanisms_and_what_they_can_do(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    for name in ("dot_product", "temporal_weighted", "gravitational"):
-        assert name in text
+    assert main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["mechanisms"]
+    for layer, facts in zip(ATTENTION_LAYERS, listed, strict=True):
+        assert facts["name"] == name_of(layer)
+        assert facts["name"] in text
+        assert facts["causality"] == layer.causality
+        assert facts["streaming"] == layer.prefix_invariant
+        documented = " ".join(layer.__doc__.split()).lower()
+        assert facts["cost"].lower() in documented
 
 
 def test_report_writes_a_report_again(tmp_path, capsys):
-    write_comparison(tmp_path, [canned_result("dot_product", 0)])
+    result = canned_result("dot_product", 0)
+    write_comparison(tmp_path, [result])
     assert main(["report", str(tmp_path)]) == 0
     assert "report.html" in capsys.readouterr().out
     assert (tmp_path / "report.html").exists()
+    assert main(["report", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["results"] == [result.to_json()]
+
+
+def test_report_refuses_what_is_missing_or_foreign(tmp_path, capsys):
+    assert "comparison.json" in error_of(capsys, "report", str(tmp_path / "none"))
+    write_comparison(tmp_path, [canned_result("dot_product", 0)])
+    run = tmp_path / "dot_product-seed0" / "result.json"
+    other = tmp_path / "gravitational-seed0"
+    other.mkdir()
+    (other / "result.json").write_bytes(run.read_bytes())
+    assert "folder of another run" in error_of(capsys, "report", str(tmp_path))
+    foreign = canned_result("gravitational", 0).to_json()
+    foreign["experiment"]["settings"]["epochs"] = 99
+    (other / "result.json").write_text(json.dumps({"format": 1, **foreign}))
+    message = error_of(capsys, "report", str(tmp_path))
+    assert "another comparison: its settings differ" in message
+    (other / "result.json").write_text(run.read_text()[:300])
+    assert "Not a JSON file" in error_of(capsys, "report", str(tmp_path))
 
 
 def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):

@@ -1,5 +1,6 @@
 """Reports of made-up results: everything is in them, and they need nothing else."""
 
+import dataclasses
 import re
 
 import pytest
@@ -129,8 +130,9 @@ def test_a_report_of_little_is_written(tmp_path, results):
 
 
 def test_a_sample_is_headed_as_one(tmp_path):
-    results = [canned_result("dot_product", 0)]
-    write_comparison(tmp_path, results, source="sample, not IMDb", task="imdb")
+    result = canned_result("dot_product", 0)
+    result.experiment = dataclasses.replace(result.experiment, task="imdb")
+    write_comparison(tmp_path, [result], source="sample, not IMDb")
     write_report(tmp_path)
     first = (tmp_path / "report.md").read_text("utf-8").splitlines()[0]
     assert first == "# Attention mechanisms on byte-level IMDb: sample, not IMDb"
@@ -141,6 +143,9 @@ def test_a_folder_without_a_comparison_is_refused(tmp_path):
         write_report(tmp_path)
     (tmp_path / "comparison.json").write_text("{}")
     with pytest.raises(ValueError, match="Not a comparison"):
+        write_report(tmp_path)
+    write_comparison(tmp_path, [canned_result("dot_product", 0)], format=99)
+    with pytest.raises(ValueError, match="of this version"):
         write_report(tmp_path)
 
 

@@ -112,6 +112,14 @@ def test_foreign_files_are_told_apart(tmp_path, text, message):
         Result.load(path)
 
 
+def test_an_epoch_that_lacks_a_number_is_told(tmp_path):
+    result = canned_result("gravitational", 1)
+    del result.curve[2]["seconds"]
+    result.save(tmp_path / "result.json")
+    with pytest.raises(ValueError, match="Not a complete result: 'seconds'"):
+        Result.load(tmp_path / "result.json")
+
+
 def test_a_missing_file_is_a_clear_error(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         Result.load(tmp_path / "none.json")

@@ -1,0 +1,146 @@
+"""What the commands share: consoles, options, and the list of mechanisms."""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.config import COMPARED
+from keras_twa.experiments.settings import check_choice
+
+COMPARED_TEXT = "the conventional one and the four that weigh time, mass, or both"
+
+
+def add_command(
+    commands: Any, name: str, summary: str, examples: str
+) -> argparse.ArgumentParser:
+    """Returns the parser of a new command.
+
+    Args:
+        commands: What `add_subparsers` returned.
+        name: Name of the command.
+        summary: What it does, in a phrase.
+        examples: What stands below its options.
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object and nothing else; progress goes to stderr",
+    )
+    return parser
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what is trained on what."""
+    parser.add_argument("--task", required=True, help="listops or imdb")
+    parser.add_argument(
+        "--preset",
+        default="quick",
+        help="quick, small, mvp, skyformer or lra_paper (default: quick)",
+    )
+    parser.add_argument(
+        "--data",
+        default="auto",
+        help="imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
+        "listops: auto (generated), or a folder with the released files "
+        "(default: auto)",
+    )
+    parser.add_argument("--epochs", type=int, help="passes over the training data")
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="stop cleanly after so long; a later call goes on",
+    )
+
+
+def add_mechanisms(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds the option that chooses several mechanisms."""
+    parser.add_argument(
+        "--attention",
+        type=names,
+        metavar="A,B,C",
+        help="mechanisms, as `keras-twa list` names them, or `all` "
+        f"(default: {default})",
+    )
+
+
+def names(text: str) -> list[str]:
+    """Returns what stands between the commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def check_time_limit(seconds: float | None) -> None:
+    """Refuses a time limit that is over before it begins."""
+    if seconds is not None and not seconds > 0:
+        raise ValueError(
+            f"`--time-limit` must be positive. Received: time_limit={seconds}"
+        )
+
+
+def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
+    """Returns the names of the mechanisms that were asked for."""
+    found = wanted or list(COMPARED)
+    found = list(mechanisms) if found == ["all"] else found
+    for name in found:
+        check_choice("attention", name, mechanisms)
+    return found
+
+
+def folder(text: str) -> Path:
+    """Returns a path with `~` as the home folder."""
+    return Path(text).expanduser()
+
+
+def console(options: argparse.Namespace) -> Any:
+    """Returns the rich console for what people read."""
+    from rich.console import Console
+
+    found = Console(highlight=False, stderr=options.json)
+    if not found.is_terminal:
+        # Eighty columns are the default of files, and too few for the tables.
+        found.width = max(found.width, 100)
+    return found
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Prints what programs read."""
+    from keras_twa.experiments.results import finite
+
+    print(json.dumps(finite(values), indent=1))
+
+
+def load_mechanisms() -> tuple[str, dict[str, Any]]:
+    """Returns the name of the backend, and the attention layers by name."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _quiet():
+        from keras_twa.layers import ATTENTION_LAYERS
+        from keras_twa.layers import name_of
+        from keras_twa.ops import backend
+
+    return backend.NAME, {name_of(c): c for c in ATTENTION_LAYERS}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what libraries write to the error stream on import from the user."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,76 @@
+"""`keras-twa compare`: trains mechanisms on a task and reports."""
+
+import argparse
+from typing import Any
+
+from keras_twa.cli import common
+from keras_twa.cli import runs
+
+EXAMPLES = f"""\
+examples:
+  keras-twa compare --task listops
+  keras-twa compare --task listops --attention all --seeds 0,1,2
+  keras-twa compare --task imdb --data aclImdb_v1.tar.gz --preset mvp --time-limit 3600
+
+{runs.NOTES}"""
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = common.add_command(
+        commands,
+        "compare",
+        "train mechanisms on a task, one process per run, and report",
+        EXAMPLES,
+    )
+    parser.set_defaults(run=run)
+    runs.add_options(parser, "runs/TASK-PRESET-BACKEND")
+    common.add_mechanisms(parser, common.COMPARED_TEXT)
+    parser.add_argument(
+        "--seeds",
+        type=_integers,
+        default=[0],
+        metavar="0,1,2",
+        help="one run of each mechanism per seed (default: 0)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the comparison and writes its report."""
+    from keras_twa.experiments.report import write_report
+    from keras_twa.experiments.terminal import results_table
+
+    backend, mechanisms = common.load_mechanisms()
+    attentions = common.chosen(options.attention, mechanisms)
+    output = options.output or common.folder(
+        f"runs/{options.task}-{options.preset}-{backend}"
+    )
+    console = common.console(options)
+    comparison = runs.Runs.prepare(options, backend, attentions, options.seeds, output)
+    try:
+        results = comparison.run(console, options.time_limit)
+    except KeyboardInterrupt:
+        write_report(output)
+        raise
+    report = write_report(output)
+    console.print(results_table(results, comparison.facts["baselines"]))
+    console.print(f"Report: {report}", soft_wrap=True)
+    if options.json:
+        common.print_json(
+            {
+                "facts": comparison.facts,
+                "results": [result.to_json() for result in results],
+                "left": comparison.left(results),
+                "report": str(report),
+            }
+        )
+    return runs.exit_code(results)
+
+
+def _integers(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected integers such as 0,1,2. Received: {text!r}"
+        ) from None

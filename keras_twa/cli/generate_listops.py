@@ -1,0 +1,106 @@
+"""`keras-twa generate-listops`: writes ListOps as the released files."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from keras_twa.cli import common
+
+EXAMPLES = """\
+examples:
+  keras-twa generate-listops --output listops
+  keras-twa generate-listops --output short --preset quick --seed 1
+  keras-twa generate-listops --output tiny --num-train 1000 --max-length 200 --force
+  keras-twa compare --task listops --preset quick --data short
+
+The rows are those that the same preset trains on without --data, in the form of Long
+Range Arena's release: basic_train.tsv, basic_val.tsv and basic_test.tsv. No
+expression occurs twice in the three taken together.
+"""
+# From the options to the names of the settings.
+SETTINGS = {
+    "num_train": "training rows",
+    "num_validation": "validation rows",
+    "num_test": "test rows",
+    "min_length": "expressions have more tokens than this",
+    "max_length": "expressions have fewer tokens than this",
+    "max_depth": "depth of the deepest digits",
+    "max_args": "largest number of arguments of an operator",
+}
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = common.add_command(
+        commands, "generate-listops", "write ListOps as the released files", EXAMPLES
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--output",
+        type=common.folder,
+        required=True,
+        metavar="DIR",
+        help="folder for the files",
+    )
+    parser.add_argument(
+        "--preset",
+        default="mvp",
+        help="whose sizes to take: quick, or mvp for Long Range Arena's own "
+        "(default: mvp)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the rows (default: 0)")
+    for name, what in SETTINGS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=int,
+            metavar="N",
+            help=f"{what} (default: the preset's)",
+        )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are there"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Generates the rows and writes them."""
+    from keras_twa.datasets.progress import shown
+    from keras_twa.experiments.config import preset_settings
+    from keras_twa.experiments.data import load_task
+    from keras_twa.experiments.data import write_listops
+
+    asked = {name: getattr(options, name) for name in SETTINGS}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    settings = preset_settings(
+        "listops", options.preset, data_seed=options.seed, **changes
+    )
+    # Before the minutes that the rows may take.
+    _check_free(options.output, options.force)
+    task = load_task("listops", "generated", settings)
+    with shown(None, "Writing ListOps") as progress:
+        paths = write_listops(task, options.output, progress)
+    rows = {name: len(labels) for name, (_, labels) in task.splits.items()}
+    console = common.console(options)
+    for path, count in zip(paths, rows.values(), strict=True):
+        console.print(f"{path}: {count:,} rows", soft_wrap=True)
+    if options.json:
+        common.print_json(
+            {
+                "files": [str(path) for path in paths],
+                "rows": rows,
+                "seed": settings.data_seed,
+                **{name: getattr(settings, name) for name in SETTINGS},
+            }
+        )
+    return 0
+
+
+def _check_free(output: Path, force: bool) -> None:
+    """Refuses a folder with such files, unless they may be replaced."""
+    from keras_twa.experiments.data import TSV_FILES
+
+    found = [name for name in TSV_FILES if (output / name).exists()]
+    if found and not force:
+        raise ValueError(
+            f"There is {', '.join(found)} already; --force replaces it. "
+            f"Received: {output}"
+        )

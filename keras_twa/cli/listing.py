@@ -1,0 +1,70 @@
+"""`keras-twa list`: the mechanisms, what they can do and what they cost."""
+
+import argparse
+from typing import Any
+
+from keras_twa.cli import common
+
+EXAMPLES = """\
+examples:
+  keras-twa list
+  keras-twa list --json
+
+causal: whether a step may, must, or cannot be kept from seeing what follows it.
+cross: whether queries and keys may be different sequences.
+pairs: whether a mask may say of each pair of steps whether one sees the other.
+streams: whether a sequence may come in parts, with a state between them.
+B sequences of T queries and S keys, H heads of width D. --json also tells what each
+one computes and all of its cost.
+"""
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = common.add_command(commands, "list", "list the mechanisms", EXAMPLES)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the mechanisms as a table or as JSON."""
+    from rich import box
+    from rich.table import Table
+
+    _, mechanisms = common.load_mechanisms()
+    described = [describe(name, layer) for name, layer in mechanisms.items()]
+    if options.json:
+        common.print_json({"mechanisms": described})
+        return 0
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("name", "causal", "cross", "pairs", "streams"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("cost of a layer in training")
+    for facts in described:
+        abilities = ("cross_attention", "pairwise_mask", "streaming")
+        table.add_row(
+            facts["name"],
+            facts["causality"],
+            *("yes" if facts[ability] else "no" for ability in abilities),
+            facts["cost"].partition(". ")[0].removesuffix("."),
+        )
+    common.console(options).print(table)
+    return 0
+
+
+def describe(name: str, layer: Any) -> dict[str, Any]:
+    """Returns what a mechanism says of itself, as plain values."""
+    from keras_twa.layers.docstrings import cost
+    from keras_twa.layers.docstrings import paragraphs
+
+    summary, computes, *_ = paragraphs(layer)
+    return {
+        "name": name,
+        "class": layer.__name__,
+        "summary": summary,
+        "computes": computes,
+        "causality": layer.causality,
+        "cross_attention": layer.cross_attention,
+        "pairwise_mask": layer.pairwise_mask,
+        "streaming": layer.prefix_invariant,
+        "cost": cost(layer),
+    }

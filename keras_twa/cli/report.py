@@ -1,0 +1,47 @@
+"""`keras-twa report`: writes the report of a folder again."""
+
+import argparse
+from typing import Any
+
+from keras_twa.cli import common
+
+EXAMPLES = """\
+examples:
+  keras-twa report runs/listops-quick-jax
+  keras-twa report runs/listops-quick-jax --json
+
+It reads results only, and never trains.
+"""
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = common.add_command(
+        commands, "report", "write the report of a comparison again", EXAMPLES
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "directory",
+        type=common.folder,
+        metavar="DIR",
+        help="--output of a comparison, or of a training",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the report."""
+    from keras_twa.experiments.report import write_report
+    from keras_twa.experiments.summary import Summary
+
+    report = write_report(options.directory)
+    common.console(options).print(f"Report: {report}", soft_wrap=True)
+    if options.json:
+        summary = Summary.load(options.directory)
+        common.print_json(
+            {
+                "facts": summary.facts,
+                "results": [result.to_json() for result in summary.runs],
+                "report": str(report),
+            }
+        )
+    return 0

@@ -1,0 +1,84 @@
+"""`keras-twa tune`: searches for good settings of mechanisms on a task."""
+
+import argparse
+from typing import Any
+
+from keras_twa.cli import common
+
+EXAMPLES = """\
+examples:
+  keras-twa tune --task listops
+  keras-twa tune --task listops --attention dot_product,linear --algorithm bayesian
+  keras-twa tune --task listops --max-trials 30 --directory search --time-limit 3600
+
+It needs the extra `tuner`. The default is trained first, then one configuration after
+another, all with about as many parameters. Validation rows decide; the default and the
+best are tested at the end. Running the same command again goes on with the search.
+"""
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    parser = common.add_command(
+        commands, "tune", "search for good settings of mechanisms on a task", EXAMPLES
+    )
+    parser.set_defaults(run=run)
+    common.add_task(parser)
+    common.add_mechanisms(parser, common.COMPARED_TEXT)
+    parser.add_argument(
+        "--algorithm",
+        default="random",
+        help="random, bayesian or hyperband (default: random)",
+    )
+    parser.add_argument(
+        "--max-trials",
+        type=int,
+        default=10,
+        metavar="N",
+        help="most configurations to try (default: 10)",
+    )
+    parser.add_argument(
+        "--directory",
+        type=common.folder,
+        metavar="DIR",
+        help="folder of the search (default: runs/tune-TASK-PRESET-ALGORITHM-BACKEND)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the choices, the weights and the batches (default: 0)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Searches, and prints the trials beside the default."""
+    common.check_time_limit(options.time_limit)
+    _, mechanisms = common.load_mechanisms()
+    attentions = common.chosen(options.attention, mechanisms)
+    from keras_twa.experiments.terminal import TuningView
+    from keras_twa.tuner import search
+    from keras_twa.tuner import tuning_table
+
+    console = common.console(options)
+    with TuningView(console, options.max_trials) as view:
+        result = search(
+            options.task,
+            preset=options.preset,
+            data=options.data,
+            attentions=attentions,
+            algorithm=options.algorithm,
+            max_trials=options.max_trials,
+            epochs=options.epochs,
+            directory=options.directory,
+            seed=options.seed,
+            time_limit=options.time_limit,
+            view=view,
+        )
+    console.print(tuning_table(result))
+    if not result.complete:
+        console.print("The search is not complete; the same command goes on.")
+    console.print(f"Search: {result.directory}", soft_wrap=True)
+    if options.json:
+        common.print_json(result.to_json())
+    return int(any(trial["status"] == "failed" for trial in result.trials))
