@@ -1,0 +1,16 @@
+"""Search for good settings with KerasTuner, for mechanisms of about equal size."""
+
+try:
+    import keras_tuner  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "The search needs KerasTuner: `pip install 'keras-twa[tuner]'`. "
+        f"Received: {error}"
+    ) from error
+
+from keras_twa.tuner.hypermodel import AttentionHyperModel
+from keras_twa.tuner.result import TuningResult
+from keras_twa.tuner.search import search
+from keras_twa.tuner.table import tuning_table
+
+__all__ = ["AttentionHyperModel", "TuningResult", "search", "tuning_table"]

@@ -1,0 +1,305 @@
+"""The models among which a search looks, all of about the same size."""
+
+import bisect
+import dataclasses
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import keras_tuner
+
+from keras_twa.experiments.config import COMPARED
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.data import load_task
+from keras_twa.experiments.model import build_classifier
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.settings import Settings
+from keras_twa.experiments.settings import check_choice
+from keras_twa.experiments.training import Training
+from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import get
+from keras_twa.layers import name_of
+from keras_twa.tuner.space import Configuration
+from keras_twa.tuner.space import chosen_options
+from keras_twa.tuner.space import declare
+
+# How far the number of parameters of a model may be from that of the experiment's.
+TOLERANCE = 0.02
+# A search for a width looks no further than this many times the experiment's.
+WIDEST = 4
+
+
+class AttentionHyperModel(keras_tuner.HyperModel):
+    """Models for the task of an experiment, with one mechanism or another.
+
+    What is chosen: the mechanism, its own arguments (`keras_twa.tuner.space.OPTIONS`,
+    each in a scope of its own), the number of layers, dropout, learning rate and batch
+    size. What follows: a model whose number of parameters is outside of 2 % of the
+    experiment's gets another width, and the same number of heads. So what a mechanism
+    gains, it does not gain by size.
+
+    Args:
+        experiment: The `Experiment`. Its settings are the defaults of all that is
+            chosen, and its model is the measure of size.
+        attentions: Names of mechanisms. Defaults to those that a comparison trains.
+        data: The `TaskData`. Defaults to that of the experiment.
+
+    Raises:
+        ValueError: If a mechanism is unknown, or does not fit the experiment.
+
+    Example:
+
+    >>> import keras_tuner
+    >>> from keras_twa.experiments.config import Experiment
+    >>> from keras_twa.tuner import AttentionHyperModel
+    >>> experiment = Experiment.from_preset(
+    ...     "imdb", "quick", "dot_product", data="sample", num_train=99, num_test=9
+    ... )
+    >>> hypermodel = AttentionHyperModel(experiment, ["linear", "multi_timescale"])
+    >>> hp = keras_tuner.HyperParameters()
+    >>> hp.values["attention"] = "multi_timescale"
+    >>> model = hypermodel.build(hp)
+    >>> abs(model.count_params() / hypermodel.parameters - 1) < 0.03
+    True
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        attentions: Iterable[str] | None = None,
+        data: TaskData | None = None,
+    ) -> None:
+        super().__init__()
+        self.attentions = check_attentions(attentions)
+        self.experiment = experiment
+        self.data = data or load_task(
+            experiment.task, experiment.data, experiment.settings
+        )
+        self._sizes: dict[Any, tuple[int, int]] = {}
+        self.parameters = self._count(self.default)
+        for name in self.attentions:
+            # Whatever does not fit together is refused here, before anything runs.
+            self._count(Configuration(name, {}, experiment.settings))
+
+    @property
+    def default(self) -> Configuration:
+        """The experiment as it is."""
+        return Configuration(self.experiment.attention, {}, self.experiment.settings)
+
+    def declare_hyperparameters(self, hp: Any) -> None:
+        declare(hp, self.attentions, self.experiment.settings)
+
+    def configuration(self, hp: Any) -> Configuration:
+        """Returns the `Configuration` that hyperparameters stand for."""
+        self.declare_hyperparameters(hp)
+        attention = hp.get("attention")
+        options = chosen_options(hp, attention)
+        settings = dataclasses.replace(
+            self.experiment.settings,
+            num_layers=hp.get("num_layers"),
+            dropout=hp.get("dropout"),
+            learning_rate=hp.get("learning_rate"),
+            batch_size=hp.get("batch_size"),
+        )
+        key = (attention, str(options), settings.num_layers)
+        if key not in self._sizes:
+            self._sizes[key] = self._fit_size(
+                Configuration(attention, options, settings)
+            )
+        return Configuration(attention, options, _resized(settings, *self._sizes[key]))
+
+    def build(self, hp: Any) -> Any:
+        return self.make(self.configuration(hp))
+
+    def make(self, configuration: Configuration) -> Any:
+        """Returns the model of a configuration, with the weights of the seed."""
+        # Otherwise a search keeps something of every model that it has ever made.
+        policy = keras.config.dtype_policy()
+        keras.utils.clear_session()
+        keras.config.set_dtype_policy(policy)
+        keras.utils.set_random_seed(self.experiment.seed)
+        model = self._classifier(configuration)
+        model.build((None, None))
+        return model
+
+    def fit(
+        self,
+        hp: Any,
+        model: Any,
+        callbacks: Iterable[Any] = (),
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        verbose: int = 0,
+    ) -> dict[str, float]:
+        """Trains a model on the data of the experiment.
+
+        Args:
+            hp: The hyperparameters it was built with.
+            model: The model.
+            callbacks: Keras callbacks. They get "loss", "accuracy", "val_loss" and
+                "val_accuracy".
+            epochs: Number of the last epoch. Defaults to the experiment's.
+            initial_epoch: Epochs that were done before. The learning rate starts
+                anew after them.
+            verbose: Handed on to the callbacks.
+
+        Returns:
+            "val_accuracy" and "val_loss" of the best epoch, "params" and "seconds".
+        """
+        configuration = self.configuration(hp)
+        return self.train(
+            configuration, model, callbacks, epochs, initial_epoch, verbose
+        )
+
+    def train(
+        self,
+        configuration: Configuration,
+        model: Any,
+        callbacks: Iterable[Any] = (),
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+        verbose: int = 0,
+    ) -> dict[str, float]:
+        """Trains a model as `fit` does, with the settings of a configuration."""
+        start = time.perf_counter()
+        epochs = epochs or configuration.settings.epochs
+        training = self._training(
+            configuration,
+            model,
+            dataclasses.replace(configuration.settings, epochs=epochs - initial_epoch),
+        )
+        told = keras.callbacks.CallbackList(
+            list(callbacks),
+            model=model,
+            epochs=epochs,
+            steps=len(training.batches),
+            verbose=verbose,
+        )
+
+        def on_batch(
+            phase: str, batch: int, batches: int, loss: float, accuracy: float
+        ) -> None:
+            logs = {"loss": loss, "accuracy": accuracy}
+            if phase == "train":
+                told.on_train_batch_end(batch - 1, logs)
+                if batch < batches:
+                    told.on_train_batch_begin(batch)
+            else:
+                told.on_test_batch_end(batch - 1, logs)
+
+        model.stop_training = False
+        told.on_train_begin()
+        while not (training.finished or model.stop_training):
+            epoch = initial_epoch + training.epoch
+            told.on_epoch_begin(epoch)
+            told.on_train_batch_begin(0)
+            training.train_epoch(on_batch)
+            told.on_epoch_end(epoch, _logs(training.result.curve[-1]))
+        best = max(
+            training.result.curve, key=lambda point: point["validation_accuracy"]
+        )
+        told.on_train_end(_logs(best))
+        return {
+            "val_accuracy": best["validation_accuracy"],
+            "val_loss": best["validation_loss"],
+            "params": float(training.result.parameters or 0),
+            "seconds": time.perf_counter() - start,
+        }
+
+    def test(self, configuration: Configuration, model: Any) -> float:
+        """Returns a trained model's accuracy on the test rows."""
+        training = self._training(configuration, model, configuration.settings)
+        _, accuracy = training.evaluate("test", lambda *_: None)
+        return accuracy
+
+    def _training(
+        self, configuration: Configuration, model: Any, settings: Settings
+    ) -> Training:
+        experiment = dataclasses.replace(
+            self.experiment, attention=configuration.attention, settings=settings
+        )
+        return Training(experiment, self.data, model, Result(experiment))
+
+    def _classifier(self, configuration: Configuration) -> Any:
+        settings, attention = configuration.settings, configuration.attention
+        if configuration.options:
+            attention = get(
+                attention,
+                num_heads=settings.num_heads,
+                key_dim=settings.embedding_dim // settings.num_heads,
+                name="attention",
+                **configuration.options,
+            )
+        return build_classifier(attention, settings, self.data)
+
+    def _count(self, configuration: Configuration) -> int:
+        """The number of trainable parameters, none of which gets a value."""
+        # What is left of this in Keras's global state is cleared by `make`.
+        with keras.StatelessScope(initialize_variables=False):
+            model = self._classifier(configuration)
+            model.build((None, None))
+        return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+    def _fit_size(self, configuration: Configuration) -> tuple[int, int]:
+        """The widths with which a model has as many parameters as the experiment's."""
+        settings, wanted = configuration.settings, self.parameters
+        ratio = settings.intermediate_dim / settings.embedding_dim
+        # Heads of even width: some mechanisms turn pairs of channels.
+        step = 2 * settings.num_heads
+
+        def count(width: int, hidden: int) -> int:
+            changed = _resized(settings, width, hidden)
+            return self._count(dataclasses.replace(configuration, settings=changed))
+
+        def in_proportion(steps: int) -> tuple[int, int]:
+            return steps * step, max(1, round(ratio * steps * step))
+
+        width, hidden = settings.embedding_dim, settings.intermediate_dim
+        if not self._near(count(width, hidden)):
+            steps = range(1, WIDEST * max(1, width // step) + 1)
+            above = bisect.bisect_left(
+                steps, wanted, key=lambda number: count(*in_proportion(number))
+            )
+            near = {in_proportion(max(1, above)), in_proportion(above + 1)}
+            width, hidden = min(near, key=lambda sizes: abs(count(*sizes) - wanted))
+            # The feed-forward networks take what is left: each channel costs the same.
+            found = count(width, hidden)
+            cost = count(width, hidden + 1) - found
+            hidden = max(1, hidden + round((wanted - found) / cost))
+        if not self._near(count(width, hidden)):
+            raise ValueError(
+                f"No width gives {configuration.attention!r} within "
+                f"{100 * TOLERANCE:.0f} % of {wanted:,} parameters. Received: "
+                f"options={configuration.options}, num_layers={settings.num_layers}"
+            )
+        return width, hidden
+
+    def _near(self, count: int) -> bool:
+        return abs(count - self.parameters) <= TOLERANCE * self.parameters
+
+
+def check_attentions(attentions: Iterable[str] | None) -> tuple[str, ...]:
+    """Returns the names of the mechanisms of a search, if all are known."""
+    names = COMPARED if attentions is None else tuple(dict.fromkeys(attentions))
+    if not names:
+        raise ValueError("There is nothing to choose from. Received: attentions=[]")
+    known = [name_of(layer) for layer in ATTENTION_LAYERS]
+    for name in names:
+        check_choice("attention", name, known)
+    return names
+
+
+def _resized(settings: Settings, width: int, hidden: int) -> Settings:
+    return dataclasses.replace(settings, embedding_dim=width, intermediate_dim=hidden)
+
+
+def _logs(point: dict[str, float]) -> dict[str, float]:
+    return {
+        "loss": point["train_loss"],
+        "accuracy": point["train_accuracy"],
+        "val_loss": point["validation_loss"],
+        "val_accuracy": point["validation_accuracy"],
+    }

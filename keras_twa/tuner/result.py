@@ -1,0 +1,75 @@
+"""What a search found: kept as JSON as it goes."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.results import read_json
+from keras_twa.experiments.results import write_json
+
+FORMAT = 1
+FILE_NAME = "result.json"
+
+
+@dataclass
+class TuningResult:
+    """What a search found, complete or not.
+
+    Each configuration is a dictionary: `id`, `status` ("completed" or "failed"),
+    `hyperparameters` (`attention`, `options` that differ from the mechanism's
+    defaults, `num_layers`, `embedding_dim`, `intermediate_dim`, `dropout`,
+    `learning_rate`, `batch_size`), `score` (best validation accuracy), `parameters`
+    and `seconds` (of its training).
+
+    Args:
+        directory: Folder of the search.
+        trials: The configurations that were tried, in the order in which they ended.
+        best: The one with the best score, with its `test_accuracy`, or `None`.
+        default: The experiment as it is, in the same form, or `None`.
+        baselines: Test accuracies that need no attention, by name.
+        environment: Versions, backend and hardware.
+        complete: Whether the search came to its end; else it can go on.
+    """
+
+    directory: Path
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    default: dict[str, Any] | None = None
+    baselines: dict[str, float] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    complete: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return {**dataclasses.asdict(self), "directory": str(self.directory)}
+
+    def save(self) -> None:
+        """Writes `result.json`, which appears whole or not at all."""
+        values = self.to_json()
+        # A folder may be moved.
+        del values["directory"]
+        write_json(self.directory / FILE_NAME, {"format": FORMAT, **values})
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> "TuningResult":
+        """Reads what `save()` wrote.
+
+        Raises:
+            ValueError: If there is none, or the file is something else.
+        """
+        path = Path(directory) / FILE_NAME
+        values = read_json(path)
+        if values.pop("format", None) != FORMAT:
+            raise ValueError(
+                "Not the result of a search with this version of keras_twa. "
+                f"Received: {path}"
+            )
+        try:
+            return cls(Path(directory), **values)
+        except TypeError as error:
+            raise ValueError(
+                f"Not a complete result ({error}). Received: {path}"
+            ) from None

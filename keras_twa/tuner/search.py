@@ -1,0 +1,299 @@
+"""A search for a better model than the default, which can be stopped and go on."""
+
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments import machine
+from keras_twa.experiments.config import BASELINE
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.data import load_task
+from keras_twa.experiments.lock import LOCK
+from keras_twa.experiments.lock import locked
+from keras_twa.experiments.results import read_json
+from keras_twa.experiments.results import write_json
+from keras_twa.experiments.settings import check_choice
+from keras_twa.experiments.stop import StopSignal
+from keras_twa.ops import backend
+from keras_twa.tuner.hypermodel import AttentionHyperModel
+from keras_twa.tuner.hypermodel import check_attentions
+from keras_twa.tuner.result import FILE_NAME
+from keras_twa.tuner.result import TuningResult
+from keras_twa.tuner.space import Configuration
+from keras_twa.tuner.trials import ALGORITHMS
+from keras_twa.tuner.trials import OBJECTIVE
+from keras_twa.tuner.trials import TRIALS
+from keras_twa.tuner.trials import WEIGHTS
+from keras_twa.tuner.trials import AttentionTuner
+from keras_twa.tuner.trials import OutOfTime
+from keras_twa.tuner.trials import Runner
+from keras_twa.tuner.trials import View
+from keras_twa.tuner.trials import make_oracle
+from keras_twa.tuner.trials import role
+
+FORMAT = 1
+SEARCH_FILE = "search.json"
+DEFAULT = "default"
+
+
+def search(
+    task: str | Experiment,
+    preset: str = "quick",
+    data: str = "auto",
+    attentions: Iterable[str] | None = None,
+    algorithm: str = "random",
+    max_trials: int = 10,
+    epochs: int | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    time_limit: float | None = None,
+    view: View | None = None,
+) -> TuningResult:
+    """Searches for a better model than a preset's with conventional attention.
+
+    The default is trained first, then one configuration after another, all of about
+    as many parameters. They are judged by validation accuracy. At the end of the call,
+    the default and the best are measured on the test rows, which nothing else reads.
+
+    A search that was stopped or killed goes on when it is called again with the same
+    directory; a trial that was cut short begins anew. `max_trials` may be larger then.
+
+    Several processes can share a search, as KerasTuner has it: one with
+    `KERASTUNER_TUNER_ID=chief`, others with "tuner0", "tuner1", ..., all with the same
+    arguments and directory and the same `KERASTUNER_ORACLE_IP` and
+    `KERASTUNER_ORACLE_PORT`. The chief writes the result when all trials are done, and
+    a worker returns what is written by then. If one is killed, so must be the others.
+
+    Args:
+        task: "listops" or "imdb"; or an `Experiment`, which then says itself what
+            `preset`, `data`, `epochs` and `seed` would.
+        preset: Name of the preset to start from.
+        data: Where the rows come from, as in an `Experiment`.
+        attentions: Names of the mechanisms to choose from. Defaults to those that a
+            comparison trains.
+        algorithm: "random", "bayesian" (after random trials, a third of all), or
+            "hyperband" (short trainings, of which the better ones go on).
+        max_trials: Most trials. A small space may have fewer.
+        epochs: Passes over the training data. Defaults to the preset's.
+        directory: Folder for all files. Defaults to
+            `runs/tune-TASK-PRESET-ALGORITHM-BACKEND`.
+        seed: Seed of the choices, the weights, and the order of the batches.
+        time_limit: Seconds, without those of the test.
+        view: Called with what to show, a dictionary with "event" and "trial": "start"
+            with "hyperparameters" and "epochs", "batch" with "epoch", "batch" and
+            "batches", "epoch" with "val_accuracy", and "end" with "result".
+
+    Returns:
+        A `TuningResult`.
+
+    Raises:
+        ValueError: If an argument does not fit, or the directory holds something
+            else.
+        BlockingIOError: If another process searches in the directory.
+    """
+    _check_arguments(algorithm, max_trials, time_limit)
+    stop = StopSignal(time_limit)
+    if isinstance(task, Experiment):
+        experiment = task
+    else:
+        changes = {} if epochs is None else {"epochs": epochs}
+        experiment = Experiment.from_preset(
+            task, preset, BASELINE, seed, data, **changes
+        )
+    attentions = check_attentions(attentions)
+    if directory is None:
+        name = f"{experiment.task}-{experiment.preset}-{algorithm}-{backend.NAME}"
+        directory = f"runs/tune-{name}"
+    folder = Path(directory).expanduser()
+    _check_folder(folder)
+    rows = load_task(experiment.task, experiment.data, experiment.settings)
+    # What "auto" was found to be: the same in a later call, or another search.
+    experiment = dataclasses.replace(experiment, data=rows.data)
+    hypermodel = AttentionHyperModel(experiment, attentions, rows)
+    runner = Runner(hypermodel, stop, view or (lambda event: None))
+    settings = experiment.settings
+    oracle = make_oracle(algorithm, max_trials, settings.epochs, experiment.seed)
+    facts = {
+        "format": FORMAT,
+        "backend": backend.NAME,
+        "algorithm": algorithm,
+        "attentions": list(attentions),
+        **experiment.to_json(),
+    }
+    if role() == "worker":
+        _check_same(folder, facts)
+        return _work(AttentionTuner(oracle, runner, folder), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        _claim(folder, facts)
+        return _Search(runner, oracle, folder).run()
+
+
+def _check_arguments(algorithm: str, max_trials: int, time_limit: float | None) -> None:
+    check_choice("algorithm", algorithm, ALGORITHMS)
+    if isinstance(max_trials, bool) or not isinstance(max_trials, int):
+        raise ValueError(
+            f"`max_trials` must be an integer. Received: max_trials={max_trials!r}"
+        )
+    if max_trials < 1:
+        raise ValueError(
+            f"`max_trials` must be positive. Received: max_trials={max_trials}"
+        )
+    if time_limit is not None and role() != "alone":
+        raise ValueError(
+            "A chief would wait for workers that have stopped: limit `max_trials` "
+            f"instead. Received: time_limit={time_limit}"
+        )
+
+
+class _Search:
+    """What the one process does that chooses the trials."""
+
+    def __init__(self, runner: Runner, oracle: Any, folder: Path) -> None:
+        self.runner = runner
+        if (folder / FILE_NAME).exists():
+            self.result = TuningResult.load(folder)
+        else:
+            self.result = TuningResult(folder)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.tuner = AttentionTuner(oracle, runner, folder, self._on_end)
+
+    def run(self) -> TuningResult:
+        result, hypermodel = self.result, self.runner.hypermodel
+        result.environment = machine.environment()
+        if not result.baselines:
+            result.baselines = hypermodel.data.baselines(hypermodel.experiment.task)
+        result.complete = False
+        result.save()
+        with contextlib.suppress(OutOfTime):
+            if result.default is None:
+                self._run_default()
+            self.tuner.search(verbose=0)
+            result.complete = True
+        self._record()
+        self._test(result.default, hypermodel.default, self._default_weights)
+        if result.best is not None:
+            best = self.tuner.oracle.trials[result.best["id"]]
+            configuration = hypermodel.configuration(best.hyperparameters)
+            self._test(result.best, configuration, self.tuner.weights(best.trial_id))
+        result.save()
+        return result
+
+    @property
+    def _default_weights(self) -> Path:
+        return self.result.directory / f"{DEFAULT}.{WEIGHTS}"
+
+    def _run_default(self) -> None:
+        configuration = self.runner.hypermodel.default
+        found = self.runner.run(DEFAULT, configuration, self._default_weights)
+        self.result.default = {
+            "id": DEFAULT,
+            "status": "completed",
+            "hyperparameters": configuration.to_json(),
+            "score": found[OBJECTIVE],
+            "parameters": int(found["params"]),
+            "seconds": found["seconds"],
+        }
+        self.result.save()
+        self._show_end(self.result.default)
+
+    def _on_end(self, trial: Any) -> None:
+        self._record()
+        self._show_end(self.result.trials[-1])
+
+    def _show_end(self, found: dict[str, Any]) -> None:
+        self.runner.view({"event": "end", "trial": found["id"], "result": found})
+
+    def _record(self) -> None:
+        """Takes note of the trials that have ended."""
+        oracle, result = self.tuner.oracle, self.result
+        result.trials = [self._plain(oracle.trials[name]) for name in oracle.end_order]
+        done = [trial for trial in result.trials if trial["score"] is not None]
+        best = max(done, key=lambda trial: trial["score"], default=None)
+        # What was measured on the test rows is not measured again.
+        if best is not None and (result.best or {}).get("id") != best["id"]:
+            result.best = dict(best)
+        result.save()
+
+    def _plain(self, trial: Any) -> dict[str, Any]:
+        configuration = self.runner.hypermodel.configuration(trial.hyperparameters)
+        completed = trial.status == "COMPLETED"
+
+        def metric(name: str) -> float:
+            return float(trial.metrics.get_best_value(name))
+
+        found = {
+            "id": trial.trial_id,
+            "status": "completed" if completed else "failed",
+            "hyperparameters": configuration.to_json(),
+            "score": metric(OBJECTIVE) if completed else None,
+            "parameters": int(metric("params")) if completed else None,
+            "seconds": metric("seconds") if completed else None,
+        }
+        if trial.message:
+            found["message"] = trial.message.strip().splitlines()[-1]
+        return found
+
+    def _test(
+        self, found: dict[str, Any] | None, configuration: Configuration, weights: Path
+    ) -> None:
+        if found is not None and "test_accuracy" not in found:
+            model = self.runner.load(configuration, weights)
+            accuracy = self.runner.hypermodel.test(configuration, model)
+            found["test_accuracy"] = accuracy
+
+
+def _work(tuner: AttentionTuner, folder: Path) -> TuningResult:
+    """Runs what a chief asks for."""
+    tuner.search(verbose=0)
+    if (folder / FILE_NAME).exists():
+        return TuningResult.load(folder)
+    return TuningResult(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.exists() or (folder / SEARCH_FILE).exists():
+        return
+    if not folder.is_dir():
+        raise NotADirectoryError(f"Not a folder. Received: directory={folder}")
+    # A worker may have been there before its chief.
+    if any(entry.name not in (LOCK, TRIALS) for entry in folder.iterdir()):
+        raise ValueError(
+            "The directory is not empty, and holds no search. "
+            f"Received: directory={folder}"
+        )
+
+
+def _claim(folder: Path, facts: dict[str, Any]) -> None:
+    """Writes down what is searched in a folder, or compares it with what was."""
+    _check_folder(folder)
+    _check_same(folder, facts)
+    write_json(folder / SEARCH_FILE, facts)
+
+
+def _check_same(folder: Path, facts: dict[str, Any]) -> None:
+    path = folder / SEARCH_FILE
+    if not path.exists():
+        return
+    found, wanted = _flat(read_json(path)), _flat(facts)
+    differences = [
+        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
+        for name in {**wanted, **found}
+        if found.get(name) != wanted.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"The directory holds another search: {'; '.join(differences)}. "
+            f"Received: directory={folder}"
+        )
+
+
+def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    settings = facts.get("settings")
+    return (
+        {**facts, **settings, "settings": None} if isinstance(settings, dict) else facts
+    )

@@ -1,0 +1,233 @@
+"""How KerasTuner runs the trials of a search."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+
+from keras_twa.experiments.stop import Stopped
+from keras_twa.experiments.stop import StopSignal
+from keras_twa.tuner.hypermodel import AttentionHyperModel
+from keras_twa.tuner.space import Configuration
+
+OBJECTIVE = "val_accuracy"
+ALGORITHMS = ("random", "bayesian", "hyperband")
+# Folder of KerasTuner's own files in that of a search.
+TRIALS = "trials"
+WEIGHTS = "best.weights.h5"
+
+View = Callable[[dict[str, Any]], None]
+
+
+class OutOfTime(keras_tuner.errors.FatalError):
+    """It is time to stop. Of other errors, KerasTuner makes a failed trial."""
+
+
+class Runner:
+    """Trains configurations, keeps their best weights, tells how far it is.
+
+    Args:
+        hypermodel: The `AttentionHyperModel`.
+        stop: Tells when to stop.
+        view: Called with what to show.
+    """
+
+    def __init__(
+        self, hypermodel: AttentionHyperModel, stop: StopSignal, view: View
+    ) -> None:
+        self.hypermodel = hypermodel
+        self.stop = stop
+        self.view = view
+
+    def run(
+        self,
+        name: str,
+        configuration: Configuration,
+        weights: Path,
+        initial_weights: Path | None = None,
+        epochs: int | None = None,
+        initial_epoch: int = 0,
+    ) -> dict[str, float]:
+        """Trains one configuration.
+
+        Args:
+            name: What `view` is to call it.
+            configuration: The `Configuration`.
+            weights: File for the weights of the best epoch.
+            initial_weights: File with those to start from.
+            epochs: Number of the last epoch.
+            initial_epoch: Epochs that were done before.
+
+        Returns:
+            What `AttentionHyperModel.fit` returns.
+
+        Raises:
+            OutOfTime: If it is time to stop.
+        """
+        epochs = epochs or configuration.settings.epochs
+        chosen = configuration.to_json()
+        show = {"trial": name, "epochs": epochs, "hyperparameters": chosen}
+        self.check()
+        self.view({"event": "start", **show})
+        model = self.hypermodel.make(configuration)
+        if initial_weights is not None:
+            model.load_weights(initial_weights)
+        checkpoint = keras.callbacks.ModelCheckpoint(
+            weights,
+            monitor=OBJECTIVE,
+            mode="max",
+            save_best_only=True,
+            save_weights_only=True,
+        )
+        return self.hypermodel.train(
+            configuration,
+            model,
+            [checkpoint, _Progress(self, name)],
+            epochs,
+            initial_epoch,
+        )
+
+    def load(self, configuration: Configuration, weights: Path) -> Any:
+        """Returns the model of a configuration as its training left it."""
+        model = self.hypermodel.make(configuration)
+        model.load_weights(weights)
+        return model
+
+    def check(self) -> None:
+        """Raises `OutOfTime` if it is time to stop."""
+        try:
+            self.stop.check()
+        except Stopped as stopped:
+            raise OutOfTime(str(stopped)) from None
+
+
+class _Progress(keras.callbacks.Callback):
+    """Shows what `fit` does, and stops it."""
+
+    def __init__(self, runner: Runner, trial: str) -> None:
+        super().__init__()
+        self.runner = runner
+        self.trial = trial
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._show("batch", logs, batch=batch + 1, batches=self.params["steps"])
+        self.runner.check()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.runner.check()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._show("epoch", logs)
+
+    def _show(self, event: str, logs: Any, **more: Any) -> None:
+        place = {"event": event, "trial": self.trial, "epoch": self.epoch + 1}
+        self.runner.view({**place, **more, **logs})
+
+
+class AttentionTuner(keras_tuner.Tuner):
+    """KerasTuner's search with models, weights and progress of a `Runner`.
+
+    It runs trials itself: KerasTuner's own way needs TensorBoard on TensorFlow, and
+    builds a model a second time where one goes on with the weights of another.
+
+    Args:
+        oracle: A `keras_tuner.Oracle`.
+        runner: The `Runner`.
+        directory: Folder of the search.
+        on_end: Called after each trial.
+    """
+
+    def __init__(
+        self,
+        oracle: Any,
+        runner: Runner,
+        directory: Path,
+        on_end: Callable[[Any], None] = lambda trial: None,
+    ) -> None:
+        self.runner = runner
+        self.on_end = on_end
+        super().__init__(
+            oracle, runner.hypermodel, directory=str(directory), project_name=TRIALS
+        )
+
+    def _populate_initial_space(self) -> None:
+        # All there is to choose is declared at once. KerasTuner would make models
+        # until each mechanism has had its turn.
+        hp = self.oracle.get_space()
+        self.hypermodel.declare_hyperparameters(hp)
+        self.oracle.update_space(hp)
+
+    def run_trial(self, trial: Any, **options: Any) -> dict[str, float]:
+        values = trial.hyperparameters.values
+        # Hyperband's later rounds go on with the best of the rounds before.
+        earlier = values.get("tuner/trial_id")
+        return self.runner.run(
+            trial.trial_id,
+            self.hypermodel.configuration(trial.hyperparameters),
+            self.weights(trial.trial_id),
+            None if earlier is None else self.weights(earlier),
+            values.get("tuner/epochs"),
+            values.get("tuner/initial_epoch", 0),
+        )
+
+    def load_model(self, trial: Any) -> Any:
+        configuration = self.hypermodel.configuration(trial.hyperparameters)
+        return self.runner.load(configuration, self.weights(trial.trial_id))
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        self.on_end(trial)
+
+    def weights(self, trial_id: str) -> Path:
+        """Returns the file with the best weights of a trial."""
+        return Path(self.get_trial_dir(trial_id)) / WEIGHTS
+
+
+def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> Any:
+    """Returns what chooses the trials.
+
+    Args:
+        algorithm: One of `ALGORITHMS`.
+        max_trials: Most trials.
+        max_epochs: Epochs of a whole training.
+        seed: Seed of the choices.
+    """
+    options = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        # KerasTuner takes 0 for no seed.
+        "seed": seed + 1,
+    }
+    if algorithm == "random":
+        return keras_tuner.oracles.RandomSearchOracle(max_trials=max_trials, **options)
+    if algorithm == "bayesian":
+        return keras_tuner.oracles.BayesianOptimizationOracle(
+            max_trials=max_trials,
+            # Three for each thing to choose, as by default, are more than there are.
+            num_initial_points=max(3, max_trials // 3),
+            **options,
+        )
+    oracle = keras_tuner.oracles.HyperbandOracle(
+        max_epochs=max_epochs,
+        # Each has at least one trial, so the number of trials is what ends them.
+        hyperband_iterations=max_trials,
+        **options,
+    )
+    oracle.max_trials = max_trials
+    return oracle
+
+
+def role() -> str:
+    """Whether this process searches "alone", or is a "chief" or a "worker".
+
+    As KerasTuner tells it: by `KERASTUNER_ORACLE_IP` and `KERASTUNER_TUNER_ID`.
+    """
+    if "KERASTUNER_ORACLE_IP" not in os.environ:
+        return "alone"
+    return "chief" if "chief" in os.environ.get("KERASTUNER_TUNER_ID", "") else "worker"

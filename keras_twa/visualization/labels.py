@@ -1,0 +1,22 @@
+"""What to call the heads of an attention layer."""
+
+import numpy as np
+from keras import ops
+
+
+def discounts_of(timescales):
+    """The discounts of `Timescales` as they are now, NumPy `(S,)`."""
+    return np.exp(ops.convert_to_numpy(timescales.log_discounts()))
+
+
+def head_names(layer, count):
+    """Names of so many heads, with the discount where a layer has timescales."""
+    timescales = getattr(layer, "timescales", None)
+    if timescales is None:
+        return [f"head {head}" for head in range(count)]
+    return [
+        f"head {head}, γ = {gamma:.3g}"
+        for head, gamma in enumerate(
+            np.repeat(discounts_of(timescales), count // timescales.num_timescales)
+        )
+    ]
