@@ -1,4 +1,4 @@
-"""The examples start, and the small one runs."""
+"""The examples start, and the small ones run."""
 
 import importlib.util
 import os
@@ -6,9 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+TINY = {
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "warmup_steps": 10,
+    "model": {
+        "num_layers": 1,
+        "embedding_dim": 8,
+        "num_heads": 2,
+        "intermediate_dim": 8,
+    },
+}
+TINY_TRANSLATION = {"ROWS": 64, "TEST_ROWS": 3, "DATES": TINY, "SENTENCES": TINY}
 
 
 def load(name):
@@ -50,3 +63,101 @@ def test_sequence_reversal_reverses():
     rows, reversed_rows = load("sequence_reversal").make_rows(5, seed=0)
     assert rows.shape == (5, 24)
     assert (rows[:, 0] == reversed_rows[:, -1]).all()
+
+
+def test_irregular_series_prints_a_table(monkeypatch, capsys):
+    example = load("irregular_series")
+    sizes = {"rows": 64, "epochs": 1, "width": 8, "seeds": 1}
+    for name, value in {"QUICK": sizes, "LENGTH": 7, "TEST_ROWS": 32}.items():
+        monkeypatch.setattr(example, name, value)
+    name = "temporal_weighted_key"
+    example.main(["--attention", name, "--seeds", "2"])
+    text = capsys.readouterr().out
+    for row in ("last value", "best possible", name):
+        assert row in text
+    assert text.count("±") == 1
+    assert text.count("seed 1") == 1
+
+
+def test_models_of_irregular_series_have_about_as_many_weights():
+    example = load("irregular_series")
+    weights = [example.build_model(name, 32).count_params() for name in example.NAMES]
+    assert max(weights) < 1.1 * min(weights)
+
+
+def test_irregular_series_refuses_what_it_does_not_know(capsys):
+    example = load("irregular_series")
+    for arguments in (["--attention", "gravity"], ["--epochs", "0"], ["--seeds", "-1"]):
+        with pytest.raises(SystemExit) as stopped:
+            example.main(arguments)
+        assert stopped.value.code == 2
+        assert arguments[1] in capsys.readouterr().err
+
+
+def test_sequence_to_sequence_translates(monkeypatch, capsys):
+    example = load("sequence_to_sequence")
+    for name, value in TINY_TRANSLATION.items():
+        monkeypatch.setattr(example, name, value)
+    example.main(["--epochs", "1"])
+    text = capsys.readouterr().out
+    for row in ("copy of the nearest", "greedy", "beam of 4"):
+        assert row in text
+    assert text.count("->") == 3
+
+
+def test_sequence_to_sequence_reads_pairs(monkeypatch, capsys, tmp_path):
+    example = load("sequence_to_sequence")
+    for name, value in TINY_TRANSLATION.items():
+        monkeypatch.setattr(example, name, value)
+    lines = [f"number {n}\tnombre {n}\tCC-BY" for n in range(60)]
+    (tmp_path / "pairs.txt").write_text("\n".join(lines), encoding="utf-8")
+    example.main(["--data", str(tmp_path / "pairs.txt")])
+    assert "number" in capsys.readouterr().out
+
+
+def test_copies_of_the_nearest_are_near():
+    example = load("sequence_to_sequence")
+    source = example.text_pairs.encode(["one two three", "four five six"])
+    target = example.text_pairs.encode(["1 2 3", "4 5 6"], markers=True)
+    asked = example.text_pairs.encode(["four five", "two three"], length=13)
+    found = example.copied((source, target), asked)
+    assert [example.text_pairs.decode(row) for row in found] == ["4 5 6", "1 2 3"]
+
+
+def test_the_language_model_compares_and_generates(monkeypatch, capsys):
+    example = load("byte_language_model")
+    monkeypatch.setattr(example, "BYTES", {"train": 600, "test": 300})
+    monkeypatch.setattr(example, "NEW_BYTES", 4)
+    example.main(["--epochs", "1", "--segment", "16", "--attention", "retention"])
+    text = capsys.readouterr().out
+    assert "reviews by a program, not IMDb: 600 bytes" in text
+    assert "counts, order 5" in text
+    assert "CausalLM, retention" in text
+    assert "The plot was " in text
+
+
+def test_the_language_model_cuts_its_data():
+    example = load("byte_language_model")
+    stream = example.stream([np.array([66, 67]), np.array([68])], 4)
+    assert stream.tolist() == [66, 67, example.END, 68]
+    inputs, targets = example.cut(np.arange(8), 3)
+    assert inputs.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert targets.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert example.text_of([66, 67, example.END]) == "AB"
+
+
+def test_the_image_classifier_compares(monkeypatch, capsys):
+    example = load("vit_cifar10")
+    monkeypatch.setattr(example, "IMAGES", {"train": 64, "test": 20})
+    small = {
+        "patch_size": 8,
+        "num_layers": 1,
+        "embedding_dim": 8,
+        "intermediate_dim": 8,
+    }
+    monkeypatch.setattr(example, "MODEL", small)
+    example.main(["--epochs", "1", "--attention", "retention"])
+    text = capsys.readouterr().out
+    assert "drawings, not CIFAR-10: 64 images" in text
+    assert "nearest mean image" in text
+    assert "VisionTransformer, retention" in text

@@ -1,0 +1,97 @@
+"""A Vision Transformer on CIFAR-10, or on drawings where that is not at hand.
+
+KERAS_BACKEND=jax python examples/vit_cifar10.py
+KERAS_BACKEND=jax python examples/vit_cifar10.py --data cifar-10-batches-py --full
+
+`--data` is the folder of the official batches, or an `.npz` file such as
+`np.savez("cifar10.npz", x_train=..., y_train=..., x_test=..., y_test=...)`. Without it,
+striped discs and squares drawn by a program take its place: five directions of the
+stripes and two shapes are ten classes. Nothing is downloaded.
+
+`--full` trains a larger model on all images, as they are, and wants a GPU.
+
+The table compares the accuracy with that of the nearest mean image. On the drawings,
+after some minutes on two processor cores with JAX: 55.2 % against 11.6 %.
+"""
+
+import argparse
+
+import keras
+from rich.console import Console
+from rich.table import Table
+
+from keras_twa.datasets import cifar10
+from keras_twa.datasets.baselines import nearest_mean_baseline
+from keras_twa.models import VisionTransformer
+
+IMAGES = {"train": 4_000, "test": 1_000}
+EPOCHS = 15
+MODEL = {"patch_size": 8, "num_layers": 3, "embedding_dim": 64, "intermediate_dim": 128}
+FULL_EPOCHS = 30
+FULL_MODEL = {
+    "patch_size": 4,
+    "num_layers": 9,
+    "embedding_dim": 192,
+    "intermediate_dim": 384,
+}
+BATCH = 64
+
+
+def main(arguments=None):
+    """Trains, and compares."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default="sample", help="folder or .npz of CIFAR-10")
+    parser.add_argument("--attention", default="dot_product", help="one, by name")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--full", action="store_true", help="all images; for a GPU")
+    options = parser.parse_args(arguments)
+    epochs = options.epochs or (FULL_EPOCHS if options.full else EPOCHS)
+    console = Console(highlight=False)
+
+    images = cifar10.load_data(options.data)
+    train, test = (
+        [array[: None if options.full else IMAGES[split]] for array in given]
+        for split, given in (("train", images.train), ("test", images.test))
+    )
+    name = "drawings, not CIFAR-10" if images.source == "sample" else "CIFAR-10"
+    console.print(f"{name}: {len(train[0]):,} images to train on")
+    (x, labels), (test_x, test_labels) = (
+        (pixels.astype("float32") / 127.5 - 1, y) for pixels, y in (train, test)
+    )
+
+    keras.utils.set_random_seed(0)
+    model = VisionTransformer(
+        cifar10.SIZE,
+        num_classes=cifar10.NUM_CLASSES,
+        attention=options.attention,
+        # A mean also suits attention that is always causal.
+        pooling="mean",
+        **(FULL_MODEL if options.full else MODEL),
+    )
+    steps = epochs * -(-len(x) // BATCH)
+    warmup = steps // 10
+    model.compile(
+        optimizer=keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(
+                0.0, steps - warmup, warmup_target=1e-3, warmup_steps=warmup
+            ),
+            weight_decay=0.05,
+        ),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    for epoch in range(epochs):
+        history = model.fit(x, labels, batch_size=BATCH, verbose=0)
+        accuracy = 100 * history.history["accuracy"][-1]
+        console.print(f"epoch {epoch + 1}/{epochs}  training {accuracy:.1f} %")
+
+    table = Table("model", "accuracy", title="Test images")
+    baseline = nearest_mean_baseline(train, test)
+    table.add_row("nearest mean image", f"{100 * baseline:.1f} %")
+    _, accuracy = model.evaluate(test_x, test_labels, verbose=0)
+    table.add_row(f"VisionTransformer, {options.attention}", f"{100 * accuracy:.1f} %")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

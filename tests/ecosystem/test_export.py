@@ -1,0 +1,76 @@
+"""`model.export` gives artefacts that compute the same without this package."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.contract import checks
+from tests.contract.cases import PLAIN
+from tests.contract.checks.shared import functional_model
+from tests.contract.checks.shared import randomise_model
+from tests.contract.harness import assert_close
+
+BACKEND = keras.backend.backend()
+# Exporting takes seconds, and what differs is the kernel: one mechanism for each.
+KERNELS = ("dot_product", "gravitational", "linear", "local")
+CASES = [case for case in PLAIN if case.id.partition("-")[0] in KERNELS]
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+
+
+def model_and_outputs(case, length=None):
+    model = functional_model(case, length)
+    randomise_model(model)
+    tokens = checks.small_tokens()
+    return model, tokens, model.predict(tokens, verbose=0)
+
+
+@pytest.mark.skipif(
+    BACKEND == "torch",
+    reason="Keras writes a SavedModel from PyTorch through torch_xla only",
+)
+@each_case
+def test_saved_model(case, tmp_path):
+    tf = pytest.importorskip("tensorflow", reason="a SavedModel needs TensorFlow")
+    # JAX has to know the length, by which a sequence is cut into tiles and blocks.
+    length = 6 if BACKEND == "jax" else None
+    model, tokens, want = model_and_outputs(case, length)
+    model.export(tmp_path / "model", format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    for rows in (tokens, tokens[:3]):
+        assert_close(loaded.serve(rows).numpy(), want[: len(rows)], "logits", 1e-4)
+    if length is None:
+        # What is padded changes nothing.
+        padded = loaded.serve(np.pad(tokens, [(0, 0), (0, 3)])).numpy()
+        assert_close(padded, want, "padded logits", 1e-4)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a format of PyTorch's")
+@each_case
+def test_torch_program(case, tmp_path):
+    import torch
+
+    model, tokens, want = model_and_outputs(case, length=6)
+    path = tmp_path / "model.pt2"
+    signature = [keras.InputSpec(shape=tokens.shape, dtype="int32")]
+    model.export(path, format="torch", input_signature=signature, verbose=False)
+    program = torch.export.load(path).module()
+    got = program(torch.from_numpy(tokens)).detach().numpy()
+    assert_close(got, want, "logits", 1e-4)
+
+
+@each_case
+def test_onnx(case, tmp_path):
+    converter = {"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnxscript"}
+    needed = converter[BACKEND]
+    pytest.importorskip(needed, reason=f"Keras exports to ONNX with {needed}")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="runs what was exported")
+    # With PyTorch, Keras exports one shape only. What that has no word for in ONNX,
+    # `block_recurrent` and `lsh` (a stable sort) and `gated_delta` (a triangular
+    # solve), cannot be exported from there.
+    model, tokens, want = model_and_outputs(case, length=6)
+    path = tmp_path / "model.onnx"
+    signature = [keras.InputSpec(shape=tokens.shape, dtype="int32", name="tokens")]
+    model.export(path, format="onnx", input_signature=signature, verbose=False)
+    session = onnxruntime.InferenceSession(str(path))
+    (found,) = session.run(None, {session.get_inputs()[0].name: tokens})
+    assert_close(found, want, "logits", 1e-4)
