@@ -26,7 +26,7 @@ FOUNDATION = (
     "gravitational_multi_timescale",
 )
 # Of the others, those whose time grows with the square of the length.
-QUADRATIC = ("forgetting", "transformer_xl")
+QUADRATIC = ("forgetting", "transformer_xl", "additive")
 PERFORMER, CAUSAL_PERFORMER = "performer_pytorch", "performer_pytorch, causal"
 LOCAL = "local_attention, window 128"
 LONGFORMER = "HF Longformer, window 256"

@@ -4,7 +4,8 @@ import itertools
 
 from matplotlib import pyplot
 
-from keras_twa.experiments import drawing
+from keras_twa import style
+from keras_twa.experiments.drawing import WIDTH
 
 PANELS = (
     ("median", 1, "Seconds per step, forward + backward"),
@@ -17,8 +18,8 @@ def draw_scaling(report, path):
     all_series = report["series"]
     colours = colours_of([series["name"] for series in all_series])
     lengths = sorted({p["length"] for s in all_series for p in s["points"]})
-    with pyplot.rc_context(drawing.STYLE):
-        size = (1.4 * drawing.WIDTH, 6.2)
+    with pyplot.rc_context(style.STYLE):
+        size = (1.4 * WIDTH, 6.2)
         figure, panels = pyplot.subplots(1, 2, figsize=size)
         for axes, (quantity, unit, title) in zip(panels, PANELS, strict=True):
             for series in all_series:
@@ -48,8 +49,8 @@ def draw_scaling(report, path):
 
 def colours_of(names):
     """The mechanisms in the colours of the reports, peers in the others in turn."""
-    others = itertools.cycle(drawing.MORE_COLOURS)
-    return {name: drawing.COLOURS.get(name) or next(others) for name in names}
+    others = itertools.cycle(style.MORE_COLOURS)
+    return {name: style.COLOURS.get(name) or next(others) for name in names}
 
 
 def draw_series(axes, series, quantity, unit, colour):
@@ -61,7 +62,7 @@ def draw_series(axes, series, quantity, unit, colour):
         marker="o",
         markersize=3.5,
         # What is not a mechanism of this package is dashed.
-        linestyle="-" if series["name"] in drawing.COLOURS else "--",
+        linestyle="-" if series["name"] in style.COLOURS else "--",
         color=colour,
         label=series["name"] + ("" if slope is None else f" ({slope:.2f})"),
     )
