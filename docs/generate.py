@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 from keras_twa import layers
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.docstrings import cost
+from keras_twa.layers.docstrings import paragraphs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -22,17 +25,27 @@ HEADER = ("Name and class", "What it computes", "Its own arguments", "Cost", "Ma
 CAUSALITY = {"optional": "causal or not", "always": "causal", "never": "not causal"}
 
 
-def mechanisms_table():
-    """The Markdown table of all attention layers."""
-    rows = [HEADER, ["---"] * len(HEADER), *map(row, layers.ATTENTION_LAYERS)]
+def source(layer):
+    """The file that defines a layer, from the root of the repository."""
+    path = Path(inspect.getsourcefile(layer)).resolve().relative_to(ROOT)
+    return path.as_posix()
+
+
+def mechanisms_table(link=source):
+    """The Markdown table of all attention layers.
+
+    Args:
+        link: Function from a layer to what its name links to.
+    """
+    found = [row(layer, link(layer)) for layer in layers.ATTENTION_LAYERS]
+    rows = [HEADER, ["---"] * len(HEADER), *found]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def row(layer):
+def row(layer, link):
     """One layer's cells."""
-    source = Path(inspect.getsourcefile(layer)).resolve().relative_to(ROOT)
     cells = (
-        f"`{layers.name_of(layer)}`<br>[`{layer.__name__}`]({source.as_posix()})",
+        f"`{layers.name_of(layer)}`<br>[`{layer.__name__}`]({link})",
         paragraphs(layer)[1],
         "<br>".join(f"`{argument}`" for argument in own_arguments(layer)) or "none",
         cost(layer),
@@ -42,26 +55,9 @@ def row(layer):
     return [cell.replace("|", r"\|") for cell in cells]
 
 
-def paragraphs(layer):
-    """The paragraphs of a docstring, each on one line."""
-    return [" ".join(part.split()) for part in inspect.getdoc(layer).split("\n\n")]
-
-
-def cost(layer):
-    """What the docstring says after "Cost"."""
-    for paragraph in paragraphs(layer):
-        _, found, text = paragraph.partition("Cost")
-        if found:
-            text = text.lstrip(":, ")
-            return text[0].upper() + text[1:]
-    raise ValueError(
-        f"The docstring of a mechanism must state its cost. Received: {layer.__name__}"
-    )
-
-
 def own_arguments(layer):
-    """The arguments that conventional attention does not have, with defaults."""
-    shared = inspect.signature(layers.DotProductAttention).parameters
+    """The arguments that not every layer has, with defaults."""
+    shared = inspect.signature(Attention).parameters
     own = inspect.signature(layer).parameters
     return [
         str(argument)
@@ -77,6 +73,10 @@ def facts(layer):
     if layer.pairwise_mask:
         yield "pairs"
     yield "cross-attention" if layer.cross_attention else "self-attention only"
+    if layer.rotary:
+        yield "rotary"
+    if layer.position_bias:
+        yield "position biases"
     if not layer.prefix_invariant:
         yield "whole sequences only"
 

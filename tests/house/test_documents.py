@@ -11,7 +11,11 @@ import pytest
 from keras_twa.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+GUIDES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("docs/guides/*.md"), ROOT / "docs/first_steps.md"]
+)
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def read(name):
@@ -24,18 +28,33 @@ def blocks(name, language):
     return re.findall(rf"^```{language}\n(.*?)^```", read(name), re.M | re.S)
 
 
+def load(name):
+    """Return a Python file that is in no package, as a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def commands(name):
     """Return the shell lines of a document, without comments."""
     lines = "".join(blocks(name, "shell")).splitlines()
     return [line.partition("  #")[0].strip() for line in lines]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/index.md"])
 def test_code_runs(name):
     codes = blocks(name, "python")
     assert codes
     for code in codes:
         exec(compile(code, name, "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guides_run_from_top_to_bottom(name):
+    codes = blocks(name, "python")
+    assert codes
+    exec(compile("\n".join(codes), name, "exec"), {"__name__": "example"})
 
 
 def test_examples_are_short():
@@ -44,10 +63,7 @@ def test_examples_are_short():
 
 
 def test_the_table_of_mechanisms_is_up_to_date():
-    place = ROOT / "docs" / "generate.py"
-    spec = importlib.util.spec_from_file_location("generate", place)
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = load("docs/generate.py")
     text = read("README.md")
     stale = text.replace("| `dot_product`", "| `dot`")
     assert generate.with_table(stale) == text != stale

@@ -1,0 +1,209 @@
+"""Makes the site's pages of mechanisms and of the reference, whenever it is built.
+
+Everything in them comes from the code: formulas and costs from the docstrings, facts
+from the classes, and pictures from the layers themselves.
+"""
+
+import inspect
+import io
+
+import generate
+import keras
+import numpy as np
+from matplotlib import pyplot
+from mkdocs.structure.files import File
+
+from keras_twa import datasets
+from keras_twa import layers
+from keras_twa import models
+from keras_twa import ops
+from keras_twa import visualization
+from keras_twa.style import STYLE
+from keras_twa.visualization import attention_heatmaps
+from keras_twa.visualization import position_weights
+from keras_twa.visualization.profiles import has_profile
+
+STEPS, WIDTH = 48, 16
+# So that patterns and windows have something to leave out in so few steps.
+SMALL = {
+    "block_recurrent": {"block_size": 12, "num_states": 4},
+    "local": {"window": 8, "num_global_tokens": 2},
+    "lsh": {"num_buckets": 8, "bucket_size": 8},
+    "sparse": {"block_size": 4},
+    "temporal_weighted": {"time_scale": 10.0},
+}
+# Weights that start where they have no effect, or the same in all heads.
+TRAINED = {
+    "block_recurrent": lambda x: [(x.lag_bias, np.outer(-np.arange(12), (0.1, 0.5)))],
+    "gravitational": lambda x: [(x.gravity.log_gravity, [[2.0], [3.0]])],
+    "temporal_weighted": lambda x: [
+        (x.temporal_function.offset, [4.0, -2.0]),
+        (x.temporal_function.slope, [-1.5, 1.0]),
+    ],
+    "transformer_xl": lambda x: [
+        (x.position_bias, np.random.default_rng(1).normal(size=x.position_bias.shape))
+    ],
+}
+PACKAGES = {
+    "layers": layers,
+    "models": models,
+    "visualization": visualization,
+    "ops": ops,
+    "datasets": datasets,
+}
+PAGE = """\
+# {title}
+
+{description}
+
+{pictures}
+
+| | |
+| --- | --- |
+| Name | `"{name}"` |
+| Its own arguments | {arguments} |
+| Cost | {cost} |
+| Takes | {facts} |
+| In parts | {streaming} |
+| Weights of pairs | {weights} |
+| Reference | {reference} |
+
+::: keras_twa.layers.{title}
+    options:
+      heading: Arguments
+      show_docstring_description: false
+"""
+BY_POSITION = "What it weighs by position alone."
+WEIGHTS = "Attention weights in a random walk of 48 steps, before training."
+CHANGES = (
+    "How much a change of one step of a random walk changes the output of another, "
+    "before training."
+)
+LEARNED = "What it weighs by position alone, with weights as training might leave them."
+
+
+def on_config(config):
+    """Puts the pages that are made here into the navigation."""
+    names = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS]
+    pages = {
+        "Mechanisms": [f"mechanisms/{name}.md" for name in ["index", *names]],
+        "Reference": [f"reference/{name}.md" for name in PACKAGES],
+    }
+    for entry in config.nav:
+        entry.update({name: pages[name] for name in pages.keys() & entry.keys()})
+    return config
+
+
+def on_files(files, config):
+    """Adds the pages and their pictures."""
+    for uri, content in generated():
+        files.append(File.generated(config, uri, content=content))
+    return files
+
+
+def generated():
+    """The path and the content of each page and picture."""
+    yield "mechanisms/index.md", overview()
+    for layer in layers.ATTENTION_LAYERS:
+        name = layers.name_of(layer)
+        figures = dict(pictures(layer, name))
+        for number, figure in enumerate(figures.values()):
+            yield f"mechanisms/{name}-{number}.svg", figure
+        yield f"mechanisms/{name}.md", mechanism_page(layer, name, list(figures))
+    for name, package in PACKAGES.items():
+        yield f"reference/{name}.md", reference_page(name, package)
+
+
+def overview():
+    """All mechanisms in a table."""
+    table = generate.mechanisms_table(link=lambda x: f"{layers.name_of(x)}.md")
+    return (
+        "# Mechanisms\n\n`B` sequences of `T` queries and `S` keys, `H` heads of width "
+        f"`D`. Costs are those of one layer in training.\n\n{table}\n"
+    )
+
+
+def mechanism_page(layer, name, captions):
+    """The page of one mechanism."""
+    description, _, rest = inspect.getdoc(layer).partition("\n\nArgs:")
+    description, _, _ = description.partition("\n\nCost")
+    _, _, reference = rest.partition("\nReference:\n")
+    images = [
+        f"![{caption}]({name}-{number}.svg)\n\n*{caption}*"
+        for number, caption in enumerate(captions)
+    ]
+    arguments = [f"`{argument}`" for argument in generate.own_arguments(layer)]
+    return PAGE.format(
+        title=layer.__name__,
+        name=name,
+        description=description,
+        pictures="\n\n".join(images),
+        arguments=", ".join(arguments) or "none",
+        # A bar ends a cell.
+        cost=generate.cost(layer).replace("|", r"\|"),
+        facts=", ".join(generate.facts(layer)),
+        streaming=streaming(layer, name),
+        weights="yes" if layer.pairwise_mask else "none",
+        reference=" ".join(reference.split()),
+    )
+
+
+def built(layer, name):
+    """A small layer as it is before training."""
+    keras.utils.set_random_seed(0)
+    made = layer(num_heads=2, key_dim=8, **SMALL.get(name, {}))
+    made.build((None, STEPS, WIDTH))
+    return made
+
+
+def pictures(layer, name):
+    """Captions and SVG images of what a mechanism weighs."""
+    walk = np.random.default_rng(0).normal(size=(1, STEPS, WIDTH)).cumsum(axis=1)
+    walk /= np.sqrt(np.arange(1, STEPS + 1))[:, None]
+    made = built(layer, name)
+    if has_profile(made):
+        trained = TRAINED[name](made) if name in TRAINED else []
+        for weight, value in trained:
+            weight.assign(value)
+        caption = LEARNED if trained else BY_POSITION
+        yield caption, svg(position_weights(made, length=STEPS))
+    made = built(layer, name)
+    if made.pairwise_mask:
+        yield WEIGHTS, svg(attention_heatmaps(made, walk.astype("float32")))
+    else:
+        yield CHANGES, svg(position_weights(made, inputs=walk))
+
+
+def svg(figure):
+    """A figure as SVG, the same whenever it is drawn."""
+    buffer = io.BytesIO()
+    with pyplot.rc_context(STYLE):
+        figure.savefig(
+            buffer, format="svg", bbox_inches="tight", metadata={"Date": None}
+        )
+    return buffer.getvalue()
+
+
+def streaming(layer, name):
+    """Whether a sequence may come in parts, and how large a state is then."""
+    if not layer.prefix_invariant:
+        return "no: it needs whole sequences"
+    spec = built(layer, name).state_spec()
+    grows = any(0 in slot.shape for slot in spec.values())
+    return (
+        "yes, with a state that grows" if grows else "yes, with a state of fixed size"
+    )
+
+
+def reference_page(name, package):
+    """The page of what a package exports, but for what has a page of its own."""
+    text = [f"# `keras_twa.{name}`", inspect.getdoc(package)]
+    if package is layers:
+        text.append(
+            "Attention layers have [pages of their own](../mechanisms/index.md)."
+        )
+    for exported in package.__all__:
+        thing = getattr(package, exported)
+        if callable(thing) and thing not in layers.ATTENTION_LAYERS:
+            text.append(f"::: keras_twa.{name}.{exported}")
+    return "\n\n".join(text) + "\n"
