@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 BEGIN = "<!-- mechanisms: written by docs/generate.py -->"
 END = "<!-- end of mechanisms -->"
-HEADER = ("Name and class", "What it computes", "Its own arguments", "Cost", "Masks")
+HEADER = (
+    "Name and class",
+    "What it computes",
+    "Its own arguments",
+    "Cost",
+    "Masks and positions",
+)
 CAUSALITY = {"optional": "causal or not", "always": "causal", "never": "not causal"}
 
 
