@@ -17,6 +17,8 @@ from keras_twa import datasets
 from keras_twa import layers
 from keras_twa import models
 from keras_twa import ops
+from keras_twa import training
+from keras_twa import tuner
 from keras_twa import visualization
 from keras_twa.style import STYLE
 from keras_twa.visualization import attention_heatmaps
@@ -47,10 +49,14 @@ TRAINED = {
 PACKAGES = {
     "layers": layers,
     "models": models,
+    "training": training,
+    "tuner": tuner,
     "visualization": visualization,
-    "ops": ops,
     "datasets": datasets,
+    "ops": ops,
 }
+# Methods that all attention layers have.
+SHARED = ("initial_state", "step", "project")
 PAGE = """\
 # {title}
 
@@ -200,10 +206,50 @@ def reference_page(name, package):
     text = [f"# `keras_twa.{name}`", inspect.getdoc(package)]
     if package is layers:
         text.append(
-            "Attention layers have [pages of their own](../mechanisms/index.md)."
+            "Attention layers have [pages of their own](../mechanisms/index.md). All "
+            "of them have these methods:"
         )
+        text += blocks("keras_twa.layers.attention.base.Attention", SHARED)
     for exported in package.__all__:
         thing = getattr(package, exported)
-        if callable(thing) and thing not in layers.ATTENTION_LAYERS:
-            text.append(f"::: keras_twa.{name}.{exported}")
+        path = f"keras_twa.{name}.{exported}"
+        if inspect.ismodule(thing):
+            text += [f"## `{exported}`", *blocks(path, functions(thing))]
+        elif callable(thing) and thing not in layers.ATTENTION_LAYERS:
+            text += [f"::: {path}", *blocks(path, methods(thing))]
     return "\n\n".join(text) + "\n"
+
+
+def blocks(path, names):
+    """What the site's parser puts in for members of something."""
+    options = "    options:\n      heading_level: 3"
+    return [f"::: {path}.{name}\n{options}" for name in names]
+
+
+def functions(module):
+    """Names of the public functions of a module that say what they take or return."""
+    return [
+        name
+        for name, thing in vars(module).items()
+        if inspect.isfunction(thing)
+        and thing.__module__ == module.__name__
+        and _explained(name, thing)
+    ]
+
+
+def methods(public):
+    """Names of the methods of a class that say what they take or return."""
+    if not inspect.isclass(public):
+        return []
+    return [
+        name
+        for name, thing in inspect.getmembers(public, inspect.isfunction)
+        if thing.__module__.startswith("keras_twa") and _explained(name, thing)
+    ]
+
+
+def _explained(name, thing):
+    """Whether something is public and its docstring has sections."""
+    sections = ("\nArgs:", "\nReturns:")
+    documented = inspect.cleandoc(thing.__doc__ or "")
+    return not name.startswith("_") and any(x in documented for x in sections)
