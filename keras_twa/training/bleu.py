@@ -22,9 +22,9 @@ class BLEU(keras.metrics.Metric):
 
     Needs sacrebleu: `pip install "keras-twa[bleu]"`.
 
-    Sentences are strings, or integer tokens, of which n-grams are counted as they are.
-    The metric reads them in Python: it is not for `compile`, but for a callback, or
-    after training:
+    Sentences are strings, or rows of integer tokens, where each token is a word. Bytes,
+    which TensorFlow has for strings, are read as UTF-8. The metric runs in Python, so
+    it cannot be given to `compile`: use it in a callback, or after training:
 
     ```python
     class ValidationBLEU(keras.callbacks.Callback):
@@ -126,7 +126,7 @@ class BLEU(keras.metrics.Metric):
             )
         if hasattr(given, "shape"):
             given = ops.convert_to_numpy(given)
-        rows = list(given)
+        rows = [row.decode() if isinstance(row, bytes) else row for row in given]
         if all(isinstance(row, str) for row in rows):
             return rows, True
         if any(isinstance(row, str) or np.ndim(row) != 1 for row in rows):
