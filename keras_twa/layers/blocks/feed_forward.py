@@ -90,14 +90,12 @@ class FeedForward(keras.layers.Layer):
         return inputs_shape
 
     def _dense(self, name, units, activation=None):
-        def clone(initializer):
-            return type(initializer).from_config(initializer.get_config())
-
         return keras.layers.Dense(
             units,
             activation=activation,
-            kernel_initializer=clone(self.kernel_initializer),
-            bias_initializer=clone(self.bias_initializer),
+            # A shared initializer would give all kernels the same numbers.
+            kernel_initializer=self.kernel_initializer.clone(),
+            bias_initializer=self.bias_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )
