@@ -39,7 +39,8 @@ class Streaming:
                 compute dtype.
             max_length: How many steps it has room for, if it holds keys and values.
                 With `None` it grows by each call, and a compiled function is compiled
-                for each length anew.
+                for each length anew. With a number, attention weights that a call
+                returns have a column for each step that there is room for.
 
         Returns:
             A dictionary of tensors `(B, ...)`, and with `max_length` a count of steps.
@@ -110,3 +111,15 @@ class Streaming:
             name: keras.KerasTensor(shape, dtype=dtypes[name])
             for name, shape in self.next_state_shapes(shapes, steps).items()
         }
+
+    def keys_seen(self, state, steps):
+        """How many keys a call with a state attends to, or `None` if it is not known.
+
+        These are the steps so far, or with a `max_length` all that there is room for.
+        Attention weights that the call returns have a column for each of them.
+
+        Args:
+            state: The state that it is given, or `None`.
+            steps: T, or `None`.
+        """
+        return self.next_state_of(state, None, steps)["time"].shape[1]
