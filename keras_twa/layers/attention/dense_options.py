@@ -4,7 +4,7 @@ import keras
 
 
 class DenseOptions:
-    """What a layer of attention does to give its sublayers the options it was given."""
+    """The part of an attention layer that passes its options on to its sublayers."""
 
     def _kernel_and_bias_options(self):
         return {

@@ -1,4 +1,4 @@
-"""Causal attention a few steps at a time: a state in, a state out."""
+"""Causal attention to a sequence in parts, with a state from one to the next."""
 
 from typing import Any
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Slot(NamedTuple):
     Args:
         shape: Its shape without the batch. A size of 0 stands for any.
         dtype: Its dtype.
-        fill: The number that is everywhere in the first one.
+        fill: The number that fills it in the first state.
     """
 
     shape: tuple[int, ...]
@@ -24,10 +24,10 @@ class Slot(NamedTuple):
 
 
 class Streaming:
-    """What a layer of attention does to go on where an earlier call ended.
+    """The part of an attention layer that continues where an earlier call ended.
 
     A sequence may come whole, in chunks of any lengths, or step by step: the outputs
-    are the same. A state is a dictionary of tensors, which can be saved like any.
+    are the same. A state is a dictionary of tensors.
     """
 
     def initial_state(self, batch_size, dtype=None, max_length=None):

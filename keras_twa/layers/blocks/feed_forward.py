@@ -13,9 +13,9 @@ GATED = {"swiglu": "silu", "geglu": "gelu"}
 class FeedForward(keras.layers.Layer):
     """Dense layers applied to each step: `W2 activation(W1 x)`.
 
-    With the activations "swiglu" and "geglu" there is a gate in it:
-    `W2 (silu(W1 x) * V x)`, and likewise with `gelu`. At two thirds of the width, such
-    a network has as many weights as one without a gate.
+    The activations "swiglu" and "geglu" add a gate: `W2 (silu(W1 x) * V x)`, or the
+    same with `gelu`. At two thirds of the width, such a network has as many weights as
+    one without a gate.
 
     Args:
         intermediate_dim: Width of `W1 x`.
@@ -113,7 +113,7 @@ class FeedForward(keras.layers.Layer):
 
 
 def activation_of(identifier):
-    """The function that Keras knows by an identifier, or a name of one with a gate."""
+    """The function of a Keras identifier, or the name of an activation with a gate."""
     gated = isinstance(identifier, str) and identifier in GATED
     return identifier if gated else keras.activations.get(identifier)
 
@@ -125,7 +125,7 @@ def ungated(activation):
 
 
 def serialized_activation(activation):
-    """What `activation_of` makes an activation of again."""
+    """An activation in the form that `activation_of` reads."""
     return (
         activation if activation in GATED else keras.activations.serialize(activation)
     )
