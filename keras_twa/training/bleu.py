@@ -15,16 +15,15 @@ class BLEU(keras.metrics.Metric):
     """BLEU of all sentences so far, from 0 to 100, as sacrebleu computes it.
 
     `100 * min(1, exp(1 - r / c)) * exp(mean_n log p_n)` for n-grams of 1 to 4 words:
-    `p_n` is the share of those of the hypotheses that occur in the references, and `c`
-    and `r` are the words of hypotheses and references. All are counted over the whole
-    corpus: what is kept between batches are ten counts, so the result does not depend
-    on how the sentences came.
+    `p_n` is the share of the n-grams in the hypotheses that also occur in the
+    references, and `c` and `r` are the numbers of words in hypotheses and references.
+    All are counted over the whole corpus, so batches of any sizes give the same result.
 
     Needs sacrebleu: `pip install "keras-twa[bleu]"`.
 
-    Sentences are strings, or integer tokens, of which n-grams are counted as they are.
-    The metric reads them in Python: it is not for `compile`, but for a callback, or
-    after training:
+    Sentences are strings, or rows of integer tokens, where each token is a word. Bytes,
+    which TensorFlow has for strings, are read as UTF-8. The metric runs in Python, so
+    it cannot be given to `compile`: use it in a callback, or after training:
 
     ```python
     class ValidationBLEU(keras.callbacks.Callback):
@@ -43,19 +42,20 @@ class BLEU(keras.metrics.Metric):
     Args:
         tokenize: How strings become words: "13a" (default, the standard of WMT),
             "intl", "char", "zh" or "none".
-        padding_token: Of integer tokens, the one that does not count. Defaults to 0.
+        padding_token: The integer token that is padding. Defaults to 0.
         name: Name of the metric.
 
     Call arguments:
         references: The right sentences: strings, or integer tokens, an array `(B, T)`
             or lists of them.
-        hypotheses: As many sentences that were found, of the same kind.
+        hypotheses: The sentences of a model, one for each reference and of the same
+            kind.
 
     Returns:
         The BLEU so far, a float. Without an n-gram in common, it is 0.
 
     Raises:
-        ImportError: If sacrebleu is not there.
+        ImportError: If sacrebleu is not installed.
         ValueError: If an argument is out of range, or there is not one hypothesis for
             each reference.
 
@@ -79,7 +79,7 @@ class BLEU(keras.metrics.Metric):
         self.tokenize = tokenize
         self.padding_token = padding_token
         scorer = _import_scorer()
-        # What looks tokenised already is no mistake: BLEU is told how it is.
+        # `force` stops warnings about sentences that look tokenised already.
         self._of_strings = scorer(tokenize=tokenize, force=True)
         self._of_tokens = scorer(tokenize="none", force=True)
         # Matches, then n-grams, of each order; words of hypotheses and references.
@@ -126,7 +126,7 @@ class BLEU(keras.metrics.Metric):
             )
         if hasattr(given, "shape"):
             given = ops.convert_to_numpy(given)
-        rows = list(given)
+        rows = [row.decode() if isinstance(row, bytes) else row for row in given]
         if all(isinstance(row, str) for row in rows):
             return rows, True
         if any(isinstance(row, str) or np.ndim(row) != 1 for row in rows):

@@ -13,12 +13,12 @@ class MaskedCrossentropy(keras.losses.Loss):
     Token `i` costs `l_i = -sum_v q_iv log softmax(z_i)_v`, where `q_iv` is
     `1 - s + s / V` for the label and `s / V` for the other classes, with
     `s = label_smoothing`. The loss is `sum_i w_i l_i / sum_i w_i`, where `w_i` is 0 for
-    padding, else 1 or the sample weight: a token counts the same however many real ones
-    there are beside it. If none is real, the loss is 0.
+    padding and for steps that a Keras mask on the predictions hides, else 1 or the
+    sample weight. So each real token counts the same, however long its sequence is. If
+    no token counts, the loss is 0.
 
-    A Keras mask that rides on the predictions leaves steps out in the same way. All is
-    computed in float32 whatever the policy. What stands in the predictions of padding,
-    even NaN, reaches neither the loss nor a gradient.
+    The predictions of tokens that do not count, even NaN, reach neither the loss nor a
+    gradient. All is computed in float32 whatever the policy.
 
     Args:
         label_smoothing: Share `s` of each label that is spread over all V classes, in
@@ -31,7 +31,7 @@ class MaskedCrossentropy(keras.losses.Loss):
     Call arguments:
         y_true: Integer labels `(B, T)`.
         y_pred: Predictions `(B, T, V)`.
-        sample_weight: `(B, T)`, `(B, 1)` or `(B,)`.
+        sample_weight: `(B, T)`, `(B, 1)` or `(B,)`. Tokens of weight 0 do not count.
 
     Returns:
         The loss, a float32 scalar.
@@ -70,10 +70,11 @@ class MaskedCrossentropy(keras.losses.Loss):
         self.from_logits = from_logits
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        labels, _ = tokens.read(y_true, y_pred)
-        weights = tokens.weigh(labels, self.padding_token, sample_weight)
-        # Keras adds the mask of the predictions to the weights.
-        return super().__call__(y_true, y_pred, weights)
+        labels, predictions = tokens.read(y_true, y_pred)
+        mask = tokens.mask_of(y_pred)
+        # Keras hands neither weights nor mask on to `call`, but labels say it all.
+        labels, weights = tokens.weigh(labels, self.padding_token, sample_weight, mask)
+        return super().__call__(labels, predictions, weights)
 
     def call(self, y_true, y_pred):
         labels, predictions = tokens.read(y_true, y_pred)

@@ -25,7 +25,12 @@ class MaskedMean(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def values(self, labels, predictions):
-        """What each token contributes, float32 `(B, T)`, finite in padding too."""
+        """What each token contributes, float32 `(B, T)`.
+
+        Args:
+            labels: Int32 `(B, T)`: `padding_token` for all tokens that do not count.
+            predictions: Float32 `(B, T, V)`. Those of padding may be NaN.
+        """
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -37,11 +42,11 @@ class MaskedMean(keras.metrics.Metric):
             sample_weight: `(B, T)`, `(B, 1)` or `(B,)`.
         """
         labels, predictions = tokens.read(y_true, y_pred)
-        weights = tokens.weigh(
-            labels, self.padding_token, sample_weight, tokens.mask_of(y_pred)
-        )
-        values = self.values(labels, predictions)
-        self.total.assign(self.total + ops.sum(values * weights))
+        mask = tokens.mask_of(y_pred)
+        labels, weights = tokens.weigh(labels, self.padding_token, sample_weight, mask)
+        values = self.values(labels, predictions) * weights
+        values = ops.where(ops.equal(weights, 0.0), 0.0, values)
+        self.total.assign(self.total + ops.sum(values))
         self.count.assign(self.count + ops.sum(weights))
 
     def result(self):

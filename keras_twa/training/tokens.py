@@ -18,28 +18,31 @@ def read(y_true, y_pred):
 
 
 def weigh(labels, padding_token, sample_weight=None, mask=None):
-    """What each token counts, float32 `(B, T)`; padding counts nothing.
+    """Decides which tokens count, and how much.
 
     Args:
         labels: Integer `(B, T)`.
         padding_token: The label of padding.
         sample_weight: `(B, T)`, `(B, 1)` or `(B,)`, or `None`.
         mask: Boolean `(B, T)`, `True` for real steps, or `None`.
+
+    Returns:
+        The labels, with `padding_token` for all tokens that do not count: padding,
+        steps that the mask hides, and those of weight 0. And the weights, float32
+        `(B, T)`, which are 0 there.
+
+    Raises:
+        ValueError: If the shape of the weights does not fit.
     """
-    real = both(is_real(labels, padding_token), mask)
+    real = both(ops.not_equal(labels, padding_token), mask)
     weights = ops.cast(real, "float32")
-    if sample_weight is None:
-        return weights
-    sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
-    if len(sample_weight.shape) == 1:
-        sample_weight = sample_weight[:, None]
-    # Where nothing counts, a weight that is not finite does not either.
-    return ops.where(real, weights * sample_weight, 0.0)
-
-
-def is_real(labels, padding_token):
-    """Which labels are no padding, boolean `(B, T)`."""
-    return ops.not_equal(labels, padding_token)
+    if sample_weight is not None:
+        given = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+        checks.sample_weight(given, labels)
+        given = given[:, None] if len(given.shape) == 1 else given
+        # Not a product: the weight of padding may be infinite or NaN.
+        weights = ops.where(real, given, 0.0)
+    return ops.where(ops.equal(weights, 0.0), padding_token, labels), weights
 
 
 def mask_of(y_pred):
@@ -51,7 +54,10 @@ def mask_of(y_pred):
 def crossentropy(
     labels, predictions, padding_token, from_logits=True, label_smoothing=0.0
 ):
-    """Cross-entropy in nats of each token, float32 `(B, T)`, finite in padding too.
+    """Cross-entropy in nats of each token, float32 `(B, T)`.
+
+    Predictions of padding are not read: the result is finite there, even if they are
+    not.
 
     Args:
         labels: Integer `(B, T)`.
@@ -60,7 +66,7 @@ def crossentropy(
         from_logits: Whether the predictions are logits.
         label_smoothing: Share of each label that is spread over all V classes.
     """
-    real = is_real(labels, padding_token)
+    real = ops.not_equal(labels, padding_token)
     labels = ops.where(real, labels, 0)
     logits = hide_padding(predictions, real)
     if not from_logits:

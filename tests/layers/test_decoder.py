@@ -297,7 +297,46 @@ def test_refuses_bad_calls():
     ):
         with pytest.raises(ValueError, match="Received:"):
             pytest.fail(f"{arguments} give {some(**call(**arguments))}")
-    with pytest.raises(ValueError, match="Received:"):
-        made.initial_state(2)
+    for some in (made, layers.TransformerDecoder(8, 2)):
+        with pytest.raises(ValueError, match="Received:"):
+            some.initial_state(2)
     with pytest.raises(ValueError, match="Received:"):
         alone.initial_state(2, encoder_sequence=SOURCE)
+
+
+@pytest.mark.parametrize("name", ["encoder_padding_mask", "encoder_positions"])
+def test_a_state_stands_in_the_place_of_the_source(name):
+    made = block()
+    given = {**call(), "initial_state": made.initial_state(2, encoder_sequence=SOURCE)}
+    given = {**without_source(given), name: call()[name]}
+    alone = layers.TransformerDecoder(8, 2)
+    alone(X)
+    without = {"decoder_sequence": X, name: call()[name]}
+    for some, arguments in ((made, given), (alone, without)):
+        for method in (some, some.compute_output_spec):
+            with pytest.raises(ValueError, match=f"Received: {name} of shape"):
+                method(**arguments)
+
+
+def test_names_the_mask_that_does_not_fit():
+    made = block()
+    made.self_attention_layer = None  # Nothing is computed before.
+    wrong = call(encoder_padding_mask=np.ones((2, 6), bool))
+    for method in (made, made.compute_output_spec):
+        with pytest.raises(ValueError, match="Received: encoder_padding_mask of"):
+            method(**wrong)
+
+
+def test_takes_attention_of_keras():
+    kinds = (layers.DotProductAttention, keras.layers.MultiHeadAttention)
+    ours, theirs = (
+        block(*(kind(2, 3, name=name) for name in ("own", "cross"))) for kind in kinds
+    )
+    harness.copy_weights(ours, theirs)
+    untimed = call(decoder_positions=None, encoder_positions=None)
+    untimed["return_attention_scores"] = True
+    for got, want in zip(theirs(**untimed), ours(**untimed), strict=True):
+        real = REAL if got.ndim == 3 else np.broadcast_to(REAL[:, None], got.shape[:3])
+        harness.assert_close(value(got)[real], value(want)[real], "output", 1e-5)
+    symbols = [keras.KerasTensor(x.shape) for x in (X, SOURCE)]
+    assert len(theirs(*symbols, return_attention_scores=True)) == 3

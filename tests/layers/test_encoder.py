@@ -271,3 +271,29 @@ def test_refuses_bad_options(options):
 def test_refuses_bad_calls(options):
     with pytest.raises(ValueError, match="Received:"):
         layers.TransformerEncoder(8, 2)(X, **options)
+
+
+def test_has_no_state_before_it_is_built():
+    with pytest.raises(ValueError, match=r"Received: .* not built"):
+        layers.TransformerEncoder(8, 2).initial_state(2)
+
+
+def test_takes_attention_of_keras(tmp_path):
+    ours = block(layers.DotProductAttention(2, 3, name="attention"))
+    theirs = block(keras.layers.MultiHeadAttention(2, 3, name="attention"))
+    harness.copy_weights(ours, theirs)
+    mask = lengths_mask([7, 4], 7)
+    options = {"padding_mask": mask, "use_causal_mask": True}
+    got, want = value(theirs(X, **options)), value(ours(X, **options))
+    harness.assert_close(got[mask], want[mask], "output", 1e-5)
+    scored = theirs(keras.KerasTensor(X.shape), return_attention_scores=True)
+    assert [tuple(x.shape) for x in scored] == [X.shape, (2, 2, 7, 7)]
+    inputs = keras.Input((None, 6))
+    attention = keras.layers.MultiHeadAttention(2, 3)
+    outputs = layers.TransformerEncoder(10, 2, attention)(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.fit(X, X, verbose=0).history["loss"]).all()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    harness.assert_close(value(loaded(X)), value(model(X)), "output", 1e-6)

@@ -285,3 +285,14 @@ def test_queries_and_keys_have_times_of_their_own():
     assert_close(harness.run(layer, {**call, **times}).output, want, "given", 1e-6)
     times["key_positions"] = times["key_positions"] + 2
     assert np.abs(harness.run(layer, {**call, **times}).output - want).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(6,), (3, 7), (2, 7, 1)])
+def test_refuses_positions_of_another_shape(name, shape):
+    layer, x, times = made(name), normal(2, 7, 3, 4), np.zeros(shape, "float32")
+    sides = ["positions"] if name == "rotary" else ["query_positions", "key_positions"]
+    for side in sides:
+        for method in (layer, layer.compute_output_spec):
+            with pytest.raises(ValueError, match=f"Received: {side} of shape"):
+                method(x, **{side: times})

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_twa.masks import carry_mask
+
 CLASSES = 7
 
 
@@ -27,6 +29,32 @@ def weights_of(kind, labels):
         return None
     shape = {"tokens": labels.shape, "column": (len(labels), 1), "rows": len(labels)}
     return np.random.default_rng(3).uniform(0.2, 3.0, shape[kind]).astype("float32")
+
+
+# Of labels `(B, T)` and weights that do not fit.
+BAD_WEIGHTS = (
+    ((1, 4), (4,)),
+    ((4, 4), (4, 4, 1)),
+    ((4, 4), (4, 3)),
+    ((3, 4), (2, 4)),
+    ((3, 4), ()),
+)
+
+
+def some_hidden(how):
+    """Return labels, predictions that are NaN where they do not count, and weights.
+
+    Args:
+        how: What hides them: a Keras "mask" on the predictions, or "weights" of 0.
+    """
+    labels, logits = batch()
+    counts = np.random.default_rng(6).random(labels.shape) < 0.6
+    logits[~counts] = np.nan
+    predictions = keras.ops.convert_to_tensor(logits)
+    if how == "mask":
+        carry_mask(predictions, keras.ops.convert_to_tensor(counts))
+        return labels, predictions, None
+    return labels, predictions, counts.astype("float32")
 
 
 def model(masked=False, **compiled):

@@ -71,6 +71,27 @@ def test_equals_the_library_on_tokens(form):
     assert 0 < want.score < 100
 
 
+def in_bytes(sentences, form):
+    """Return sentences as bytes, in a list, an array or a tensor of TensorFlow."""
+    if form == "tensor":
+        tensorflow = pytest.importorskip("tensorflow")
+        return tensorflow.constant(sentences)
+    found = [sentence.encode() for sentence in sentences]
+    return found if form == "list" else np.array(found)
+
+
+@pytest.mark.parametrize("form", ["list", "array", "tensor"])
+def test_reads_bytes_as_strings(form):
+    library()
+    if form == "tensor" and keras.backend.backend() != "tensorflow":
+        pytest.skip("Other backends have no tensors of strings.")
+    found, want = BLEU(), BLEU()
+    references = [sentence.replace("cat", "chât") for sentence in REFERENCES]
+    want.update_state(references, HYPOTHESES)
+    found.update_state(in_bytes(references, form), in_bytes(HYPOTHESES, form))
+    assert found.result() == want.result()
+
+
 def test_rises_and_forgets():
     library()
     metric = BLEU()

@@ -9,9 +9,11 @@ from keras_twa.training import MaskedCrossentropy
 from tests.contract import harness
 from tests.references import tokens
 from tests.references.numbers import directional_derivative
+from tests.training.batches import BAD_WEIGHTS
 from tests.training.batches import batch
 from tests.training.batches import model
 from tests.training.batches import probabilities
+from tests.training.batches import some_hidden
 from tests.training.batches import weights_of
 
 WEIGHTS = (None, "tokens", "column", "rows")
@@ -98,6 +100,27 @@ def test_no_padding_reaches_anything():
     assert spoiled_slope[labels != 0].any()
 
 
+@pytest.mark.parametrize("how", ["mask", "weights"])
+def test_nothing_that_is_hidden_reaches_the_loss(how):
+    labels, predictions, weights = some_hidden(how)
+    found = MaskedCrossentropy(0.1)(labels, predictions, weights)
+    logits = harness.to_numpy(predictions)
+    want = tokens.mean_cost(
+        labels, np.nan_to_num(logits), 0.1, mask=np.isfinite(logits[..., 0])
+    )
+    assert float(found) == pytest.approx(want, abs=1e-5)
+
+
+def test_a_weight_of_zero_stops_the_gradient():
+    labels, logits = batch()
+    weight = weights_of("tokens", labels)
+    weight[0, :2] = 0.0
+    logits[0, 0] = np.nan
+    value, slope = gradient(MaskedCrossentropy(), labels, logits, weight)
+    assert np.isfinite(value) and np.isfinite(slope).all()
+    assert not slope[0, :2].any() and slope[0, 2:].any()
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_nothing_but_padding_costs_nothing(smoothing):
     labels, logits = batch(lengths=(0, 0))
@@ -170,3 +193,10 @@ def test_refuses_labels_that_do_not_fit(shape):
     _, logits = batch()
     with pytest.raises(ValueError, match="Received:"):
         MaskedCrossentropy()(np.ones(shape, "int32"), logits)
+
+
+@pytest.mark.parametrize("labels, weights", BAD_WEIGHTS)
+def test_refuses_weights_that_do_not_fit(labels, weights):
+    arguments = np.ones(labels, "int32"), np.ones((*labels, 3), "float32")
+    with pytest.raises(ValueError, match="Received: sample_weight of shape"):
+        MaskedCrossentropy()(*arguments, np.ones(weights, "float32"))

@@ -9,9 +9,11 @@ from keras_twa.training import MaskedCrossentropy
 from keras_twa.training import Perplexity
 from tests.contract import harness
 from tests.references import tokens
+from tests.training.batches import BAD_WEIGHTS
 from tests.training.batches import batch
 from tests.training.batches import model
 from tests.training.batches import probabilities
+from tests.training.batches import some_hidden
 from tests.training.batches import weights_of
 
 
@@ -67,6 +69,18 @@ def test_nothing_counted_is_zero(metric):
     labels, logits = batch((0, 0))
     made.update_state(labels, np.full_like(logits, np.nan))
     assert float(made.result()) == 0.0
+
+
+@both
+@pytest.mark.parametrize("how", ["mask", "weights"])
+def test_nothing_that_is_hidden_counts(metric, how):
+    labels, predictions, weights = some_hidden(how)
+    made = metric()
+    made.update_state(labels, predictions, weights)
+    logits = harness.to_numpy(predictions).astype("float64")
+    mask = np.isfinite(logits[..., 0])
+    want = METRICS[metric](labels, np.nan_to_num(logits), mask=mask)
+    assert float(made.result()) == pytest.approx(want, rel=1e-5)
 
 
 @pytest.mark.parametrize(("masked", "jit_compile"), [(False, "auto"), (True, False)])
@@ -129,3 +143,7 @@ def test_refuses_what_does_not_fit(metric):
     _, logits = BATCHES[0]
     with pytest.raises(ValueError, match="Received:"):
         metric().update_state(np.ones((3, 4), "int32"), logits)
+    for shape, weights in BAD_WEIGHTS:
+        arguments = np.ones(shape, "int32"), np.ones((*shape, 3), "float32")
+        with pytest.raises(ValueError, match="Received: sample_weight of shape"):
+            metric().update_state(*arguments, np.ones(weights, "float32"))

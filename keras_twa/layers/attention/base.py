@@ -146,7 +146,8 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             return_weights: Whether to return the weights too.
 
         Returns:
-            `(B, T, H, value_dim)`, or that and the weights `(B, heads, T, S)`.
+            `(B, T, H, value_dim)`, or that and the weights `(B, heads, T, S)`. With
+            a state, S is that of `keys_seen`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
 
@@ -236,7 +237,9 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         )
         inputs = {"query": hide_padding(self._cast(query), mask.queries)}
         if projected is not None:
-            heads = {**self._projected_heads(projected), **self.heads_of(inputs)}
+            # `project` hid padding, but not what only `attention_mask` hides.
+            hidden = None if attention_mask is None else mask.keys
+            heads = self._projected_heads(projected, hidden) | self.heads_of(inputs)
         else:
             inputs["key"] = hide_padding(self._cast(key), mask.keys)
             inputs["value"] = hide_padding(self._cast(value), mask.keys)
@@ -347,7 +350,10 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         shape = self.compute_output_shape(query.shape)
         results = [keras.KerasTensor(shape, dtype=self.compute_dtype)]
         if return_attention_scores:
-            shape = (batch, self.projections()[0].heads, steps, key.shape[1])
+            keys = key.shape[1]
+            if return_state or initial_state is not None:
+                keys = self.keys_seen(initial_state, steps)
+            shape = (batch, self.projections()[0].heads, steps, keys)
             results.append(keras.KerasTensor(shape, dtype="float32"))
         if return_state:
             results.append(self.next_state_of(initial_state, batch, steps))

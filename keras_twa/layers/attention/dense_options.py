@@ -4,7 +4,7 @@ import keras
 
 
 class DenseOptions:
-    """What a layer of attention does to give its sublayers the options it was given."""
+    """The part of an attention layer that passes its options on to its sublayers."""
 
     def _kernel_and_bias_options(self):
         return {
@@ -19,9 +19,8 @@ class DenseOptions:
     def _dense_options(self):
         options = self._kernel_and_bias_options()
         for name in ("kernel_initializer", "bias_initializer"):
-            # A shared initializer would give every kernel the same numbers.
-            initializer = options[name]
-            options[name] = type(initializer).from_config(initializer.get_config())
+            # A shared initializer would give all kernels the same numbers.
+            options[name] = options[name].clone()
         return {**options, "dtype": self.dtype_policy}
 
     def _dense_config(self):

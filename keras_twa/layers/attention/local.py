@@ -186,6 +186,10 @@ class LocalAttention(Attention):
             spec |= {GLOBAL + name: slot for name, slot in tokens.items()}
         return {**spec, "length": Slot((), "int32")} if self.turns else spec
 
+    def keys_seen(self, state, steps):
+        held = self.window - 1 + self.num_global_tokens
+        return None if steps is None else held + steps
+
     next_state_shapes = Streaming.next_state_shapes
 
     def get_config(self):

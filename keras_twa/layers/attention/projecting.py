@@ -1,4 +1,4 @@
-"""A sequence that is projected once, for many calls that attend to it."""
+"""Keys and values that are projected once, for many calls that attend to them."""
 
 from typing import NamedTuple
 
@@ -13,24 +13,25 @@ from keras_twa.masks import hide_padding
 
 
 class Source(NamedTuple):
-    """What stands for value and key in a call that is given their projections.
+    """Takes the place of value and key in a call with `projected`.
 
     Args:
-        shape: `(B, S, 1)`. How wide the sequence was does not matter any more.
+        shape: `(B, S, 1)`. The width of the projected sequence is not needed.
     """
 
     shape: tuple
 
 
 class Projecting:
-    """What a layer of attention does to project the source of its keys beforehand."""
+    """The part of an attention layer that projects keys and values beforehand."""
 
     def project(
         self, value, key=None, value_mask=None, key_mask=None, key_positions=None
     ):
         """Projects a sequence for calls with `projected`.
 
-        Such a call gives what one with the same arguments gives, without their cost.
+        A call with `projected` returns the same as a call with these arguments, but
+        does not project them again.
 
         Args:
             value: `(B, S, F)`.
@@ -42,7 +43,7 @@ class Projecting:
                 0 ... S-1.
 
         Returns:
-            A dictionary of tensors: what `projections` makes of value and key,
+            A dictionary of tensors: the projections of value and key by their names,
             `(B, S, heads, dim)`; with a mask, which steps are "real", `(B, S)`; and
             with positions, their "time", `(B, S)`.
         """
@@ -84,7 +85,7 @@ class Projecting:
         return found
 
     def heads_of(self, inputs):
-        """The projections of those inputs, of all sources, that are there."""
+        """The projections of the sources that are in `inputs`."""
         return {
             projection.name: self._sublayers[projection.name](inputs[projection.source])
             for projection in self.projections()
@@ -92,7 +93,7 @@ class Projecting:
         }
 
     def _open(self, projected, query, **others):
-        """What a call does with `projected`: its source, its mask and its times."""
+        """Checks `projected`; returns its source, its mask and its times."""
         checks.crosses(self)
         checks.built(self)
         checks.projected(projected, self._projected_shapes(), query, others)
@@ -100,8 +101,12 @@ class Projecting:
         source = Source((query.shape[0], shape[1], 1))
         return source, projected.get("real"), projected.get("time")
 
-    def _projected_heads(self, projected):
-        return {name: self._cast(projected[name]) for name in self._projected_shapes()}
+    def _projected_heads(self, projected, mask):
+        """The projected heads, with zeros at the keys that a mask hides."""
+        return {
+            name: hide_padding(self._cast(projected[name]), mask)
+            for name in self._projected_shapes()
+        }
 
     def _projected_shapes(self):
         return {

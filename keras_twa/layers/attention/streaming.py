@@ -1,4 +1,4 @@
-"""Causal attention a few steps at a time: a state in, a state out."""
+"""Causal attention to a sequence in parts, with a state from one to the next."""
 
 from typing import Any
 from typing import NamedTuple
@@ -15,7 +15,7 @@ class Slot(NamedTuple):
     Args:
         shape: Its shape without the batch. A size of 0 stands for any.
         dtype: Its dtype.
-        fill: The number that is everywhere in the first one.
+        fill: The number that fills it in the first state.
     """
 
     shape: tuple[int, ...]
@@ -24,10 +24,10 @@ class Slot(NamedTuple):
 
 
 class Streaming:
-    """What a layer of attention does to go on where an earlier call ended.
+    """The part of an attention layer that continues where an earlier call ended.
 
     A sequence may come whole, in chunks of any lengths, or step by step: the outputs
-    are the same. A state is a dictionary of tensors, which can be saved like any.
+    are the same. A state is a dictionary of tensors.
     """
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
@@ -39,7 +39,8 @@ class Streaming:
                 compute dtype.
             max_length: How many steps it has room for, if it holds keys and values.
                 With `None` it grows by each call, and a compiled function is compiled
-                for each length anew.
+                for each length anew. With a number, attention weights that a call
+                returns have a column for each step that there is room for.
 
         Returns:
             A dictionary of tensors `(B, ...)`, and with `max_length` a count of steps.
@@ -110,3 +111,15 @@ class Streaming:
             name: keras.KerasTensor(shape, dtype=dtypes[name])
             for name, shape in self.next_state_shapes(shapes, steps).items()
         }
+
+    def keys_seen(self, state, steps):
+        """How many keys a call with a state attends to, or `None` if it is not known.
+
+        These are the steps so far, or with a `max_length` all that there is room for.
+        Attention weights that the call returns have a column for each of them.
+
+        Args:
+            state: The state that it is given, or `None`.
+            steps: T, or `None`.
+        """
+        return self.next_state_of(state, None, steps)["time"].shape[1]

@@ -199,6 +199,9 @@ class TransformerXLAttention(Attention):
             "time": Slot((held,), "float32", -1.0),
         }
 
+    def keys_seen(self, state, steps):
+        return None if steps is None else self.memory_length + steps
+
     next_state_shapes = Streaming.next_state_shapes
 
     def get_config(self):

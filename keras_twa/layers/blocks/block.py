@@ -15,10 +15,10 @@ from keras_twa.layers.registry import get
 
 
 class TransformerBlock(keras.layers.Layer):
-    """Abstract block: some attention, then a feed-forward network.
+    """Abstract block: one or more attentions, then a feed-forward network.
 
-    Each stands in a residual branch with dropout, and with layer normalisation after
-    the sum or before the branch.
+    Each of them is a residual branch with dropout. Layer normalisation follows the
+    sum, or precedes the branch.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
@@ -70,13 +70,13 @@ class TransformerBlock(keras.layers.Layer):
         self.remat = remat
         self.supports_masking = True
 
-    def _build_attention(self, name, attention, *shapes):
-        """Makes and builds an attention with its branch, as attributes by its name."""
-        layer = self._make_attention(attention, name, shapes[0])
+    def _build_attention(self, name, attention, shape, source_shape):
+        """Makes and builds an attention, its norm and its dropout, as attributes."""
+        layer = self._make_attention(attention, name, shape)
         if not layer.built:
-            layer.build(*shapes)
+            layer.build(shape, source_shape)
         setattr(self, f"{name}_layer", layer)
-        self._build_branch(name, shapes[0])
+        self._build_branch(name, shape)
 
     def _build_feed_forward(self, shape):
         self._features = shape[-1]
@@ -128,83 +128,68 @@ class TransformerBlock(keras.layers.Layer):
         }
 
     def _attention_branch(self, name, x, training, scored, streams=False, **options):
-        """Attention in its branch.
+        """Calls an attention, and adds what it returns to its input.
 
         Args:
-            name: Its name.
+            name: Name of the attention.
             x: `(B, T, F)`.
             training: Whether dropout is active.
-            scored: Whether its weights are to be returned.
-            streams: Whether its state is.
-            **options: Further arguments of its call. With neither a value nor what was
-                projected, it is self-attention.
+            scored: Whether the attention returns its weights.
+            streams: Whether it returns its state.
+            **options: Further arguments of its call; see `results_of`.
 
         Returns:
-            The sum `(B, T, F)`, and a list of the weights and the state, if asked for.
+            The sum `(B, T, F)`; the weights, or `None`; and the state, or `None`.
         """
-        layer, norm, dropout = (
-            getattr(self, f"{name}_{part}") for part in ("layer", "norm", "dropout")
+        layer, inputs = getattr(self, f"{name}_layer"), self._branch_inputs(name, x)
+        outputs, weights, state = results_of(
+            layer, inputs, scored, streams, training=training, **options
         )
-        itself = not {"value", "projected"} & {*options}
-        found = []
+        return self._add_branch(name, x, outputs, training), weights, state
 
-        def attend(x):
-            source = {"value": x} if itself else {}
-            results = layer(
-                x,
-                return_attention_scores=scored,
-                training=training,
-                **source,
-                **options,
-            )
-            outputs, *found[:] = results if scored or streams else (results,)
-            return dropout(outputs, training=training)
+    def _branch_inputs(self, name, x):
+        return getattr(self, f"{name}_norm")(x) if self.normalize_first else x
 
-        return self._residual(x, attend, norm), found
-
-    def _residual(self, x, branch, norm):
-        if self.normalize_first:
-            return x + branch(norm(x))
-        return norm(x + branch(x))
+    def _add_branch(self, name, x, outputs, training):
+        x = x + getattr(self, f"{name}_dropout")(outputs, training=training)
+        return x if self.normalize_first else getattr(self, f"{name}_norm")(x)
 
     def _feed_forward_branch(self, x, padding_mask, training, state=None):
-        """The feed-forward network in its branch.
+        """Calls the feed-forward network, and adds what it returns to its input.
 
         Args:
             x: `(B, T, F)`.
             padding_mask: Boolean `(B, T)`, or `None`.
             training: Whether dropout is active.
-            state: The state of the block, of which this adds its part to the next one;
-                or `None`.
+            state: The state of the block before this call, or `None`.
 
         Returns:
-            The sum `(B, T, F)`, and what it adds to the next state.
+            The sum `(B, T, F)`, and a dictionary of what the next state of the block
+            holds of the network: nothing, without a state or without channel mixing.
         """
+        inputs = self._branch_inputs("feed_forward", x)
         options = {"training": training, "padding_mask": padding_mask}
         held = {}
-
-        def mix(x):
-            if state is None or self.feed_forward_kind != "channel_mixing":
-                outputs = self.feed_forward(x, **options)
-            else:
-                outputs, held["feed_forward"] = self.feed_forward(
-                    x, previous=state.get("feed_forward"), return_last=True, **options
-                )
-            return self.feed_forward_dropout(outputs, training=training)
-
-        return self._residual(x, mix, self.feed_forward_norm), held
+        if state is None or self.feed_forward_kind != "channel_mixing":
+            outputs = self.feed_forward(inputs, **options)
+        else:
+            outputs, held["feed_forward"] = self.feed_forward(
+                inputs, previous=state["feed_forward"], return_last=True, **options
+            )
+        return self._add_branch("feed_forward", x, outputs, training), held
 
     def _run(self, branches, tensors, training, streams):
-        """The branches; in training with `remat`, their activations are not kept.
+        """Calls the branches; in training with `remat`, keeps no activations of them.
 
-        States have tensors of other kinds than gradients know, and are for short calls.
+        Calls with a state keep them: it holds integers and booleans, which have no
+        gradient, and such calls are short.
         """
         if self.remat and training and not streams:
             return rematerialised(self, branches, tensors)
         return branches(*tensors)
 
     def _feed_forward_state(self, dtype):
-        """The `Slot`s of what the feed-forward network adds to a state."""
+        """The `Slot`s of what a state holds of the feed-forward network."""
         if self.feed_forward_kind != "channel_mixing":
             return {}
         return {"feed_forward": Slot((self._features,), dtype or self.compute_dtype)}
@@ -257,3 +242,28 @@ class TransformerBlock(keras.layers.Layer):
             if isinstance(config.get(name), dict)
         }
         return cls(**{**config, **given})
+
+
+def results_of(attention, query, scored, streams=False, **options):
+    """Calls an attention, and names what it returns.
+
+    Args:
+        attention: An attention layer, or its `compute_output_spec`.
+        query: `(B, T, F)`.
+        scored: Whether it returns its weights.
+        streams: Whether it returns its state.
+        **options: Further arguments, of which those that are `None` are left out: an
+            attention of another package need not know them. Without "value" and
+            "projected", it is self-attention.
+
+    Returns:
+        The outputs; the weights, or `None`; and the state, or `None`.
+    """
+    options = {name: given for name, given in options.items() if given is not None}
+    if not {"value", "projected"} & {*options}:
+        options["value"] = query
+    if streams:
+        options["return_state"] = True
+    results = attention(query, return_attention_scores=scored, **options)
+    outputs, *others = results if scored or streams else (results,)
+    return outputs, others[0] if scored else None, others[-1] if streams else None

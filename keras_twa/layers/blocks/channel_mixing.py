@@ -132,14 +132,12 @@ class ChannelMixing(keras.layers.Layer):
         )
 
     def _dense(self, name, units):
-        def clone(initializer):
-            return type(initializer).from_config(initializer.get_config())
-
         return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
-            kernel_initializer=clone(self.kernel_initializer),
-            bias_initializer=clone(self.bias_initializer),
+            # A shared initializer would give all kernels the same numbers.
+            kernel_initializer=self.kernel_initializer.clone(),
+            bias_initializer=self.bias_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )

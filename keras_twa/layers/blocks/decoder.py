@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.layers.blocks.block import results_of
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
@@ -13,19 +14,20 @@ from keras_twa.masks import hide_padding
 class TransformerDecoder(TransformerBlock):
     """One decoder block: causal self-attention, cross-attention, feed-forward network.
 
-    Each of the three stands in a residual branch with dropout, and with layer
-    normalisation after the sum (`x = norm(x + f(x))`), or before the branch with
-    `normalize_first=True` (`x = x + f(norm(x))`).
+    Each of the three is a residual branch with dropout. Layer normalisation follows the
+    sum, `x = norm(x + f(x))`, or with `normalize_first=True` precedes the branch,
+    `x = x + f(norm(x))`.
 
-    A block that is first called, or built, without an encoder sequence has no
-    cross-attention: it is that of a decoder-only model.
+    If the first call, or `build`, has no encoder sequence, the block has no
+    cross-attention: so it fits decoder-only models.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
         num_heads: Number of attention heads. Each gets the width of the decoder
             sequence divided by this.
         attention: The self-attention: a name that `keras_twa.layers.get` knows, such
-            as "temporal_weighted", or an attention layer. Defaults to "dot_product".
+            as "temporal_weighted", or an attention layer, which may be one of Keras's
+            own. Defaults to "dot_product".
         cross_attention: The attention to the encoder sequence, likewise: one that can
             attend to another sequence. Defaults to "dot_product".
         dropout: Dropout rate of the branches. It does not reach the attention
@@ -44,13 +46,13 @@ class TransformerDecoder(TransformerBlock):
 
     Call arguments:
         decoder_sequence: `(B, T, F)`.
-        encoder_sequence: `(B, S, G)`, if the block has cross-attention. With an
-            `initial_state`, which holds what was made of it, `None`.
+        encoder_sequence: `(B, S, G)`, if the block has cross-attention. Not with an
+            `initial_state`, which holds its projections.
         decoder_padding_mask: Boolean `(B, T)`, `True` for real steps. Defaults to the
             mask that the decoder sequence carries.
         decoder_attention_mask: Boolean `(B, T, T)`, `True` to attend.
-        encoder_padding_mask: Boolean `(B, S)`. Defaults to the mask that the encoder
-            sequence carries.
+        encoder_padding_mask: Boolean `(B, S)`, `True` for real steps. Defaults to the
+            mask that the encoder sequence carries. Not with an `initial_state`.
         encoder_attention_mask: Boolean `(B, T, S)`.
         training: Whether dropout is active.
         use_causal_mask: Whether self-attention sees only a step and its past. Defaults
@@ -58,7 +60,7 @@ class TransformerDecoder(TransformerBlock):
         decoder_positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to
             0 ... T-1, or with a state to those after it.
         encoder_positions: Times of the encoder's steps, `(S,)` or `(B, S)`. Defaults to
-            0 ... S-1.
+            0 ... S-1. Not with an `initial_state`.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`. Needs a causal call.
         return_state: Whether to return the state too.
@@ -128,7 +130,7 @@ class TransformerDecoder(TransformerBlock):
 
     def build(self, decoder_sequence_shape, encoder_sequence_shape=None):
         shape = decoder_sequence_shape
-        self._build_attention("self_attention", self.attention, shape)
+        self._build_attention("self_attention", self.attention, shape, shape)
         self.cross_attention_layer = None
         if encoder_sequence_shape is not None:
             self._build_attention(
@@ -160,9 +162,14 @@ class TransformerDecoder(TransformerBlock):
             encoder_positions: Times of the encoder's steps, `(S,)` or `(B, S)`.
 
         Returns:
-            A dictionary as a call with `return_state` gives it.
+            A dictionary like the one that a call with `return_state` returns.
         """
-        self._check_source(encoder_sequence)
+        checks.built(self)
+        self._check_source(
+            encoder_sequence=encoder_sequence,
+            encoder_padding_mask=encoder_padding_mask,
+            encoder_positions=encoder_positions,
+        )
         layer = self.self_attention_layer
         state = {"self_attention": layer.initial_state(batch_size, dtype, max_length)}
         if self.cross_attention_layer is not None:
@@ -214,57 +221,64 @@ class TransformerDecoder(TransformerBlock):
         real = decoder_padding_mask
         if real is None:
             real = carried_mask(decoder_sequence)
+        of_source = {
+            "encoder_sequence": encoder_sequence,
+            "encoder_padding_mask": encoder_padding_mask,
+            "encoder_positions": encoder_positions,
+        }
+        self._check_call(
+            decoder_sequence, real, decoder_positions, initial_state, **of_source
+        )
         if encoder_padding_mask is None and encoder_sequence is not None:
             encoder_padding_mask = carried_mask(encoder_sequence)
-        checks.padding("decoder_padding_mask", real, decoder_sequence)
-        self._check_call(decoder_sequence, encoder_sequence, initial_state)
+        crosses = self.cross_attention_layer is not None
         streams = return_state or initial_state is not None
         before = initial_state
         if streams and before is None:
-            before = self.initial_state(
-                ops.shape(decoder_sequence)[0],
-                encoder_sequence=encoder_sequence,
-                encoder_padding_mask=encoder_padding_mask,
-                encoder_positions=encoder_positions,
-            )
-        crosses = self.cross_attention_layer is not None
-        of_target = {
-            "value_mask": real,
-            "attention_mask": decoder_attention_mask,
-            "use_causal_mask": use_causal_mask,
-        }
-        of_source = {"attention_mask": encoder_attention_mask}
-        after = {}
-        if streams:
-            of_target["initial_state"] = before["self_attention"]
-            of_target["return_state"] = return_state
+            before = self.initial_state(ops.shape(decoder_sequence)[0], **of_source)
+        # What the next state holds for cross-attention.
+        held = {}
         if streams and crosses:
-            of_source["projected"] = before["cross_attention"]
-            after["cross_attention"] = before["cross_attention"]
             steps = ops.shape(decoder_sequence)[1]
-            after["length"] = before["length"] + ops.cast(steps, "int32")
             if decoder_positions is None:
                 decoder_positions = ops.arange(steps, dtype="int32") + before["length"]
+            held["cross_attention"] = before["cross_attention"]
+            held["length"] = before["length"] + ops.cast(steps, "int32")
 
         def branches(x, source, times, source_times):
-            options = {"query_mask": real, "query_positions": times}
             flags = training, return_attention_scores
-            x, found = self._attention_branch(
-                "self_attention", x, *flags, return_state, **of_target, **options
+            shared = {"query_mask": real, "query_positions": times}
+            x, weights, state = self._attention_branch(
+                "self_attention",
+                x,
+                *flags,
+                return_state,
+                value_mask=real,
+                attention_mask=decoder_attention_mask,
+                use_causal_mask=use_causal_mask,
+                initial_state=before["self_attention"] if streams else None,
+                **shared,
             )
+            results = [weights] if return_attention_scores else []
             if crosses:
-                if not streams:
-                    options["value"] = source
-                    options["value_mask"] = encoder_padding_mask
-                    options["key_positions"] = source_times
-                x, weights = self._attention_branch(
-                    "cross_attention", x, *flags, **of_source, **options
+                if streams:
+                    shared["projected"] = before["cross_attention"]
+                else:
+                    shared["value"] = source
+                    shared["value_mask"] = encoder_padding_mask
+                    shared["key_positions"] = source_times
+                x, weights, _ = self._attention_branch(
+                    "cross_attention",
+                    x,
+                    *flags,
+                    attention_mask=encoder_attention_mask,
+                    **shared,
                 )
-                found[1:1] = weights
-            x, held = self._feed_forward_branch(x, real, training, before)
+                results += [weights] if return_attention_scores else []
+            x, last = self._feed_forward_branch(x, real, training, before)
             if return_state:
-                found[-1] = {"self_attention": found[-1], **after, **held}
-            return x, *found
+                results.append({"self_attention": state, **held, **last})
+            return x, *results
 
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(decoder_sequence, self.compute_dtype), real)
@@ -283,8 +297,10 @@ class TransformerDecoder(TransformerBlock):
         self,
         decoder_sequence,
         encoder_sequence=None,
+        decoder_padding_mask=None,
         encoder_padding_mask=None,
         use_causal_mask=True,
+        decoder_positions=None,
         encoder_positions=None,
         initial_state=None,
         return_state=False,
@@ -293,64 +309,86 @@ class TransformerDecoder(TransformerBlock):
     ):
         x, source = decoder_sequence, encoder_sequence
         output = keras.KerasTensor(x.shape, dtype=self.compute_dtype)
-        self._check_call(x, source, initial_state)
+        self._check_call(
+            x,
+            decoder_padding_mask,
+            decoder_positions,
+            initial_state,
+            encoder_sequence=source,
+            encoder_padding_mask=encoder_padding_mask,
+            encoder_positions=encoder_positions,
+        )
         if not return_attention_scores and not return_state:
             return output
         before = {} if initial_state is None else initial_state
-        _, *found = self.self_attention_layer.compute_output_spec(
+        _, weights, state = results_of(
+            self.self_attention_layer.compute_output_spec,
             x,
-            x,
-            return_attention_scores=return_attention_scores,
+            return_attention_scores,
+            return_state,
             use_causal_mask=use_causal_mask,
             initial_state=before.get("self_attention"),
-            return_state=return_state,
         )
-        after = self._next_feed_forward(x.shape[0])
-        if self.cross_attention_layer is not None:
+        results = [weights] if return_attention_scores else []
+        state = {"self_attention": state, **self._next_feed_forward(x.shape[0])}
+        layer = self.cross_attention_layer
+        if layer is not None and return_attention_scores:
             projected = before.get("cross_attention")
-            if projected is None:
+            _, weights, _ = results_of(
+                layer.compute_output_spec, x, True, value=source, projected=projected
+            )
+            results.append(weights)
+        if layer is not None and return_state:
+            state["cross_attention"] = before.get("cross_attention")
+            if initial_state is None:
                 masked = encoder_padding_mask is not None
                 masked = masked or carried_mask(source) is not None
-                timed = encoder_positions is not None
-                projected = self.cross_attention_layer.projected_spec(
-                    *source.shape[:2], masked, timed
+                state["cross_attention"] = layer.projected_spec(
+                    *source.shape[:2], masked, encoder_positions is not None
                 )
-            if return_attention_scores:
-                _, weights = self.cross_attention_layer.compute_output_spec(
-                    x, projected=projected, return_attention_scores=True
-                )
-                found.insert(1, weights)
-            after["cross_attention"] = projected
-            after["length"] = keras.KerasTensor((), dtype="int32")
-        if return_state:
-            found[-1] = {"self_attention": found[-1], **after}
-        return output, *found
+            state["length"] = keras.KerasTensor((), dtype="int32")
+        results += [state] if return_state else []
+        return output, *results
 
-    def _check_call(self, decoder_sequence, encoder_sequence, state):
-        """Refuses a state, or an encoder sequence, that does not fit."""
+    def _check_call(self, x, padding_mask, positions, state, **source):
+        """Refuses a call that does not fit, before anything is computed."""
+        checks.padding("decoder_padding_mask", padding_mask, x)
+        checks.positions("decoder_positions", positions, x)
         names = {"self_attention"}
         if self.cross_attention_layer is not None:
             names |= {"cross_attention", "length"}
-        self._check_state(state, names, decoder_sequence.shape[0])
+        self._check_state(state, names, x.shape[0])
         if state is None:
-            self._check_source(encoder_sequence)
-        elif encoder_sequence is not None:
-            raise ValueError(
-                "The state holds what was made of the encoder sequence: give one of "
-                "the two. Received: initial_state and encoder_sequence of shape "
-                f"{tuple(encoder_sequence.shape)}"
-            )
+            self._check_source(**source)
+        else:
+            why = "An `initial_state` holds the projections of the encoder sequence."
+            _refuse(source, why)
 
-    def _check_source(self, encoder_sequence):
+    def _check_source(self, encoder_sequence, encoder_padding_mask, encoder_positions):
         """Refuses an encoder sequence that is not expected, or none where one is."""
-        if self.cross_attention_layer is not None and encoder_sequence is None:
+        source = {
+            "encoder_sequence": encoder_sequence,
+            "encoder_padding_mask": encoder_padding_mask,
+            "encoder_positions": encoder_positions,
+        }
+        if self.cross_attention_layer is None:
+            why = (
+                "This block was built without an encoder sequence: it cannot take one."
+            )
+            _refuse(source, why)
+        elif encoder_sequence is None:
             raise ValueError(
-                "This block has cross-attention: give it what to attend to. "
+                "This block has cross-attention: give it an encoder sequence. "
                 "Received: encoder_sequence=None"
             )
-        if self.cross_attention_layer is None and encoder_sequence is not None:
-            raise ValueError(
-                "This block was built without an encoder sequence, and has no "
-                "cross-attention. Received: encoder_sequence of shape "
-                f"{tuple(encoder_sequence.shape)}"
-            )
+        else:
+            mask, times = encoder_padding_mask, encoder_positions
+            checks.padding("encoder_padding_mask", mask, encoder_sequence)
+            checks.positions("encoder_positions", times, encoder_sequence)
+
+
+def _refuse(arguments, why):
+    for name, given in arguments.items():
+        if given is not None:
+            shape = tuple(given.shape)
+            raise ValueError(f"{why} Received: {name} of shape {shape}")

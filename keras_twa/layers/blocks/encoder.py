@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.layers.blocks.block import results_of
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
@@ -13,16 +14,17 @@ from keras_twa.masks import hide_padding
 class TransformerEncoder(TransformerBlock):
     """One encoder block: self-attention and a feed-forward network.
 
-    Each of the two stands in a residual branch with dropout, and with layer
-    normalisation after the sum (`x = norm(x + f(x))`), or before the branch with
-    `normalize_first=True` (`x = x + f(norm(x))`).
+    Each of the two is a residual branch with dropout. Layer normalisation follows the
+    sum, `x = norm(x + f(x))`, or with `normalize_first=True` precedes the branch,
+    `x = x + f(norm(x))`.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
         num_heads: Number of attention heads. Each gets the width of the input
             divided by this.
         attention: The attention: a name that `keras_twa.layers.get` knows, such as
-            "temporal_weighted", or an attention layer. Defaults to "dot_product".
+            "temporal_weighted", or an attention layer, which may be one of Keras's own.
+            Defaults to "dot_product".
         dropout: Dropout rate of both branches. It does not reach the attention
             weights: give a layer with a `dropout` of its own for that.
         activation: Activation of the feed-forward network "dense": one that Keras
@@ -107,7 +109,7 @@ class TransformerEncoder(TransformerBlock):
         )
 
     def build(self, inputs_shape):
-        self._build_attention("attention", self.attention, inputs_shape)
+        self._build_attention("attention", self.attention, inputs_shape, inputs_shape)
         self._build_feed_forward(inputs_shape)
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
@@ -124,6 +126,7 @@ class TransformerEncoder(TransformerBlock):
             A dictionary of the state of the "attention" and, with channel mixing, the
             last input of the "feed_forward" network `(B, F)`.
         """
+        checks.built(self)
         state = self.attention_layer.initial_state(batch_size, dtype, max_length)
         return {"attention": state, **self._initial_feed_forward(batch_size, dtype)}
 
@@ -175,13 +178,11 @@ class TransformerEncoder(TransformerBlock):
             "attention_mask": attention_mask,
             "use_causal_mask": use_causal_mask,
         }
-        # Attention that is not of this package need not know what a state is.
         if streams:
             options["initial_state"] = before["attention"]
-            options["return_state"] = return_state
 
         def branches(x, times):
-            x, found = self._attention_branch(
+            x, weights, state = self._attention_branch(
                 "attention",
                 x,
                 training,
@@ -191,9 +192,10 @@ class TransformerEncoder(TransformerBlock):
                 **options,
             )
             x, held = self._feed_forward_branch(x, padding_mask, training, before)
-            if return_state:
-                found[-1] = {"attention": found[-1], **held}
-            return x, *found
+            results = [x]
+            results += [weights] if return_attention_scores else []
+            results += [{"attention": state, **held}] if return_state else []
+            return tuple(results)
 
         # Normalising NaN in a padded step would spoil the gradient of its scale.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
@@ -219,14 +221,16 @@ class TransformerEncoder(TransformerBlock):
         batch = inputs.shape[0]
         self._check_state(initial_state, {"attention"}, batch)
         before = {} if initial_state is None else initial_state
-        _, *found = self.attention_layer.compute_output_spec(
+        _, weights, state = results_of(
+            self.attention_layer.compute_output_spec,
             inputs,
-            inputs,
-            return_attention_scores=return_attention_scores,
+            return_attention_scores,
+            return_state,
             use_causal_mask=use_causal_mask,
             initial_state=before.get("attention"),
-            return_state=return_state,
         )
+        results = [output]
+        results += [weights] if return_attention_scores else []
         if return_state:
-            found[-1] = {"attention": found[-1], **self._next_feed_forward(batch)}
-        return output, *found
+            results.append({"attention": state, **self._next_feed_forward(batch)})
+        return tuple(results)

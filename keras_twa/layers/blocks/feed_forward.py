@@ -13,9 +13,9 @@ GATED = {"swiglu": "silu", "geglu": "gelu"}
 class FeedForward(keras.layers.Layer):
     """Dense layers applied to each step: `W2 activation(W1 x)`.
 
-    With the activations "swiglu" and "geglu" there is a gate in it:
-    `W2 (silu(W1 x) * V x)`, and likewise with `gelu`. At two thirds of the width, such
-    a network has as many weights as one without a gate.
+    The activations "swiglu" and "geglu" add a gate: `W2 (silu(W1 x) * V x)`, or the
+    same with `gelu`. At two thirds of the width, such a network has as many weights as
+    one without a gate.
 
     Args:
         intermediate_dim: Width of `W1 x`.
@@ -90,14 +90,12 @@ class FeedForward(keras.layers.Layer):
         return inputs_shape
 
     def _dense(self, name, units, activation=None):
-        def clone(initializer):
-            return type(initializer).from_config(initializer.get_config())
-
         return keras.layers.Dense(
             units,
             activation=activation,
-            kernel_initializer=clone(self.kernel_initializer),
-            bias_initializer=clone(self.bias_initializer),
+            # A shared initializer would give all kernels the same numbers.
+            kernel_initializer=self.kernel_initializer.clone(),
+            bias_initializer=self.bias_initializer.clone(),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -115,7 +113,7 @@ class FeedForward(keras.layers.Layer):
 
 
 def activation_of(identifier):
-    """The function that Keras knows by an identifier, or a name of one with a gate."""
+    """The function of a Keras identifier, or the name of an activation with a gate."""
     gated = isinstance(identifier, str) and identifier in GATED
     return identifier if gated else keras.activations.get(identifier)
 
@@ -127,7 +125,7 @@ def ungated(activation):
 
 
 def serialized_activation(activation):
-    """What `activation_of` makes an activation of again."""
+    """An activation in the form that `activation_of` reads."""
     return (
         activation if activation in GATED else keras.activations.serialize(activation)
     )

@@ -16,6 +16,7 @@ from keras_twa.layers.checks.tensors import input_shapes
 from keras_twa.layers.checks.tensors import labels
 from keras_twa.layers.checks.tensors import padding
 from keras_twa.layers.checks.tensors import positions
+from keras_twa.layers.checks.tensors import sample_weight
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
 from keras_twa.layers.checks.values import grouped_heads
@@ -60,6 +61,7 @@ __all__ = [
     "positive_share",
     "probability",
     "projected",
+    "sample_weight",
     "state",
     "streaming",
     "tokens",

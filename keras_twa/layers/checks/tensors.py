@@ -83,6 +83,21 @@ def labels(given, predictions):
         )
 
 
+def sample_weight(given, labels):
+    """Sample weights are `(B,)`, `(B, 1)` or `(B, T)` where labels are `(B, T)`."""
+    shape = tuple(given.shape)
+    trimmed = (*shape, 1) if len(shape) == 1 else shape
+    if len(trimmed) != 2 or not all(
+        size == 1 or same_size(size, wanted)
+        for size, wanted in zip(trimmed, labels.shape, strict=True)
+    ):
+        raise ValueError(
+            "`sample_weight` must have shape (batch,), (batch, 1) or (batch, length), "
+            f"here with {tuple(labels.shape)}. "
+            f"Received: sample_weight of shape {shape}"
+        )
+
+
 def same_shape(shape, expected):
     """Two shapes are equal, as far as they are known."""
     return len(shape) == len(expected) and all(

@@ -3,12 +3,15 @@
 import keras
 from keras import ops
 
+from keras_twa.layers import checks
+
 
 class PositionBias(keras.layers.Layer):
-    """Abstract bias of each query and key; a variant implements `pair_bias`.
+    """Abstract bias of the score of each query and key.
 
-    Attention layers take the `PairBias` and hold no tensor of all pairs. A call makes
-    that tensor, to look at or to add to scores elsewhere.
+    A variant implements `pair_bias`. Attention layers use its `PairBias`, so they hold
+    no tensor of all pairs. A call of this layer makes that tensor, to look at it, or to
+    add it to scores elsewhere.
 
     Call arguments:
         query: `(B, T, H, D)`.
@@ -20,6 +23,9 @@ class PositionBias(keras.layers.Layer):
 
     Returns:
         The bias, `(B, H, T, S)` in float32.
+
+    Raises:
+        ValueError: If a shape does not fit.
     """
 
     # The fact of an attention layer that says whether it is defined with this one.
@@ -46,6 +52,7 @@ class PositionBias(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `pair_bias`.")
 
     def call(self, query, key=None, query_positions=None, key_positions=None):
+        self._check(query, key, query_positions, key_positions)
         if key is None:
             key = query
             key_positions = query_positions if key_positions is None else key_positions
@@ -53,10 +60,18 @@ class PositionBias(keras.layers.Layer):
         batch, _, heads, _ = ops.shape(query)
         return self.pair_bias(query, key, *times).dense(batch, heads)
 
-    def compute_output_spec(self, query, key=None, **positions):
+    def compute_output_spec(
+        self, query, key=None, query_positions=None, key_positions=None
+    ):
+        self._check(query, key, query_positions, key_positions)
         batch, queries, heads, _ = query.shape
         keys = queries if key is None else key.shape[1]
         return keras.KerasTensor((batch, heads, queries, keys), dtype="float32")
+
+    def _check(self, query, key, query_positions, key_positions):
+        key = query if key is None else key
+        checks.positions("query_positions", query_positions, query)
+        checks.positions("key_positions", key_positions, key)
 
 
 def batch_of_times(positions):

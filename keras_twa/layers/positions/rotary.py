@@ -17,19 +17,20 @@ class RotaryPositions(keras.layers.Layer):
     """Turns queries and keys by angles that grow with time (RoPE).
 
     In each head, channels `2i` and `2i + 1` turn by the angle
-    `t / max_wavelength^(2i / D)`. What is left of two turns in the inner product of a
-    query and a key, or in their distance, is that of the lag between them. It is for
-    the `positions` of an attention layer, not for the input of a model.
+    `t / max_wavelength^(2i / D)`. The inner product of a query and a key, and their
+    distance, then depend on the lag between their times, not on the times themselves.
+    This layer is for the `positions` of an attention layer, not for the input of a
+    model.
 
     Angles are float32 whatever the policy. They keep three digits up to times of about
     10,000: count times from the beginning of a sequence, in a unit in which neighbours
     are about 1 apart.
 
-    For a context that is longer than that of the training, `scaling_factor` divides
-    times (position interpolation). With `original_length` too, channels that turn often
-    within that length keep their rates, and queries and keys both grow by
-    `0.1 log(scaling_factor) + 1` (YaRN). A longer `max_wavelength` alone is what is
-    called NTK-aware scaling.
+    For sequences that are longer than in training, `scaling_factor` divides times
+    (position interpolation). With `original_length` too, channels that turn often
+    within that length keep their rates, and queries and keys are multiplied by
+    `0.1 log(scaling_factor) + 1` (YaRN). A longer `max_wavelength` alone is NTK-aware
+    scaling.
 
     Args:
         max_wavelength: The longest wavelength is less than 2 pi times this. Defaults to
@@ -47,7 +48,7 @@ class RotaryPositions(keras.layers.Layer):
         `(B, T, H, D)`: the inputs, turned.
 
     Raises:
-        ValueError: If an argument is not positive.
+        ValueError: If an argument is not positive, or a shape does not fit.
 
     Example:
 
@@ -90,6 +91,7 @@ class RotaryPositions(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs, positions=None):
+        checks.positions("positions", positions, inputs)
         times = times_of(batch_of_times(positions), ops.shape(inputs)[1])
         rates = rotary_rates(
             inputs.shape[-1] // 2,
@@ -103,6 +105,7 @@ class RotaryPositions(keras.layers.Layer):
         return ops.cast(turned, inputs.dtype)
 
     def compute_output_spec(self, inputs, positions=None):
+        checks.positions("positions", positions, inputs)
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
 
     def get_config(self):

@@ -40,6 +40,8 @@ def projected_equals_one_call(case, tolerance=1e-6):
         for attempt in ("first", "second"):
             got = harness.run(layer, apart(layer, call)).output
             assert_close(got, whole, f"{attempt} output, {name}", tolerance)
+    if case.has_pairs:
+        hidden_pairs_are_inert(case)
     call = calls["everything"]
     layer = harness.built(case, call)
 
@@ -77,6 +79,20 @@ def projected_equals_one_call(case, tolerance=1e-6):
     got = harness.run_with_gradients(both, call, cotangent).gradients()
     for name, gradient in want.items():
         assert_close(got[name], gradient, f"gradient to {name}", 1e-5)
+
+
+def hidden_pairs_are_inert(case):
+    """NaN in a key that only `attention_mask` hides does not reach the output."""
+    call = cross(
+        attention_mask=np.ones((1, harness.QUERY_LENGTH, harness.KEY_LENGTH), bool)
+    )
+    call["attention_mask"][..., -2] = False
+    call["value"][:, -2] = np.nan
+    layer = harness.built(case, call)
+    whole = harness.run(layer, call).output
+    harness.assert_finite(whole, "output with a hidden key")
+    got = harness.run(layer, apart(layer, call)).output
+    assert_close(got, whole, "output with a hidden key", 1e-6)
 
 
 def projected_has_the_stated_shapes(case):

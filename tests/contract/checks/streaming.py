@@ -150,7 +150,7 @@ def whole_and_in_parts(case, call):
 
 
 def states_have_the_stated_shapes(case):
-    """`compute_output_spec` and symbolic calls state the shapes of states."""
+    """`compute_output_spec` states the shapes of states, and of weights with them."""
     call = itself(use_causal_mask=True)
     layer = harness.built(case, call)
     query = call["query"]
@@ -161,6 +161,14 @@ def states_have_the_stated_shapes(case):
         _, spec = layer.compute_output_spec(query, initial_state=state, **options)
         shapes = {name: tuple(x.shape) for name, x in eager.items()}
         assert {name: tuple(x.shape) for name, x in spec.items()} == shapes
+        if not case.layer.pairwise_mask:
+            continue
+        options["return_attention_scores"] = True
+        for given in ({"initial_state": state}, {"return_state": True}):
+            given = {**options, "return_state": False, **given}
+            weights = layer(query, **given)[1]
+            stated = layer.compute_output_spec(query, **given)[1]
+            assert tuple(stated.shape) == tuple(weights.shape)
 
 
 def refuses_states(case):
