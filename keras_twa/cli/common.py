@@ -53,7 +53,7 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="auto",
         help="imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "listops: auto (generated), or a folder with the released files "
+        "listops: auto (generated), or a folder with files as released "
         "(default: auto)",
     )
     parser.add_argument("--epochs", type=int, help="passes over the training data")

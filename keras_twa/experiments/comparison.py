@@ -105,7 +105,7 @@ class Comparison:
         facts = {
             "format": FORMAT,
             **self._wanted,
-            "note": first.task_note,
+            "note": data.note(first.task, first.settings),
             "source": data.source,
             "rows": {name: len(x) for name, (x, _) in data.splits.items()},
             "baselines": data.baselines(first.task),
