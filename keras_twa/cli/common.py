@@ -110,8 +110,16 @@ def console(options: argparse.Namespace) -> Any:
     found = Console(highlight=False, stderr=options.json)
     if not found.is_terminal:
         # Eighty columns are the default of files, and too few for the tables.
-        found.width = max(found.width, 100)
+        found.width = max(found.width, 120)
     return found
+
+
+def print_how_to_go_on(console: Any, output: Path) -> None:
+    """Says after an interrupt what there is, and what to do."""
+    console.print(
+        f"What is done is in {output}; the same command goes on from there.",
+        soft_wrap=True,
+    )
 
 
 def print_json(values: dict[str, Any]) -> None:
