@@ -91,7 +91,9 @@ def check_time_limit(seconds: float | None) -> None:
 
 def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
     """Returns the names of the mechanisms that were asked for."""
-    found = wanted or list(COMPARED)
+    found = list(COMPARED) if wanted is None else wanted
+    if not found:
+        raise ValueError("`--attention` must name a mechanism. Received: no name")
     found = list(mechanisms) if found == ["all"] else found
     for name in found:
         check_choice("attention", name, mechanisms)

@@ -281,3 +281,12 @@ def test_bad_input_of_generate_listops_is_one_line(tmp_path, capsys):
     ):
         assert hint in error_of(capsys, *generate, *wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_generate_listops_looks_at_its_output_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(listops, "load_sequences", pytest.fail)
+    file = tmp_path / "file"
+    file.write_text("")
+    for output in (file, file / "out"):
+        hint = error_of(capsys, "generate-listops", "--output", str(output))
+        assert f"Not a folder. Received: {file}" in hint
