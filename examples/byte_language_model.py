@@ -21,6 +21,8 @@ from rich.table import Table
 
 from keras_twa.datasets import imdb
 from keras_twa.datasets.baselines import ngram_bits
+from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import name_of
 from keras_twa.models import CausalLM
 from keras_twa.models import Sample
 
@@ -31,6 +33,8 @@ BATCH = 16
 NGRAM = 5
 PROMPTS = (b"I found the ", b"The plot was ", b"What a ")
 NEW_BYTES = 80
+# Those that can write one byte after the other.
+ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS if layer.prefix_invariant]
 
 
 def stream(reviews, limit):
@@ -52,24 +56,36 @@ def text_of(tokens):
     return text.decode("utf-8", errors="replace")
 
 
+def positive(text):
+    """An integer above zero, of the command line."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
 def main(arguments=None):
     """Trains, compares, and generates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="sample", help="aclImdb, archive or folder")
-    parser.add_argument("--attention", default="dot_product", help="a causal one")
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--segment", type=int, default=128, help="bytes of a row")
+    parser.add_argument("--attention", default="dot_product", choices=ATTENTION)
+    parser.add_argument("--epochs", type=positive, default=6)
+    parser.add_argument("--segment", type=positive, default=128, help="bytes of a row")
     parser.add_argument("--full", action="store_true", help="all reviews; for a GPU")
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
 
-    reviews = imdb.load_sequences(options.data)
+    try:
+        reviews = imdb.load_sequences(options.data)
+    except (OSError, ValueError) as error:
+        parser.error(error)
     streams = {
         split: stream(
             getattr(reviews, split)[0], None if options.full else BYTES[split]
         )
         for split in BYTES
     }
+    if options.segment >= min(len(tokens) for tokens in streams.values()):
+        parser.error(f"--segment must be shorter than the data, not {options.segment}")
     name = "reviews by a program, not IMDb" if reviews.source == "sample" else "IMDb"
     console.print(f"{name}: {len(streams['train']):,} bytes to train on")
 

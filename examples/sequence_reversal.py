@@ -12,6 +12,7 @@ key's position, one per head. The gates start out open, where the mechanism all 
 equals the conventional one, and learn from there.
 """
 
+import argparse
 import time
 
 import keras
@@ -58,8 +59,10 @@ def build_model(attention):
     return model
 
 
-def main():
+def main(arguments=None):
     """Trains both on the same rows, and prints what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.parse_args(arguments)
     train = make_rows(ROWS, seed=0)
     test = make_rows(1_024, seed=1)
     console = Console(highlight=False)

@@ -27,6 +27,8 @@ from rich.table import Table
 
 from keras_twa.datasets import dates
 from keras_twa.datasets import text_pairs
+from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import name_of
 from keras_twa.models import EncoderDecoder
 from keras_twa.training import BLEU
 from keras_twa.training import MaskedAccuracy
@@ -40,6 +42,8 @@ LABEL_SMOOTHING = 0.1
 ROWS = 20_000
 # Translations are compared on as many test pairs.
 TEST_ROWS = 500
+# Those that can write one byte after the other.
+ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS if layer.prefix_invariant]
 
 DATES = {
     "epochs": 4,
@@ -137,26 +141,31 @@ def translate(model, source, length, beam_size):
     return [text_pairs.decode(row) for row in found]
 
 
-def parse(arguments):
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", help="file of lines `source TAB target`")
-    parser.add_argument(
-        "--attention", default="dot_product", help="self-attention of all blocks"
-    )
-    parser.add_argument("--epochs", type=int, help="default: 4, or 20 with --data")
-    options = parser.parse_args(arguments)
-    if options.epochs is not None and options.epochs < 1:
-        parser.error(f"--epochs must be positive, not {options.epochs}")
-    return options
+def positive(text):
+    """An integer above zero, of the command line."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def main(arguments=None):
     """Trains, translates the test pairs, and prints how many came out right."""
-    options = parse(arguments)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", help="file of lines `source TAB target`")
+    parser.add_argument(
+        "--attention",
+        default="dot_product",
+        choices=ATTENTION,
+        help="self-attention of all blocks",
+    )
+    parser.add_argument("--epochs", type=positive, help="default: 4, or 20 with --data")
+    options = parser.parse_args(arguments)
     if options.data:
         settings, tokenize = SENTENCES, "13a"
-        train, validation, test = text_pairs.load_data(options.data)
+        try:
+            train, validation, test = text_pairs.load_data(options.data)
+        except (OSError, ValueError) as error:
+            parser.error(error)
     else:
         settings, tokenize = DATES, "char"
         train, validation, test = dates.load_data(num_train=ROWS)

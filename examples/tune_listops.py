@@ -25,8 +25,8 @@ from keras_twa.tuner import tuning_table
 ALGORITHMS = ("random", "bayesian", "hyperband")
 
 
-def parse(arguments):
-    """The options of the command line."""
+def main(arguments=None):
+    """Searches, and prints what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--algorithm", default="random", choices=ALGORITHMS)
     parser.add_argument("--attention", help="mechanisms to choose from, as A,B,C")
@@ -35,16 +35,8 @@ def parse(arguments):
     parser.add_argument("--epochs", type=int, help="passes over the training data")
     parser.add_argument("--directory", help="where to keep all, and to go on from")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
-
-
-def main(arguments=None):
-    """Searches, and prints what came of it."""
-    options = parse(arguments)
+    options = parser.parse_args(arguments)
     console = Console(highlight=False)
-    if not console.is_terminal:
-        # Eighty columns are the default of files, and too few for the table.
-        console.width = max(console.width, 120)
 
     def show(event):
         if event["event"] == "end":
@@ -56,19 +48,23 @@ def main(arguments=None):
                 soft_wrap=True,
             )
 
-    result = search(
-        "listops",
-        attentions=options.attention and options.attention.split(","),
-        algorithm=options.algorithm,
-        max_trials=options.max_trials,
-        epochs=options.epochs,
-        directory=options.directory,
-        seed=options.seed,
-        time_limit=options.time_limit,
-        view=show,
-    )
-    console.print(tuning_table(result))
-    if result.best is not None:
+    try:
+        result = search(
+            "listops",
+            attentions=options.attention and options.attention.split(","),
+            algorithm=options.algorithm,
+            max_trials=options.max_trials,
+            epochs=options.epochs,
+            directory=options.directory,
+            seed=options.seed,
+            time_limit=options.time_limit,
+            view=show,
+        )
+    except (OSError, ValueError) as error:
+        parser.error(error)
+    console.print(tuning_table(result, console.width))
+    # A default that failed was not tested.
+    if result.best is not None and "test_accuracy" in result.default:
         gain = result.best["test_accuracy"] - result.default["test_accuracy"]
         console.print(f"The best found against the default: {100 * gain:+.1f} points.")
     if not result.complete:

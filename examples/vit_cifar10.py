@@ -22,6 +22,8 @@ from rich.table import Table
 
 from keras_twa.datasets import cifar10
 from keras_twa.datasets.baselines import nearest_mean_baseline
+from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import name_of
 from keras_twa.models import VisionTransformer
 
 IMAGES = {"train": 4_000, "test": 1_000}
@@ -35,20 +37,31 @@ FULL_MODEL = {
     "intermediate_dim": 384,
 }
 BATCH = 64
+ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS]
+
+
+def positive(text):
+    """An integer above zero, of the command line."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def main(arguments=None):
     """Trains, and compares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="sample", help="folder or .npz of CIFAR-10")
-    parser.add_argument("--attention", default="dot_product", help="one, by name")
-    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--attention", default="dot_product", choices=ATTENTION)
+    parser.add_argument("--epochs", type=positive)
     parser.add_argument("--full", action="store_true", help="all images; for a GPU")
     options = parser.parse_args(arguments)
     epochs = options.epochs or (FULL_EPOCHS if options.full else EPOCHS)
     console = Console(highlight=False)
 
-    images = cifar10.load_data(options.data)
+    try:
+        images = cifar10.load_data(options.data)
+    except (OSError, ValueError) as error:
+        parser.error(error)
     train, test = (
         [array[: None if options.full else IMAGES[split]] for array in given]
         for split, given in (("train", images.train), ("test", images.test))

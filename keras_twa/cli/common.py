@@ -53,7 +53,7 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="auto",
         help="imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "listops: auto (generated), or a folder with the released files "
+        "listops: auto (generated), or a folder with files as released "
         "(default: auto)",
     )
     parser.add_argument("--epochs", type=int, help="passes over the training data")
@@ -91,7 +91,9 @@ def check_time_limit(seconds: float | None) -> None:
 
 def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
     """Returns the names of the mechanisms that were asked for."""
-    found = wanted or list(COMPARED)
+    found = list(COMPARED) if wanted is None else wanted
+    if not found:
+        raise ValueError("`--attention` must name a mechanism. Received: no name")
     found = list(mechanisms) if found == ["all"] else found
     for name in found:
         check_choice("attention", name, mechanisms)
@@ -110,8 +112,16 @@ def console(options: argparse.Namespace) -> Any:
     found = Console(highlight=False, stderr=options.json)
     if not found.is_terminal:
         # Eighty columns are the default of files, and too few for the tables.
-        found.width = max(found.width, 100)
+        found.width = max(found.width, 120)
     return found
+
+
+def print_how_to_go_on(console: Any, output: Path) -> None:
+    """Says after an interrupt what there is, and what to do."""
+    console.print(
+        f"What is done is in {output}; the same command goes on from there.",
+        soft_wrap=True,
+    )
 
 
 def print_json(values: dict[str, Any]) -> None:

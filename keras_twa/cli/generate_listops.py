@@ -64,6 +64,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Generates the rows and writes them."""
     from keras_twa.datasets.progress import shown
+    from keras_twa.experiments.comparison import check_folder
     from keras_twa.experiments.config import preset_settings
     from keras_twa.experiments.data import load_task
     from keras_twa.experiments.data import write_listops
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
         "listops", options.preset, data_seed=options.seed, **changes
     )
     # Before the minutes that the rows may take.
+    check_folder(options.output)
     _check_free(options.output, options.force)
     task = load_task("listops", "generated", settings)
     with shown(None, "Writing ListOps") as progress:

@@ -90,11 +90,7 @@ class Runs:
             with ProgressView(console, self.comparison.experiments) as view:
                 results: list[Any] = self.comparison.run(view, time_limit)
         except KeyboardInterrupt:
-            console.print(
-                f"What is done is in {self.comparison.output}; "
-                "the same command goes on from there.",
-                soft_wrap=True,
-            )
+            common.print_how_to_go_on(console, self.comparison.output)
             raise
         left = self.left(results)
         if left:

@@ -13,10 +13,11 @@ EXAMPLES = f"""\
 examples:
   keras-twa train --task listops --attention gravitational
   keras-twa train --task imdb --preset small --epochs 2 --output reviews
-  python -c "import keras, keras_twa.models; keras.saving.load_model('{MODEL_FILE}')"
+  python -c "import keras, keras_twa.models; \\
+      keras.saving.load_model('reviews/{MODEL_FILE}')"
 
 The model of the epoch with the best validation accuracy is saved as
-{MODEL_FILE}.
+{MODEL_FILE} in the folder --output.
 
 {runs.NOTES}"""
 

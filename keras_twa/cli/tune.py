@@ -13,7 +13,8 @@ examples:
 
 It needs the extra `tuner`. The default is trained first, then one configuration after
 another, all with about as many parameters. Validation rows decide; the default and the
-best are tested at the end. Running the same command again goes on with the search.
+best are tested when the search is complete, or its time is up. Running the same command
+again goes on with the search.
 """
 
 
@@ -54,31 +55,39 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Searches, and prints the trials beside the default."""
     common.check_time_limit(options.time_limit)
-    _, mechanisms = common.load_mechanisms()
+    backend, mechanisms = common.load_mechanisms()
     attentions = common.chosen(options.attention, mechanisms)
     from keras_twa.experiments.terminal import TuningView
     from keras_twa.tuner import search
     from keras_twa.tuner import tuning_table
 
+    directory = options.directory or common.folder(
+        f"runs/tune-{options.task}-{options.preset}-{options.algorithm}-{backend}"
+    )
     console = common.console(options)
-    with TuningView(console, options.max_trials) as view:
-        result = search(
-            options.task,
-            preset=options.preset,
-            data=options.data,
-            attentions=attentions,
-            algorithm=options.algorithm,
-            max_trials=options.max_trials,
-            epochs=options.epochs,
-            directory=options.directory,
-            seed=options.seed,
-            time_limit=options.time_limit,
-            view=view,
-        )
-    console.print(tuning_table(result))
+    try:
+        with TuningView(console, options.max_trials) as view:
+            result = search(
+                options.task,
+                preset=options.preset,
+                data=options.data,
+                attentions=attentions,
+                algorithm=options.algorithm,
+                max_trials=options.max_trials,
+                epochs=options.epochs,
+                directory=directory,
+                seed=options.seed,
+                time_limit=options.time_limit,
+                view=view,
+            )
+    except KeyboardInterrupt:
+        common.print_how_to_go_on(console, directory)
+        raise
+    console.print(tuning_table(result, console.width))
     if not result.complete:
         console.print("The search is not complete; the same command goes on.")
     console.print(f"Search: {result.directory}", soft_wrap=True)
     if options.json:
         common.print_json(result.to_json())
-    return int(any(trial["status"] == "failed" for trial in result.trials))
+    tried = [*result.trials, *filter(None, [result.default])]
+    return int(any(one["status"] == "failed" for one in tried))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_twa.datasets import checks
 from keras_twa.datasets.token_sequences import TokenSequences
 
 HASH_BITS = 22
@@ -65,8 +66,7 @@ def byte_ngram_naive_bayes_baseline(train, test, n=7):
         test: The same.
         n: Number of tokens of an n-gram. Defaults to `7`.
     """
-    if n != int(n) or n < 1:
-        raise ValueError(f"`n` must be a positive integer. Received: {n=}")
+    checks.integers_from(1, n=n)
     train_labels, test_labels = np.asarray(train[1]), np.asarray(test[1])
     counts = np.ones((2, 2**HASH_BITS))
     for rows, grams in _distinct_ngrams(train[0], n):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_twa.datasets import checks
 from keras_twa.datasets.token_sequences import TokenSequences
 
 # Kernels and memory layouts like multiples of this.
@@ -37,8 +38,7 @@ def length_buckets(lengths, max_buckets=5, batch_size=1):
             "`lengths` must hold at least one number, none of them negative. "
             f"Received: lengths of shape {lengths.shape}"
         )
-    _check_positive("max_buckets", max_buckets)
-    _check_positive("batch_size", batch_size)
+    checks.integers_from(1, max_buckets=max_buckets, batch_size=batch_size)
     longest = max(int(lengths.max()), 1)
     rounded = -(-np.maximum(lengths, 1) // LENGTH_STEP) * LENGTH_STEP
     rounded = np.sort(np.minimum(rounded, longest))
@@ -109,7 +109,7 @@ class BucketedBatches:
         if not isinstance(sequences, TokenSequences):
             sequences = TokenSequences.from_padded(sequences)
         labels = np.asarray(labels, "int32")
-        _check_positive("batch_size", batch_size)
+        checks.integers_from(1, batch_size=batch_size)
         if labels.shape != (len(sequences),) or not len(sequences):
             raise ValueError(
                 "There must be one label for each sequence, and at least one sequence. "
@@ -174,10 +174,3 @@ class BucketedBatches:
         if self.shuffle:
             plan = [plan[index] for index in rng.permutation(len(plan))]
         return plan
-
-
-def _check_positive(name, value):
-    if value != int(value) or value < 1:
-        raise ValueError(
-            f"`{name}` must be a positive integer. Received: {name}={value}"
-        )

@@ -4,6 +4,7 @@ import datetime
 
 import numpy as np
 
+from keras_twa.datasets import checks
 from keras_twa.datasets.text_pairs import END
 from keras_twa.datasets.text_pairs import START
 from keras_twa.datasets.text_pairs import VOCABULARY_SIZE
@@ -91,15 +92,8 @@ def load_data(num_train=20_000, num_validation=1_000, num_test=1_000, seed=0):
         "num_validation": num_validation,
         "num_test": num_test,
     }
-    for name, value in sizes.items():
-        if value != int(value) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value}"
-            )
-    if seed != int(seed) or seed < 0:
-        raise ValueError(
-            f"`seed` must be a non-negative integer. Received: seed={seed}"
-        )
+    checks.integers_from(1, **sizes)
+    checks.integers_from(0, seed=seed)
     days, total = LAST - FIRST + 1, sum(sizes.values())
     if total > days:
         raise ValueError(

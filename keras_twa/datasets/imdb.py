@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_twa.datasets import cache
+from keras_twa.datasets import checks
 from keras_twa.datasets import imdb_sources
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.progress import shown
@@ -145,17 +146,13 @@ def load_sequences(
 
 
 def _check_arguments(max_length, validation_fraction, seed):
-    if max_length != int(max_length) or max_length < 1:
-        raise ValueError(
-            f"`max_length` must be a positive integer. Received: {max_length=}"
-        )
+    checks.integers_from(1, max_length=max_length)
+    checks.integers_from(0, seed=seed)
     if not 0 < validation_fraction < 1:
         raise ValueError(
             "`validation_fraction` must lie between 0 and 1. "
             f"Received: {validation_fraction=}"
         )
-    if seed != int(seed) or seed < 0:
-        raise ValueError(f"`seed` must be a non-negative integer. Received: {seed=}")
 
 
 def _load(source, directory, report):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_twa.datasets import checks
+
 # The process: sums of oscillations and slow drift that forget their phase and level.
 # (variance, time to forget, period)
 COMPONENTS = ((0.7, 40.0, 12.0), (0.3, 80.0, np.inf))
@@ -68,19 +70,12 @@ def load_data(
         "num_test": num_test,
         "length": length,
     }
-    for name, value in sizes.items():
-        if value != int(value) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value}"
-            )
+    checks.integers_from(1, **sizes)
+    checks.integers_from(0, seed=seed)
     if not 0 < max_horizon < np.inf:
         raise ValueError(
             "`max_horizon` must be positive and finite. "
             f"Received: max_horizon={max_horizon}"
-        )
-    if seed != int(seed) or seed < 0:
-        raise ValueError(
-            f"`seed` must be a non-negative integer. Received: seed={seed}"
         )
     return tuple(
         _split(np.random.default_rng((seed, split)), rows, length, max_horizon)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from keras_twa.datasets import cache
+from keras_twa.datasets import checks
 from keras_twa.datasets.listops_grammar import NUM_CLASSES
 from keras_twa.datasets.listops_grammar import VOCABULARY_SIZE
 from keras_twa.datasets.listops_grammar import sample_expressions
@@ -169,20 +170,16 @@ def load_sequences(
 
 def _check_arguments(split_sizes, seed, limits, workers):
     min_length, max_length, max_depth, max_args = limits
-    names = ("num_train", "num_validation", "num_test", "max_depth")
-    for name, value in zip(names, (*split_sizes, max_depth), strict=True):
-        if value != int(value) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value}"
-            )
-    if seed != int(seed) or seed < 0:
-        raise ValueError(
-            f"`seed` must be a non-negative integer. Received: seed={seed}"
-        )
-    if max_args != int(max_args) or max_args < 2:
-        raise ValueError(
-            f"`max_args` must be an integer of at least 2. Received: {max_args=}"
-        )
+    num_train, num_validation, num_test = split_sizes
+    checks.integers_from(
+        1,
+        num_train=num_train,
+        num_validation=num_validation,
+        num_test=num_test,
+        max_depth=max_depth,
+    )
+    checks.integers_from(0, seed=seed)
+    checks.integers_from(2, max_args=max_args)
     if min_length < 0 or max_length < min_length + 2:
         raise ValueError(
             "Lengths lie strictly between `min_length`, which must not be negative, "

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_twa.datasets import checks
+
 # As in `imdb`, byte b is token b + 1, and 0 pads.
 START = 257
 END = 258
@@ -97,12 +99,8 @@ def load_data(
     for name, value in fractions.items():
         if not 0 < value < 0.5:
             raise ValueError(f"`{name}` must be in (0, 0.5). Received: {name}={value}")
-    if max_length != int(max_length) or max_length < 1:
-        raise ValueError(
-            f"`max_length` must be a positive integer. Received: {max_length=}"
-        )
-    if seed != int(seed) or seed < 0:
-        raise ValueError(f"`seed` must be a non-negative integer. Received: {seed=}")
+    checks.integers_from(1, max_length=max_length)
+    checks.integers_from(0, seed=seed)
     pairs = [
         pair
         for pair in _read(path)
@@ -148,7 +146,8 @@ def to_arrays(splits):
 
 def _read(path):
     """The first two columns of each line that is not empty."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    # Not `splitlines`: a text may hold what Unicode takes for the end of a line.
+    lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

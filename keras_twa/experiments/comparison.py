@@ -57,13 +57,7 @@ class Comparison:
             ValueError: If it holds something that is no comparison.
             OSError: If it cannot be written.
         """
-        folder = self.output.absolute()
-        while not folder.exists():
-            folder = folder.parent
-        if not folder.is_dir():
-            raise NotADirectoryError(f"Not a folder. Received: {folder}")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(f"Cannot write there. Received: {folder}")
+        check_folder(self.output)
         if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
             return
         if any(entry.name != LOCK for entry in self.output.iterdir()):
@@ -105,7 +99,7 @@ class Comparison:
         facts = {
             "format": FORMAT,
             **self._wanted,
-            "note": first.task_note,
+            "note": data.note(first.task, first.settings),
             "source": data.source,
             "rows": {name: len(x) for name, (x, _) in data.splits.items()},
             "baselines": data.baselines(first.task),
@@ -148,6 +142,21 @@ class Comparison:
             results.append(result)
             on_event(experiment, {"event": "end", "result": result})
         return results
+
+
+def check_folder(path: Path) -> None:
+    """Checks that a folder can be written, or made.
+
+    Raises:
+        OSError: If not.
+    """
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"Not a folder. Received: {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"Cannot write there. Received: {folder}")
 
 
 def _check_same(path: Path, wanted: dict[str, Any]) -> None:

@@ -193,33 +193,6 @@ class Experiment:
         """Name of the run, and of its folder."""
         return f"{self.attention}-seed{self.seed}"
 
-    @property
-    def task_note(self) -> str:
-        """How the task differs from Long Range Arena's; empty where it does not."""
-        settings = self.settings
-        if self.task == "imdb":
-            note = f"Reviews are cut after {settings.max_length:,} bytes"
-            if settings.num_train is not None:
-                note += f", {settings.num_train:,} are used for training"
-            if settings.num_test is not None:
-                note += f", {settings.num_test:,} for testing"
-            all_rows = settings.num_train is None and settings.num_test is None
-            if all_rows and settings.max_length >= 1_000:
-                return ""
-            return (
-                f"{note}. Long Range Arena uses all 50,000, with 1,000 to 4,000 bytes."
-            )
-        if _generator(settings) == _generator(PRESETS["mvp"]["listops"]):
-            return ""
-        return (
-            f"Expressions of {settings.min_length + 1:,} to "
-            f"{settings.max_length - 1:,} tokens with at most "
-            f"{settings.max_depth - 1} nested operators of at most "
-            f"{settings.max_args} arguments, {settings.num_train:,} for training. "
-            "Long Range Arena uses 501 to 1,999 tokens, 9 nested operators, 10 "
-            "arguments and 96,000 expressions."
-        )
-
     def to_json(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return dataclasses.asdict(self)
@@ -235,16 +208,6 @@ class Experiment:
                 f"These are not the values of an experiment ({error}). "
                 f"Received: {sorted(values)}"
             ) from None
-
-
-def _generator(settings: Settings) -> tuple[int | None, ...]:
-    return (
-        settings.num_train,
-        settings.min_length,
-        settings.max_length,
-        settings.max_depth,
-        settings.max_args,
-    )
 
 
 def preset_settings(task: str, preset: str, **changes: Any) -> Settings:

@@ -29,12 +29,17 @@ VALIDATION_FRACTION = 0.1
 NGRAM = 5
 EXAMPLE_LENGTHS = (24, 64)
 LONGEST_EXAMPLE = 256
+# Rows for training, validation and the test in Long Range Arena. Of its training
+# reviews, a tenth is held out here.
+LISTOPS_COUNTS = (96_000, 2_000, 2_000)
+IMDB_COUNTS = (22_500, 2_500, 25_000)
 
+SAMPLE = "sample, not IMDb"
 _IMDB_SOURCES = {
     "tfds": "official reviews from TensorFlow Datasets",
     "archive": "official archive",
     "folder": "aclImdb folder",
-    "sample": "sample, not IMDb",
+    "sample": SAMPLE,
 }
 
 
@@ -100,6 +105,45 @@ class TaskData:
             )
         return found
 
+    def note(self, task: str, settings: Settings) -> str:
+        """Returns how the rows differ from Long Range Arena's, "" where they do not.
+
+        Args:
+            task: `"listops"` or `"imdb"`.
+            settings: The `Settings` that the rows were read or generated with.
+        """
+        counts = tuple(len(labels) for _, labels in self.splits.values())
+        if task == "imdb":
+            if counts == IMDB_COUNTS and settings.max_length >= 1_000:
+                return ""
+            return (
+                f"Reviews are cut after {settings.max_length:,} bytes, {counts[0]:,} "
+                f"are used for training, {counts[2]:,} for testing. Long Range Arena "
+                "uses all 50,000, with 1,000 to 4,000 bytes."
+            )
+        lengths = np.concatenate([rows.lengths for rows, _ in self.splits.values()])
+        shortest, longest = int(lengths.min()), int(lengths.max())
+        # Of so many expressions, some are nearly as short and as long as they may be.
+        published = (
+            counts == LISTOPS_COUNTS
+            and 500 < shortest < 600
+            and 1_900 < longest < 2_000
+        )
+        nested = ""
+        if self.data == "generated":
+            depth, most = settings.max_depth - 1, settings.max_args
+            published = published and (depth, most) == (9, 10)
+            nested = (
+                f" with at most {depth} nested operators of at most {most} arguments"
+            )
+        if published:
+            return ""
+        return (
+            f"Expressions of {shortest:,} to {longest:,} tokens{nested}, "
+            f"{counts[0]:,} for training. Long Range Arena uses 501 to 1,999 tokens, "
+            "9 nested operators, 10 arguments and 96,000 expressions."
+        )
+
 
 def load_task(
     task: str, data: str, settings: Settings, progress: Progress | None = None
@@ -108,8 +152,8 @@ def load_task(
 
     Args:
         task: `"listops"` or `"imdb"`.
-        data: For ListOps `"auto"` or `"generated"`, or a folder with the released
-            files; for IMDb `"auto"`, `"tfds"`, `"sample"`, or a path.
+        data: For ListOps `"auto"` or `"generated"`, or a folder with files such as
+            the released ones; for IMDb `"auto"`, `"tfds"`, `"sample"`, or a path.
         settings: The `Settings`.
         progress: Called while rows are made.
 
@@ -121,8 +165,9 @@ def load_task(
 
 
 def _load_listops(data: str, settings: Settings, progress: Progress | None) -> TaskData:
-    generated = data in ("auto", "generated")
-    if generated:
+    source = "generated"
+    if data in ("auto", source):
+        data = source
         splits = listops.load_sequences(
             num_train=settings.num_train or 96_000,
             num_validation=settings.num_validation or 2_000,
@@ -136,16 +181,18 @@ def _load_listops(data: str, settings: Settings, progress: Progress | None) -> T
         )
     else:
         sizes = (settings.num_train, settings.num_validation, settings.num_test)
+        paths = _listops_files(data)
+        source = f"files in {paths[0].parent.resolve().name}"
         splits = [
             _read_listops(path, size, settings.max_length)
-            for path, size in zip(_listops_files(data), sizes, strict=True)
+            for path, size in zip(paths, sizes, strict=True)
         ]
     return TaskData(
         splits=dict(zip(("train", "validation", "test"), splits, strict=True)),
         vocabulary_size=listops.VOCABULARY_SIZE,
         num_classes=listops.NUM_CLASSES,
-        source="generated" if generated else "released files",
-        data="generated" if generated else data,
+        source=source,
+        data=data,
         max_buckets=settings.max_buckets,
         symbols=lambda tokens: listops.decode(tokens).split(),
     )

@@ -2,6 +2,8 @@
 
 import math
 import textwrap
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from keras_twa.experiments.document import Figure
 from keras_twa.experiments.drawing import WIDTH
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.run import ATTENTION_MAPS
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
 from keras_twa.style import STYLE
@@ -100,12 +103,32 @@ def attention_maps(summary: Summary, folder: Path) -> Figure | None:
 
 
 def load_maps(folder: Path, run: Result) -> dict[str, Any]:
-    """Returns the attention maps of a run by layer, empty if there are none."""
-    path = folder / run.experiment.name / "attention.npz"
-    if not path.exists():
+    """Returns the attention maps of a completed run by layer, empty without any.
+
+    Raises:
+        ValueError: If the file is something else.
+    """
+    path = folder / run.experiment.name / ATTENTION_MAPS
+    if run.status != "completed" or not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            maps = {name: file[name] for name in file.files}
+        if "layer0" not in maps:
+            raise ValueError("it has no layer0")
+    except (
+        OSError,
+        EOFError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(
+            f"Not the attention maps of a run ({error}); without the file, the report "
+            f"has no picture of it. Received: {path}"
+        ) from None
+    return maps
 
 
 def _radar_values(summary: Summary, mechanism: Mechanism) -> list[float]:

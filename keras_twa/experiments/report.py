@@ -9,6 +9,7 @@ from keras_twa.experiments import figures
 from keras_twa.experiments import pictures
 from keras_twa.experiments import tables
 from keras_twa.experiments.config import BASELINE
+from keras_twa.experiments.data import SAMPLE
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Bullets
 from keras_twa.experiments.document import Heading
@@ -101,7 +102,7 @@ def _head(summary: Summary) -> list[Block]:
         counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
         parts.append(f"rows: {counts}")
     blocks.append(Paragraph(f"{'; '.join(parts)}."))
-    if "sample" in facts.get("source", ""):
+    if facts.get("source") == SAMPLE:
         blocks.append(
             Paragraph(
                 "**Sample, not IMDb.** These reviews were put together by a program. "

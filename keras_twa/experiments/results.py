@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -183,6 +184,28 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"Not a JSON object. Received: {path}")
     return values
+
+
+def check_types(values: Any, kinds: Mapping[str, Any], source: Any) -> None:
+    """Checks what was read from a file.
+
+    Args:
+        values: What was read.
+        kinds: The type, or the types, of each value that must be there.
+        source: Where it is from.
+
+    Raises:
+        ValueError: If `values` is no dictionary, or a value is missing or of another
+            type.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"Not a JSON object. Received: {values!r} in {source}")
+    for name, kind in kinds.items():
+        if not isinstance(values.get(name), kind):
+            raise ValueError(
+                f"`{name}` is missing or of another type. "
+                f"Received: {name}={values.get(name)!r} in {source}"
+            )
 
 
 def finite(values: Any) -> Any:

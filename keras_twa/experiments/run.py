@@ -203,7 +203,11 @@ def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
         f"layer{index}": shrink(np.asarray(scores)[0]).astype("float16")
         for index, scores in enumerate(layers)
     }
-    np.savez_compressed(path, symbols=np.array(data.symbols(tokens)), **maps)  # type: ignore[arg-type]
+    # A kill while it is written leaves no half of it.
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, symbols=np.array(data.symbols(tokens)), **maps)  # type: ignore[arg-type]
+    os.replace(part, path)
 
 
 def shrink(maps: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:

@@ -12,6 +12,7 @@ from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import check_types
 from keras_twa.experiments.results import estimate
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
@@ -19,6 +20,17 @@ from keras_twa.experiments.results import relative_improvement
 from keras_twa.style import colours
 
 SHARE = 0.9
+# What `comparison.json` holds.
+KINDS = {
+    "task": str,
+    "preset": str,
+    "backend": str,
+    "settings": dict,
+    "source": str,
+    "note": str,
+    "rows": dict,
+    "baselines": dict,
+}
 
 
 @dataclass
@@ -91,18 +103,16 @@ class Summary:
             ValueError: If the folder holds no comparison, or a foreign result.
         """
         folder = Path(directory)
-        facts = read_json(folder / COMPARISON_FILE)
-        missing = {"task", "preset", "backend", "settings", "baselines"} - set(facts)
-        if missing:
-            raise ValueError(
-                f"Not a comparison: {', '.join(sorted(missing))} missing. "
-                f"Received: {folder / COMPARISON_FILE}"
-            )
+        path = folder / COMPARISON_FILE
+        facts = read_json(path)
         if facts.get("format") != FORMAT:
             raise ValueError(
-                "Not a comparison of this version of keras_twa. "
-                f"Received: {folder / COMPARISON_FILE}"
+                f"Not a comparison of this version of keras_twa. Received: {path}"
             )
+        check_types(facts, KINDS, path)
+        baselines = dict.fromkeys(["majority", *facts["baselines"]], (int, float))
+        check_types(facts["baselines"], baselines, path)
+        check_types(facts["rows"], dict.fromkeys(facts["rows"], int), path)
         by_name: dict[str, list[Result]] = {}
         for result in load_results(folder):
             _check_same(result, facts, folder)

@@ -5,13 +5,33 @@ import os
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+from keras_twa.experiments.results import check_types
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 
 FORMAT = 1
 FILE_NAME = "result.json"
+NUMBER = (int, float)
+# What the file holds, and what each configuration in it does.
+KINDS = {
+    "trials": list,
+    "best": (dict, NoneType),
+    "default": (dict, NoneType),
+    "baselines": dict,
+    "environment": dict,
+    "complete": bool,
+}
+KINDS_OF_ONE = {
+    "id": str,
+    "status": str,
+    "hyperparameters": dict,
+    "score": (*NUMBER, NoneType),
+    "parameters": (int, NoneType),
+    "seconds": (*NUMBER, NoneType),
+}
 
 
 @dataclass
@@ -22,7 +42,8 @@ class TuningResult:
     `hyperparameters` (`attention`, `options` that differ from the mechanism's
     defaults, `num_layers`, `embedding_dim`, `intermediate_dim`, `dropout`,
     `learning_rate`, `batch_size`), `score` (best validation accuracy), `parameters`
-    and `seconds` (of its training).
+    and `seconds` (of its training); where it failed, the last three are `None` and
+    there is a `message`.
 
     Args:
         directory: Folder of the search.
@@ -67,9 +88,10 @@ class TuningResult:
                 "Not the result of a search with this version of keras_twa. "
                 f"Received: {path}"
             )
-        try:
-            return cls(Path(directory), **values)
-        except TypeError as error:
-            raise ValueError(
-                f"Not a complete result ({error}). Received: {path}"
-            ) from None
+        check_types(values, KINDS, path)
+        baselines = values["baselines"]
+        check_types(baselines, dict.fromkeys(baselines, NUMBER), path)
+        for one in (*values["trials"], values["best"], values["default"]):
+            if one is not None:
+                check_types(one, KINDS_OF_ONE, path)
+        return cls(Path(directory), **{name: values[name] for name in KINDS})

@@ -56,8 +56,10 @@ def search(
     """Searches for a better model than a preset's with conventional attention.
 
     The default is trained first, then one configuration after another, all of about
-    as many parameters. They are judged by validation accuracy. At the end of the call,
-    the default and the best are measured on the test rows, which nothing else reads.
+    as many parameters. They are judged by validation accuracy. The default and the best
+    are measured on the test rows at the end of a call that ended by itself: when the
+    search is complete, or its time is up. What was measured is not measured again, and
+    nothing else reads these rows.
 
     A search that was stopped or killed goes on when it is called again with the same
     directory; a trial that was cut short begins anew. `max_trials` may be larger then.
@@ -189,15 +191,26 @@ class _Search:
 
     def _run_default(self) -> None:
         configuration = self.runner.hypermodel.default
-        found = self.runner.run(DEFAULT, configuration, self._default_weights)
-        self.result.default = {
+        found: dict[str, Any] = {
             "id": DEFAULT,
             "status": "completed",
             "hyperparameters": configuration.to_json(),
-            "score": found[OBJECTIVE],
-            "parameters": int(found["params"]),
-            "seconds": found["seconds"],
+            "score": None,
+            "parameters": None,
+            "seconds": None,
         }
+        try:
+            scores = self.runner.run(DEFAULT, configuration, self._default_weights)
+        except OutOfTime:
+            raise
+        except Exception as error:  # whatever it is, as in a trial: the search goes on
+            found["status"] = "failed"
+            found["message"] = f"{type(error).__name__}: {error}".splitlines()[0]
+        else:
+            found["score"] = scores[OBJECTIVE]
+            found["parameters"] = int(scores["params"])
+            found["seconds"] = scores["seconds"]
+        self.result.default = found
         self.result.save()
         self._show_end(self.result.default)
 
@@ -215,8 +228,8 @@ class _Search:
         done = [trial for trial in result.trials if trial["score"] is not None]
         best = max(done, key=lambda trial: trial["score"], default=None)
         # What was measured on the test rows is not measured again.
-        if best is not None and (result.best or {}).get("id") != best["id"]:
-            result.best = dict(best)
+        if best is None or (result.best or {}).get("id") != best["id"]:
+            result.best = best and dict(best)
         result.save()
 
     def _plain(self, trial: Any) -> dict[str, Any]:
@@ -241,10 +254,10 @@ class _Search:
     def _test(
         self, found: dict[str, Any] | None, configuration: Configuration, weights: Path
     ) -> None:
-        if found is not None and "test_accuracy" not in found:
-            model = self.runner.load(configuration, weights)
-            accuracy = self.runner.hypermodel.test(configuration, model)
-            found["test_accuracy"] = accuracy
+        if found is None or found["score"] is None or "test_accuracy" in found:
+            return
+        model = self.runner.load(configuration, weights)
+        found["test_accuracy"] = self.runner.hypermodel.test(configuration, model)
 
 
 def _work(tuner: AttentionTuner, folder: Path) -> TuningResult:

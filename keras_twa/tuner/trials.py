@@ -203,6 +203,8 @@ def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> 
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
         # KerasTuner takes 0 for no seed.
         "seed": seed + 1,
+        # It would end the search with an error, and nothing to show.
+        "max_consecutive_failed_trials": max_trials + 1,
     }
     if algorithm == "random":
         return keras_tuner.oracles.RandomSearchOracle(max_trials=max_trials, **options)

@@ -1,5 +1,7 @@
 """Attention weights as images, head by head and layer by layer."""
 
+from numbers import Integral
+
 import keras
 import numpy as np
 from matplotlib import pyplot
@@ -35,7 +37,7 @@ def attention_heatmaps(model, inputs, layers=None, heads=None, example=0):
         layers: Which attention layers to draw: numbers in the order in which they run,
             from 0, or names, of the layers or of what they are in, such as "block_0".
             Defaults to all.
-        heads: Numbers of the heads to draw. Defaults to all.
+        heads: Number of the head to draw, or several. Defaults to all.
         example: Which sequence of the batch. Defaults to 0, the first.
 
     Returns:
@@ -73,7 +75,7 @@ def attention_heatmaps(model, inputs, layers=None, heads=None, example=0):
 
 def _check_example(inputs, example):
     batch = np.shape(keras.tree.flatten(inputs)[0])[0]
-    if not isinstance(example, int) or not 0 <= example < batch:
+    if not isinstance(example, Integral) or not 0 <= example < batch:
         raise ValueError(
             f"`example` must be the number of a sequence, 0 to {batch - 1}. "
             f"Received: example={example!r}"
@@ -86,8 +88,9 @@ def _chosen_layers(found, layers):
     if layers is None:
         chosen = list(range(len(found)))
     else:
-        layers = [layers] if isinstance(layers, int | str) else layers
-        chosen = [index for wanted in layers for index in _numbers(wanted, paths)]
+        chosen = [
+            index for wanted in _listed(layers) for index in _numbers(wanted, paths)
+        ]
     if not chosen:
         raise ValueError(
             "The model must call an attention layer, and `layers` must name one. "
@@ -104,7 +107,7 @@ def _chosen_layers(found, layers):
 
 def _numbers(wanted, paths):
     """The numbers of the layers that a number or a name stands for."""
-    if isinstance(wanted, int):
+    if isinstance(wanted, Integral):
         numbers = [wanted] if 0 <= wanted < len(paths) else []
     else:
         numbers = [i for i, path in enumerate(paths) if f"/{wanted}/" in f"/{path}/"]
@@ -119,14 +122,19 @@ def _numbers(wanted, paths):
 def _chosen_heads(layer, weights, heads):
     """A layer's path, and the weights of its heads by name."""
     names = head_names(layer, len(weights))
-    heads = range(len(weights)) if heads is None else heads
-    for head in heads:
-        if not isinstance(head, int) or not 0 <= head < len(weights):
-            raise ValueError(
-                f"`heads` must be numbers, 0 to {len(weights) - 1} for {layer.path}. "
-                f"Received: heads={list(heads)!r}"
-            )
-    return layer.path, {names[head]: weights[head] for head in heads}
+    chosen = range(len(weights)) if heads is None else _listed(heads)
+    there = [isinstance(one, Integral) and 0 <= one < len(weights) for one in chosen]
+    if not there or not all(there):
+        raise ValueError(
+            f"`heads` must be numbers, 0 to {len(weights) - 1} for {layer.path}. "
+            f"Received: heads={heads!r}"
+        )
+    return layer.path, {names[head]: weights[head] for head in chosen}
+
+
+def _listed(given):
+    """What was given as a list, if it is one alone."""
+    return [given] if np.ndim(given) == 0 else list(given)
 
 
 def _drawn(rows):

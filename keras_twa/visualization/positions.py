@@ -33,7 +33,8 @@ def position_weights(layer, length=64, inputs=None):
     Args:
         layer: An attention layer of this package that is built, such as
             `model.blocks[0].attention_layer`.
-        length: How many steps, units of time, or points of a curve. Defaults to 64.
+        length: How many steps, units of time, or points of a curve. Fewer are drawn
+            where the layer has no more. Defaults to 64.
         inputs: `(B, T, F)`, what to call the layer with, or `None`. Where there are
             no weights of pairs, that takes memory for T copies.
 

@@ -117,6 +117,10 @@ def _(layer: layers.MultiTimescaleRetention, length):
 @profile.register(layers.LocalAttention)
 @profile.register(layers.SparseAttention)
 def _(layer, length):
+    pattern = getattr(layer, "pattern", None)
+    if isinstance(pattern, np.ndarray):
+        # A mask of one's own is for so many steps, and no more.
+        length = min(length, len(pattern) * layer.block_size)
     # Which pairs are seen depends neither on weights nor on inputs: where all steps are
     # the same, so are the weights of all keys that are seen.
     copy = type(layer).from_config(layer.get_config())

@@ -51,10 +51,11 @@ def _noted_mix(
     return_weights=False,
     state=None,
 ):
-    """`layer.mix`, always with the weights."""
+    """`layer.mix`, with the weights wherever there are some."""
     del return_weights
+    weighs = layer.pairwise_mask
     outputs, weights, state = type(layer).mix(
-        layer, heads, mask, query_positions, key_positions, dropout, True, state
+        layer, heads, mask, query_positions, key_positions, dropout, weighs, state
     )
     found.append((layer, None if weights is None else _numpy(layer, weights[example])))
     return outputs, weights, state

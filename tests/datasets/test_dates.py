@@ -85,7 +85,13 @@ def test_writes_days_as_people_do(text):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"num_train": 0}, {"num_validation": 1.5}, {"seed": -1}, {"num_test": 73_000}],
+    [
+        {"num_train": 0},
+        {"num_train": 16.0},
+        {"num_validation": 1.5},
+        {"seed": -1},
+        {"num_test": 73_000},
+    ],
 )
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="Received: "):

@@ -109,6 +109,7 @@ def test_blocks_do_not_matter(monkeypatch, train):
     "arguments",
     [
         {"num_train": 0},
+        {"num_train": 16.0},
         {"num_validation": 1.5},
         {"num_test": -1},
         {"length": 0},

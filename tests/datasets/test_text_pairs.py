@@ -82,6 +82,16 @@ def test_bad_arguments(file, arguments):
         text_pairs.load_data(file, **arguments)
 
 
+def test_only_line_feeds_end_a_line(tmp_path):
+    path = tmp_path / "pairs.txt"
+    sources = ["a\x0cb", "c\x85d", "e\u2028f", "g"]
+    text = "\r\n".join(f"{source}\tun" for source in sources)
+    path.write_bytes(text.encode("utf-8-sig"))
+    splits = text_pairs.load_data(path, validation_fraction=0.25, test_fraction=0.25)
+    found = [text_pairs.decode(row) for source, _ in splits for row in source]
+    assert sorted(found) == sources
+
+
 def test_refuses_lines_without_a_tab(tmp_path):
     path = tmp_path / "pairs.txt"
     path.write_text("one\tun\ntwo deux\n", encoding="utf-8")

@@ -52,7 +52,7 @@ def test_sequence_reversal_prints_a_table(monkeypatch, capsys):
     example = load("sequence_reversal")
     for name, value in {"ROWS": 64, "EPOCHS": 1, "LENGTH": 6}.items():
         monkeypatch.setattr(example, name, value)
-    example.main()
+    example.main([])
     text = capsys.readouterr().out
     assert "symbols right" in text
     assert "dot_product" in text
@@ -85,13 +85,40 @@ def test_models_of_irregular_series_have_about_as_many_weights():
     assert max(weights) < 1.1 * min(weights)
 
 
-def test_irregular_series_refuses_what_it_does_not_know(capsys):
-    example = load("irregular_series")
-    for arguments in (["--attention", "gravity"], ["--epochs", "0"], ["--seeds", "-1"]):
-        with pytest.raises(SystemExit) as stopped:
-            example.main(arguments)
-        assert stopped.value.code == 2
-        assert arguments[1] in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("irregular_series", ["--attention", "gravity"]),
+        ("irregular_series", ["--epochs", "0"]),
+        ("irregular_series", ["--seeds", "-1"]),
+        ("sequence_reversal", ["--epochs", "2"]),
+        ("sequence_to_sequence", ["--attention", "lsh"]),
+        ("sequence_to_sequence", ["--data", "nope"]),
+        ("sequence_to_sequence", ["--epochs", "0"]),
+        ("byte_language_model", ["--attention", "lsh"]),
+        ("byte_language_model", ["--attention", "foo"]),
+        ("byte_language_model", ["--data", "nope"]),
+        ("byte_language_model", ["--epochs", "-1"]),
+        ("byte_language_model", ["--segment", "60000"]),
+        ("vit_cifar10", ["--attention", "foo"]),
+        ("vit_cifar10", ["--data", "nope"]),
+        ("vit_cifar10", ["--epochs", "-1"]),
+        ("vit_cifar10", ["--epochs", "0"]),
+        ("tune_listops", ["--attention", "foo"]),
+        ("tune_listops", ["--max-trials", "0"]),
+        ("tune_listops", ["--epochs", "0"]),
+        ("tune_listops", ["--time-limit", "0"]),
+    ],
+)
+def test_an_example_refuses_what_it_cannot_do(
+    name, arguments, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        load(name).main(arguments)
+    assert stopped.value.code == 2
+    assert arguments[1] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sequence_to_sequence_translates(monkeypatch, capsys):

@@ -67,6 +67,8 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, capsys):
     for wrong, hint in (
         (("--preset", "quik"), "Did you mean 'quick'"),
         (("--attention", "gravitationl"), "Did you mean 'gravitational'"),
+        (("--attention", ","), "`--attention` must name a mechanism"),
+        (("--attention", ""), "`--attention` must name a mechanism"),
         (("--epochs", "0"), "epochs=0"),
         (("--max-length", "-5"), "max_length=-5"),
         (("--time-limit", "0"), "time_limit=0"),

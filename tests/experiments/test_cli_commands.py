@@ -128,7 +128,7 @@ def searches(monkeypatch):
 
     module = types.ModuleType("keras_twa.tuner")
     module.search = search
-    module.tuning_table = lambda result: f"best {result.best['score']}"
+    module.tuning_table = lambda result, width: f"best {result.best['score']}, {width}"
     monkeypatch.setitem(sys.modules, "keras_twa.tuner", module)
     return asked
 
@@ -142,7 +142,7 @@ def test_tune_searches_as_it_is_told(searches, capsys):
         "default  linear  validation 25.0 %",
         "trial 0  linear  validation 50.0 %",
         "trial 1  linear  failed: no room",
-        "best 0.5",
+        "best 0.5, 120",
         "the same command goes on",
         "Search: there",
     ):
@@ -154,6 +154,19 @@ def test_tune_searches_as_it_is_told(searches, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["best"] == found["trials"][0]
     assert found["default"]["score"] == 0.25
+
+
+def test_an_interrupted_tune_says_how_to_go_on(searches, monkeypatch, capsys):
+    def search(task, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["keras_twa.tuner"], "search", search)
+    assert main(["tune", "--task", "listops"]) == 130
+    backend = keras.backend.backend()
+    assert capsys.readouterr().out == (
+        f"What is done is in runs/tune-listops-quick-random-{backend}; "
+        "the same command goes on from there.\n"
+    )
 
 
 def test_bad_input_of_tune_is_one_line(searches, capsys):
@@ -268,3 +281,12 @@ def test_bad_input_of_generate_listops_is_one_line(tmp_path, capsys):
     ):
         assert hint in error_of(capsys, *generate, *wrong)
     assert not (tmp_path / "out").exists()
+
+
+def test_generate_listops_looks_at_its_output_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(listops, "load_sequences", pytest.fail)
+    file = tmp_path / "file"
+    file.write_text("")
+    for output in (file, file / "out"):
+        hint = error_of(capsys, "generate-listops", "--output", str(output))
+        assert f"Not a folder. Received: {file}" in hint

@@ -1,14 +1,23 @@
 """Several runs in processes of their own: killed, resumed, limited, refused."""
 
+import dataclasses
 import os
 import signal
+import types
 
 import keras
+import numpy as np
 import pytest
 
 from keras_twa.experiments.comparison import Comparison
+from keras_twa.experiments.config import PRESETS
+from keras_twa.experiments.data import IMDB_COUNTS
+from keras_twa.experiments.data import LISTOPS_COUNTS
+from keras_twa.experiments.data import TSV_FILES
+from keras_twa.experiments.data import TaskData
 from keras_twa.experiments.data import load_task
 from keras_twa.experiments.lock import locked
+from keras_twa.experiments.report import write_report
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.settings import Settings
 from tests.experiments.test_run import assert_same_learning
@@ -117,6 +126,54 @@ def test_two_comparisons_do_not_share_a_folder(tmp_path):
 def test_nothing_to_compare_is_refused(tmp_path):
     with pytest.raises(ValueError, match="experiments="):
         Comparison(tmp_path, [], "jax")
+
+
+def data_of(data, counts, shortest, longest):
+    """Rows of which nothing is there but how many they are, and how long."""
+    splits = {}
+    for name, count in zip(("train", "validation", "test"), counts, strict=True):
+        lengths = np.full(count, shortest)
+        lengths[0] = longest
+        rows = types.SimpleNamespace(lengths=lengths)
+        splits[name] = (rows, np.zeros(count, "int32"))
+    return TaskData(splits, 16, 10, "", data, 2, str)
+
+
+@pytest.mark.parametrize("data", ["generated", "a/folder"])
+def test_rows_that_are_not_the_published_ones_say_so(data):
+    mvp, quick = PRESETS["mvp"]["listops"], PRESETS["quick"]["listops"]
+    assert data_of(data, LISTOPS_COUNTS, 501, 1_999).note("listops", mvp) == ""
+    for settings in (mvp, quick):
+        note = data_of(data, (256, 32, 32), 3, 64).note("listops", settings)
+        assert "3 to 64 tokens" in note
+        assert "256 for training" in note
+    assert ("at most 3 nested operators of at most 5" in note) == (data == "generated")
+    note = data_of(data, LISTOPS_COUNTS, 501, 699).note("listops", mvp)
+    assert "501 to 699 tokens" in note
+
+
+def test_reviews_that_are_not_all_of_them_say_so():
+    mvp = PRESETS["mvp"]["imdb"]
+    assert data_of("tfds", IMDB_COUNTS, 1, 1_024).note("imdb", mvp) == ""
+    short = dataclasses.replace(mvp, max_length=100)
+    assert "100 bytes" in data_of("tfds", IMDB_COUNTS, 1, 100).note("imdb", short)
+    note = data_of("folder", (90, 10, 50), 1, 1_024).note("imdb", mvp)
+    assert "90 are used for training, 50 for testing" in note
+
+
+def test_files_are_called_after_their_folder(tmp_path):
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    for name in TSV_FILES:
+        (folder / name).write_text("Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n")
+    experiment = dataclasses.replace(tiny_experiment(), data=str(folder))
+    facts = prepared(tmp_path / "out", [experiment]).prepare(None)
+    assert facts["source"] == "files in sample"
+    assert facts["note"].startswith("Expressions of 4 to 4 tokens, 1 for training.")
+    report = write_report(tmp_path / "out").with_suffix(".md").read_text("utf-8")
+    assert report.startswith("# Attention mechanisms on ListOps: files in sample\n")
+    assert "Not the published task" in report
+    assert "Sample, not IMDb" not in report
 
 
 def test_released_files_are_read(tmp_path):

@@ -144,9 +144,33 @@ def test_a_folder_without_a_comparison_is_refused(tmp_path):
     (tmp_path / "comparison.json").write_text("{}")
     with pytest.raises(ValueError, match="Not a comparison"):
         write_report(tmp_path)
+    for facts in (
+        {"baselines": {}},
+        {"baselines": {"majority": "high"}},
+        {"rows": {"train": "many"}},
+        {"settings": None},
+    ):
+        write_comparison(tmp_path, [canned_result("dot_product", 0)], **facts)
+        with pytest.raises(ValueError, match=r"Received: .* in .*comparison\.json"):
+            write_report(tmp_path)
     write_comparison(tmp_path, [canned_result("dot_product", 0)], format=99)
     with pytest.raises(ValueError, match="of this version"):
         write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda kept: b"", lambda kept: kept[:99], lambda kept: b"not a picture"]
+)
+def test_damaged_attention_maps_are_named(tmp_path, damage):
+    write_comparison(tmp_path, [canned_result("dot_product", 0)])
+    path = tmp_path / "dot_product-seed0" / "attention.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"Received: .*attention\.npz"):
+        write_report(tmp_path)
+    # A run that is not complete may have left half of the file.
+    stopped = canned_result("dot_product", 0, epochs=1, status="stopped")
+    stopped.save(path.with_name("result.json"))
+    assert write_report(tmp_path).exists()
 
 
 def test_text_is_escaped(tmp_path):

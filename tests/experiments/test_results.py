@@ -73,15 +73,6 @@ def test_bad_seeds_are_refused(seed):
         Experiment("listops", "gravitational", seed)
 
 
-def test_a_shrunk_task_says_so():
-    assert "64 tokens" in Experiment.from_preset("listops", "quick", "a").task_note
-    assert "bytes" in Experiment.from_preset("imdb", "quick", "a").task_note
-    assert Experiment.from_preset("listops", "mvp", "a").task_note == ""
-    assert Experiment.from_preset("imdb", "mvp", "a").task_note == ""
-    short = Experiment.from_preset("imdb", "mvp", "a", max_length=100)
-    assert "100 bytes" in short.task_note
-
-
 def test_a_result_comes_back_from_its_file(tmp_path):
     result = canned_result("gravitational", 1)
     result.save(tmp_path / "result.json")

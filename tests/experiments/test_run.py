@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,22 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="Not a checkpoint"):
         load_checkpoint(path)
+
+
+def test_attention_maps_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    def killed(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", killed)
+    model = types.SimpleNamespace(
+        has_attention_scores=True,
+        attention_scores=lambda tokens: [np.ones((1, 1, 3, 3))],
+    )
+    data = types.SimpleNamespace(example=np.ones(3), symbols=lambda tokens: ["a"] * 3)
+    with pytest.raises(KeyboardInterrupt):
+        run_module._save_attention_maps(model, data, tmp_path / "attention.npz")
+    assert not (tmp_path / "attention.npz").exists()
 
 
 def test_maps_are_averaged_down():

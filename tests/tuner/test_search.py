@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import keras_tuner
 import pytest
+import rich.console
 
 from keras_twa.experiments import config
 from keras_twa.experiments.data import TaskData
@@ -18,6 +19,7 @@ from keras_twa.tuner import hypermodel
 from keras_twa.tuner import search
 from keras_twa.tuner import tuning_table
 from keras_twa.tuner.search import SEARCH_FILE
+from keras_twa.tuner.trials import OutOfTime
 from keras_twa.tuner.trials import make_oracle
 from tests.experiments.tiny import tiny_experiment
 from tests.tuner.tiny import tiny_search
@@ -169,18 +171,80 @@ def test_seed_zero_is_a_seed():
     assert first.seed == second.seed
 
 
-def test_a_trial_that_fails_is_told(tmp_path):
+@pytest.mark.parametrize("algorithm", ["random", "bayesian", "hyperband"])
+def test_a_search_whose_trainings_all_fail_ends(tmp_path, algorithm):
     def view(event):
-        if event["event"] == "start" and event["trial"] == "0":
+        if event["event"] == "start":
             raise FloatingPointError("The loss is nan")
 
-    result = tiny_search(tmp_path, max_trials=1, view=view)
-    (trial,) = result.trials
-    assert (trial["status"], trial["score"]) == ("failed", None)
-    assert trial["message"] == "FloatingPointError: The loss is nan"
-    assert result.complete
-    assert result.best is None
-    assert tuning_table(result).row_count == 3
+    options = {"max_trials": 4, "algorithm": algorithm}
+    result = tiny_search(tmp_path, view=view, **options)
+    assert len(result.trials) == 4
+    for one in (result.default, *result.trials):
+        assert (one["status"], one["score"]) == ("failed", None)
+        assert one["message"] == "FloatingPointError: The loss is nan"
+    assert (result.complete, result.best) == (True, None)
+    assert TuningResult.load(tmp_path) == result
+    assert tiny_search(tmp_path, **options) == result
+    text = shown(result, 120)
+    assert text.count("failed") == text.count("The loss is nan") == 5
+    assert "trial 3" in text
+
+
+def shown(result, width):
+    console = rich.console.Console(width=width)
+    with console.capture() as capture:
+        console.print(tuning_table(result, width))
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [120, 100, 80])
+def test_scores_are_always_in_the_table(tmp_path, width):
+    one = {
+        "id": "0",
+        "hyperparameters": {
+            "attention": "gravitational_multi_timescale",
+            "options": {"discounts": [0.5, 0.9, 0.99]},
+            "num_layers": 12,
+            "embedding_dim": 1024,
+            "learning_rate": 0.0025,
+            "dropout": 0.15,
+            "batch_size": 1024,
+        },
+        "score": 0.5123,
+        "test_accuracy": 0.5234,
+        "parameters": 12_345_678,
+        "seconds": 59_999.0,
+    }
+    failed = {**one, "id": "1", "score": None, "message": "No [b]room " * 9}
+    del failed["test_accuracy"]
+    baselines = {"majority": 0.1234}
+    result = TuningResult(tmp_path, [one, failed], one, one, baselines)
+    text = shown(result, width)
+    assert text.count("51.2 %") == text.count("52.3 %") == 2
+    assert "12.3 %" in text and "No [b]room" in text
+    assert ("12,345,678" in text) == (width == 120)
+
+
+def test_what_was_tested_is_not_tested_again(tmp_path, monkeypatch):
+    tested = []
+
+    def out_of_time(event):
+        if event["event"] == "start" and event["trial"] == "1":
+            raise OutOfTime
+
+    def test(self, configuration, model):
+        tested.append(configuration.attention)
+        return 0.5
+
+    monkeypatch.setattr(hypermodel.AttentionHyperModel, "test", test)
+    first = tiny_search(tmp_path, view=out_of_time)
+    assert (first.complete, first.best["id"], len(tested)) == (False, "0", 2)
+    then = tiny_search(tmp_path)
+    # The default is not, nor the best if it still is.
+    assert len(tested) == 2 + (then.best["id"] == "1")
+    tiny_search(tmp_path)
+    assert len(tested) == 2 + (then.best["id"] == "1")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +314,26 @@ def test_a_broken_result_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Not the result of a search"):
         TuningResult.load(tmp_path)
     (tmp_path / "result.json").write_text('{"format": 1, "score": 3}')
-    with pytest.raises(ValueError, match="Not a complete result"):
+    with pytest.raises(ValueError, match="`trials` is missing"):
+        TuningResult.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"best": 3},
+        {"best": {"id": "0"}},
+        {"default": {}},
+        {"trials": None},
+        {"trials": [3]},
+        {"baselines": {"majority": "high"}},
+    ],
+)
+def test_a_result_of_other_types_is_refused(tmp_path, changes):
+    TuningResult(tmp_path).save()
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ValueError, match=r"Received: .* in .*result\.json"):
         TuningResult.load(tmp_path)
 
 

@@ -152,6 +152,7 @@ def test_layers_and_heads_can_be_chosen():
         ({"layers": [-1]}, "Received: -1"),
         ({"layers": []}, r"Received: layers=\[\]"),
         ({"heads": [2]}, r"Received: heads=\[2\]"),
+        ({"heads": []}, r"Received: heads=\[\]"),
         ({"example": 2}, "Received: example=2"),
         ({"example": -1}, "Received: example=-1"),
     ],
@@ -161,11 +162,30 @@ def test_what_is_not_there_is_refused(options, message):
         attention_heatmaps(classifier(num_layers=2), TOKENS, **options)
 
 
-def test_mechanisms_without_weights_are_named():
-    layer = layers.LinearAttention(1, 4)
-    layer.build(ROWS.shape)
-    with pytest.raises(ValueError, match="Received: LinearAttention among"):
-        attention_heatmaps(layer, ROWS)
+@pytest.mark.parametrize("numbers", [{"heads": 1}, {"heads": np.array([1])}])
+def test_numbers_may_be_one_or_numpys(numbers):
+    options = {"layers": np.int64(0), "example": np.int64(1), **numbers}
+    model = classifier()
+    expected = model.attention_scores(TOKENS)[0][1, 1]
+    (image,) = shown(attention_heatmaps(model, TOKENS, **options))
+    np.testing.assert_allclose(image, blank(expected), rtol=1e-5)
+
+
+@pytest.mark.parametrize("layer_class", layers.ATTENTION_LAYERS)
+def test_any_mechanism_may_stand_beside_the_one_that_is_drawn(layer_class):
+    model = keras.Sequential(
+        [
+            keras.Input((5, 6)),
+            layer_class(2, 4, name="other"),
+            layers.DotProductAttention(1, 4, name="drawn"),
+        ]
+    )
+    assert len(attention_heatmaps(model, ROWS, "drawn").axes) == 1
+    if layer_class.pairwise_mask:
+        assert attention_heatmaps(model, ROWS, "other").axes
+    else:
+        with pytest.raises(ValueError, match=f"Received: {layer_class.__name__} among"):
+            attention_heatmaps(model, ROWS, "other")
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,12 @@ def test_patterns_are_what_the_layer_sees(layer):
     np.testing.assert_array_equal(seen, scores(layer, ROWS)[0, 0] > 0)
 
 
+def test_no_more_steps_are_drawn_than_a_mask_is_for():
+    layer = built(layers.SparseAttention(2, 4, block_size=4, pattern=np.eye(3) > 0))
+    (image,) = position_weights(layer).axes[0].images
+    assert image.get_array().shape == (12, 12)
+
+
 def test_the_bias_of_lags_of_blocks():
     layer = built(layers.BlockRecurrentAttention(2, 4, block_size=5, num_states=2))
     lags, weights = curves(layer)
