@@ -153,7 +153,7 @@ class EncoderDecoder(keras.Model):
                     embedding_dim,
                     policy,
                 ),
-                parts.copy_of(self._config["cross_attention"]),
+                parts.copy_of(self._config["cross_attention"], policy),
                 dropout,
                 activation,
                 normalize_first=normalize_first,

@@ -9,16 +9,20 @@ from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
 from keras_twa.layers import get
 from keras_twa.layers.positions import INSIDE_ATTENTION
+from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
 
-def copy_of(attention):
-    """A name as it is, and a new layer from the description of one."""
-    if isinstance(attention, str):
-        return attention
-    return keras.saving.deserialize_keras_object(attention)
+def copy_of(attention, dtype=None):
+    """A name as it is, and a new layer from the description of one.
+
+    Args:
+        attention: The name, or the description.
+        dtype: Dtype policy of the model, which may say what is quantized.
+    """
+    return attention if isinstance(attention, str) else described(attention, dtype)
 
 
 def encoder_blocks(
@@ -68,7 +72,7 @@ def encoder_blocks(
 def block_attention(attention, positions, num_heads, embedding_dim, dtype):
     """The attention of a block: its name, or a layer of its own."""
     if positions not in INSIDE_ATTENTION:
-        return copy_of(attention)
+        return copy_of(attention, dtype)
     if not isinstance(attention, str):
         raise ValueError(
             "An attention layer has positions of its own: give it `positions` in place "
