@@ -11,11 +11,6 @@ from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models import sampling
 from keras_twa.models.token_transformer import TokenTransformer
-from keras_twa.ops import backend
-
-# Caches have room for a multiple of so many steps: texts of about one length share a
-# compiled step.
-ROOM = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -194,7 +189,7 @@ class CausalLM(TokenTransformer):
             stop_tokens,
             functools.partial(self._next_logits, values),
             lambda logits: choose(logits, seed=seeds),
-            self.initial_state(len(prompts), max_length=-(-longest // ROOM) * ROOM),
+            self.initial_state(len(prompts), max_length=generation.room_for(longest)),
         )
 
     def _read(self, tokens, training, state, return_state=True):
@@ -217,21 +212,15 @@ class CausalLM(TokenTransformer):
 
     @functools.cached_property
     def _next_logits(self):
-        """Function of weights, tokens and a state, compiled; see `generation.go_on`.
+        """Function of weights, tokens and a state, compiled; see `generation.go_on`."""
 
-        The weights are arguments: inside of what was compiled they would stay as they
-        were.
-        """
-
-        def predict(values, tokens, state):
-            mapping = zip(self.variables, values, strict=True)
-            with keras.StatelessScope(state_mapping=mapping):
-                x, state = self._read(tokens, False, state)
-                logits = self.head(x[:, -1])
+        def predict(tokens, state):
+            x, state = self._read(tokens, False, state)
+            logits = self.head(x[:, -1])
             padding = ops.equal(ops.arange(logits.shape[-1]), 0)
             return ops.where(padding, -float("inf"), logits), state
 
-        return backend.compiled(predict)
+        return parts.compiled(self, predict)
 
     def _check_length(self, longest, max_new_tokens):
         max_length = self._config["max_length"]

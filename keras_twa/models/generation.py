@@ -5,6 +5,10 @@ from keras import ops
 
 from keras_twa.layers import checks
 
+# Caches have room for a multiple of so many steps: texts of about one length share a
+# compiled step.
+ROOM = 64
+
 
 def prompts_of(given, vocabulary_size):
     """Prompts as a list of integer arrays, each of one token at least.
@@ -33,6 +37,11 @@ def prompts_of(given, vocabulary_size):
             )
         checks.tokens("prompts", prompt, vocabulary_size)
     return prompts
+
+
+def room_for(steps):
+    """For how many steps a cache has room, if it needs room for so many."""
+    return -(-steps // ROOM) * ROOM
 
 
 def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):

@@ -11,6 +11,7 @@ from keras_twa.layers import get
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
+from keras_twa.ops import backend
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
@@ -129,6 +130,20 @@ def with_class_token(x, token):
     shape = (ops.shape(x)[0], 1, x.shape[-1])
     first = ops.broadcast_to(ops.cast(token, x.dtype), shape)
     return ops.concatenate([first, x], axis=1)
+
+
+def compiled(model, function):
+    """A function of a built model, compiled, which takes the weights' values first.
+
+    Were the weights not arguments, what was compiled would keep them as they were.
+    """
+
+    def run(values, *arguments):
+        mapping = zip(model.variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    return backend.compiled(run)
 
 
 def mean_of_real(x, real):
