@@ -47,10 +47,11 @@ def room_for(steps):
 def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     """Continues prompts of different lengths together, each as if it were alone.
 
-    As many tokens as the shortest prompt has are read in one call. From there on all
-    rows take a step at a time: a row takes the next token of its prompt while there is
-    one, and then what was chosen. So no row is padded, and every token of a row has the
-    place that it has alone.
+    First, as many tokens as the shortest prompt has are read in a few calls. Each reads
+    the largest power of two that is left, so that prompts of different lengths share
+    compiled calls. From there on all rows take one step at a time: a row takes the next
+    token of its prompt while there is one, and then what was chosen. So no row is
+    padded, and every token of a row has the position that it has alone.
 
     Args:
         prompts: List of integer arrays.
@@ -69,7 +70,11 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     tokens = np.zeros((len(prompts), ends.max()), "int32")
     for row, prompt in zip(tokens, prompts, strict=True):
         row[: len(prompt)] = prompt
-    read, place = 0, starts.min()
+    read, place = 0, int(starts.min())
+    while (left := place - read) & (left - 1):
+        size = 1 << (left.bit_length() - 1)
+        _, state = predict(tokens[:, read : read + size], state)
+        read += size
     while place < ends.max():
         logits, state = predict(tokens[:, read:place], state)
         chosen = ops.convert_to_numpy(choose(logits))
