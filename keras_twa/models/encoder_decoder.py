@@ -3,7 +3,6 @@
 import functools
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_twa.layers import TransformerDecoder
@@ -179,14 +178,11 @@ class EncoderDecoder(keras.Model):
         shape = (batch, None, self._config["embedding_dim"])
         for layer in (self.source_embedding, self.target_embedding):
             layer.build((batch, None))
-        for layer in (self.source_positions, self.target_positions):
-            if layer is not None:
-                layer.build(shape)
-        for block in self.encoder_blocks:
-            block.build(shape)
         for block in self.decoder_blocks:
             block.build(shape, shape)
-        for layer in (self.encoder_norm, self.decoder_norm, self.head):
+        places = (self.source_positions, self.target_positions)
+        norms = (self.encoder_norm, self.decoder_norm)
+        for layer in (*places, *self.encoder_blocks, *norms, self.head):
             if layer is not None:
                 layer.build(shape)
 
@@ -261,22 +257,17 @@ class EncoderDecoder(keras.Model):
         Reference:
             [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
         """
-        source = ops.convert_to_numpy(source)
-        check_search(
-            self._config["target_vocabulary_size"],
-            max_length,
-            beam_size,
-            length_penalty,
-            start_token=start_token,
-            end_token=end_token,
-        )
-        self._check_source(source, max_length)
+        source = generation.sources_of(source, self._config["source_vocabulary_size"])
+        tokens = {"start_token": start_token, "end_token": end_token}
+        size = self._config["target_vocabulary_size"]
+        check_search(size, max_length, beam_size, length_penalty, **tokens)
+        self._check_lengths(source=source.shape[1], target=max_length)
         self._build_for(source)
         values = [variable.value for variable in self.variables]
         # All beams of a source share this, so it is no part of what they carry along.
         projected = keras.tree.map_structure(
             lambda x: ops.repeat(x, beam_size, axis=0),
-            self._projected_source(values, source.astype("int32")),
+            self._projected_source(values, source),
         )
         rows, room = len(source) * beam_size, generation.room_for(max_length)
         states = [
@@ -354,23 +345,10 @@ class EncoderDecoder(keras.Model):
             x = places(x, **positions)
         return self.embedding_dropout(x, training=training)
 
-    def _check_source(self, source, max_length):
-        """Refuses what is not a source, and what learned positions do not reach."""
-        whole = np.issubdtype(source.dtype, np.integer)
-        if source.ndim != 2 or not whole or not source.size:
-            raise ValueError(
-                "`source` must be integers (batch, length), with at least one token "
-                f"each. Received: source of {source.dtype} and shape {source.shape}"
-            )
-        size = self._config["source_vocabulary_size"]
-        outside = source[(source < 0) | (source >= size)]
-        if len(outside):
-            raise ValueError(
-                f"`source` must have tokens from 0 to {size - 1}. "
-                f"Received: source with {sorted({*outside.tolist()})}"
-            )
+    def _check_lengths(self, **lengths):
+        """Refuses sequences that learned positions do not reach."""
         longest = self._config["max_length"]
-        for name, length in (("source", source.shape[1]), ("target", max_length)):
+        for name, length in lengths.items():
             if self._config["positions"] == "learned" and length > longest:
                 raise ValueError(
                     f"The model's learned positions end at {longest} steps. "
@@ -412,8 +390,8 @@ class EncoderDecoder(keras.Model):
 def _check_inputs(inputs):
     """Refuses inputs, or their shapes, without a source and a target by name."""
     if not isinstance(inputs, dict) or not {"source", "target"} <= {*inputs}:
-        names = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
+        given = [*inputs] if isinstance(inputs, dict) else type(inputs).__name__
         raise ValueError(
             'Inputs must be a dictionary of tokens, "source" and "target". '
-            f"Received: inputs={names!r}"
+            f"Received: inputs={given!r}"
         )

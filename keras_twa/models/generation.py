@@ -39,6 +39,28 @@ def prompts_of(given, vocabulary_size):
     return prompts
 
 
+def sources_of(given, vocabulary_size):
+    """Sources as an int32 array `(B, S)`.
+
+    Args:
+        given: Integers `(B, S)`, padded with 0.
+        vocabulary_size: Number of token ids, padding included.
+    """
+    source = ops.convert_to_numpy(given)
+    if source.ndim != 2 or source.dtype.kind not in "iu" or not source.size:
+        raise ValueError(
+            "`source` must be integers (batch, length), with at least one token each. "
+            f"Received: source of {source.dtype} and shape {source.shape}"
+        )
+    outside = source[(source < 0) | (source >= vocabulary_size)]
+    if len(outside):
+        raise ValueError(
+            f"`source` must have tokens from 0 to {vocabulary_size - 1}. "
+            f"Received: source with {sorted({*outside.tolist()})}"
+        )
+    return source.astype("int32")
+
+
 def room_for(steps):
     """For how many steps a cache has room, if it needs room for so many."""
     return -(-steps // ROOM) * ROOM
