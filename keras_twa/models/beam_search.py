@@ -1,12 +1,16 @@
-"""The best continuations that a model of steps finds, several at a time."""
+"""Beam search: writes the most probable sequence that a model of steps finds."""
+
+import math
+import numbers
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.ops import backend
 
-# What pads a sequence, and no model writes.
+# The token that pads a sequence. The search never chooses it.
 PADDING = 0
 
 
@@ -22,25 +26,32 @@ def beam_search(
 ):
     """Searches for the sequence of the highest score.
 
-    The score is `log p / ((5 + length) / 6)^length_penalty`. Each step keeps the
-    `beam_size` best of what the sequences so far become with one token more; one that
-    has ended stays as it is and keeps its place. With one place, that is greedy search.
+    The score of a sequence is `log p / ((5 + length) / 6)^length_penalty`, where `p` is
+    its probability and `length` its number of tokens, the end token included.
+
+    Each step appends every token to every sequence that has not ended, and keeps the
+    `beam_size` sequences of the highest scores. Those that have ended compete with the
+    others, and the best of them is remembered even when others push it out. The search
+    stops when no sequence can reach a higher score than the best that has ended. With
+    `beam_size=1` this is greedy search.
 
     Args:
         step: Function of tokens `(N,)`, a state, and the number of the step, that
             returns logits `(N, vocabulary)` and the next state.
-        state: Nested dictionaries and lists of tensors with N rows, or with none where
-            they are the same for all rows. There are `beam_size` rows next to one
-            another for each of `batch_size` sequences.
-        batch_size: B.
-        max_length: How many tokens there are at most.
-        start_token: What the first step is given.
-        end_token: What a sequence ends with.
-        beam_size: How many sequences are kept.
-        length_penalty: How much is made up to long ones.
+        state: Nested dictionaries and lists of tensors. The first axis of a tensor has
+            N = B * beam_size rows, where the rows of one source follow one another. A
+            tensor without axes is the same for all rows.
+        batch_size: Number of sources B.
+        max_length: The largest number of tokens in a sequence.
+        start_token: The token that the first step reads. It is not part of a sequence.
+        end_token: The token that ends a sequence.
+        beam_size: How many sequences each step keeps for each source.
+        length_penalty: The exponent in the score: the larger it is, the higher long
+            sequences score.
 
     Returns:
-        The tokens, a NumPy array `(B, length)` with the end token in it, padded with 0.
+        For each source the sequence of the highest score, with its end token if it has
+        one: a NumPy array `(B, length)`, padded with 0.
 
     Reference:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
@@ -48,9 +59,13 @@ def beam_search(
     shape = (batch_size, beam_size)
     tokens = np.full((*shape, max_length), PADDING, "int32")
     last = np.full(shape, start_token, "int32")
-    # In the beginning, all are the same: only one counts.
+    # All places begin with the same empty sequence: only the first counts.
     scores = np.where(np.arange(beam_size) == 0, np.zeros(shape), -np.inf)
     lengths, ended = np.zeros(shape, int), np.zeros(shape, bool)
+    # The best complete sequence of each source, which may have left the beam.
+    best_score = np.full(batch_size, -np.inf)
+    best = np.zeros((batch_size, max_length), "int32")
+    sources = np.arange(batch_size)
 
     def penalised(scores, lengths):
         return scores / ((5 + lengths) / 6) ** length_penalty
@@ -60,7 +75,7 @@ def beam_search(
         further = _log_probabilities(logits).reshape(*shape, -1)
         vocabulary = further.shape[-1]
         further[..., PADDING] = -np.inf
-        # What has ended goes on with padding alone, which costs nothing.
+        # A sequence that has ended can only be padded, at no cost.
         further[ended] = np.where(np.arange(vocabulary) == PADDING, 0.0, -np.inf)
         totals = scores[..., None] + further
         lengths = lengths + ~ended
@@ -74,60 +89,64 @@ def beam_search(
         ended |= last == end_token
         tokens = np.take_along_axis(tokens, parents[..., None], axis=1)
         tokens[..., number] = last
-        if _settled(penalised, scores, lengths, ended, max_length):
+        complete = ended | (number == max_length - 1)
+        final = np.where(complete, penalised(scores, lengths), -np.inf)
+        # More tokens never raise `p`, and a greater length only helps: no sequence that
+        # goes on can score higher than this.
+        bound = np.where(complete, -np.inf, penalised(scores, max_length)).max(axis=1)
+        place = final.argmax(axis=1)
+        better = final[sources, place] > best_score
+        best_score = np.where(better, final[sources, place], best_score)
+        best = np.where(better[:, None], tokens[sources, place], best)
+        if (best_score >= bound).all():
             break
         state = _rows(state, parents)
-    best = penalised(scores, lengths).argmax(axis=1)
-    found = tokens[np.arange(batch_size), best]
-    return found[:, : (found != PADDING).sum(axis=1).max()]
+    return best[:, : (best != PADDING).sum(axis=1).max()]
 
 
 def check_search(vocabulary_size, max_length, beam_size, length_penalty, **tokens):
-    """Refuses a search that makes no sense.
+    """Refuses arguments that `beam_search` cannot use.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        max_length: How many tokens there are at most.
-        beam_size: How many sequences are kept.
-        length_penalty: How much is made up to long ones.
-        **tokens: Tokens that the search takes, by name.
+        max_length: The largest number of tokens in a sequence.
+        beam_size: How many sequences each step keeps.
+        length_penalty: The exponent in the score.
+        **tokens: The start token and the end token, by name.
     """
     checks.positive_integer(max_length=max_length, beam_size=beam_size)
-    if not isinstance(length_penalty, int | float) or not length_penalty >= 0:
+    number = isinstance(length_penalty, int | float)
+    if not number or not 0 <= length_penalty < math.inf:
         raise ValueError(
-            "`length_penalty` must be a number, zero or above. "
+            "`length_penalty` must be a finite number, zero or above. "
             f"Received: length_penalty={length_penalty!r}"
         )
     for name, token in tokens.items():
-        if not isinstance(token, int) or not PADDING < token < vocabulary_size:
+        whole = isinstance(token, numbers.Integral) and not isinstance(token, bool)
+        if not whole or not PADDING < token < vocabulary_size:
             raise ValueError(
                 f"`{name}` must be a token from 1 to {vocabulary_size - 1}: 0 is "
                 f"padding. Received: {name}={token!r}"
             )
 
 
-def _settled(penalised, scores, lengths, ended, max_length):
-    """Whether nothing that goes on can become better than the best that has ended."""
-    own = np.where(ended, penalised(scores, lengths), -np.inf).max(axis=1)
-    # A token more is never more probable, and length is made up for most at last.
-    most = np.where(ended, -np.inf, penalised(scores, max_length)).max(axis=1)
-    return bool((own >= most).all())
-
-
 def _log_probabilities(logits):
-    logits = ops.convert_to_numpy(ops.stop_gradient(logits)).astype("float64")
+    logits = ops.convert_to_numpy(logits).astype("float64")
     logits = logits - logits.max(axis=-1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
 def _rows(state, parents):
-    """The state with the rows of the parents, without what a gradient would need."""
+    """The state with the rows of the parents."""
     batch_size, beam_size = parents.shape
     rows = (np.arange(batch_size)[:, None] * beam_size + parents).reshape(-1)
-    moved = bool((rows != np.arange(len(rows))).any())
+    if (rows == np.arange(len(rows))).all():
+        return state
+    return _take(state, rows)
 
-    def row(x):
-        x = ops.stop_gradient(x)
-        return ops.take(x, rows, axis=0) if moved and len(x.shape) > 0 else x
 
-    return keras.tree.map_structure(row, state)
+@backend.compiled
+def _take(state, rows):
+    return keras.tree.map_structure(
+        lambda x: ops.take(x, rows, axis=0) if len(x.shape) > 0 else x, state
+    )

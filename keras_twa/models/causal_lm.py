@@ -11,11 +11,6 @@ from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models import sampling
 from keras_twa.models.token_transformer import TokenTransformer
-from keras_twa.ops import backend
-
-# Caches have room for a multiple of so many steps: texts of about one length share a
-# compiled step.
-ROOM = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -119,7 +114,7 @@ class CausalLM(TokenTransformer):
         return (logits, state) if return_state else logits
 
     def initial_state(self, batch_size, max_length=None):
-        """The state before the first token, of a model that is built.
+        """The state before the first token. Builds the model if it is not built.
 
         Args:
             batch_size: B.
@@ -129,6 +124,8 @@ class CausalLM(TokenTransformer):
         Returns:
             A dictionary of the states of the "blocks", a list, and the "length".
         """
+        if not self.built:
+            self.build((None, None))
         states = [
             block.initial_state(batch_size, max_length=max_length)
             for block in self.blocks
@@ -151,7 +148,7 @@ class CausalLM(TokenTransformer):
             sampler: How the next token is chosen: "greedy" (default), the likeliest;
                 "sample", a draw from the softmax; a `Sample`; or any function of
                 logits `(B, vocabulary_size)` and `seed` that gives integers `(B,)`.
-            stop_tokens: Tokens with which a text ends. Defaults to none.
+            stop_tokens: Tokens that end a text, or one such token. Defaults to none.
             seed: Integer seed of the sampler: with the same, the same prompts give the
                 same texts on one backend. Defaults to a random one.
 
@@ -177,15 +174,16 @@ class CausalLM(TokenTransformer):
         """
         size = self._config["vocabulary_size"]
         checks.positive_integer(max_new_tokens=max_new_tokens)
-        stop_tokens = np.asarray(stop_tokens, None if len(stop_tokens) else "int32")
+        stop_tokens = np.atleast_1d(np.asarray(stop_tokens))
+        if not stop_tokens.size:
+            stop_tokens = stop_tokens.astype("int32")
         checks.tokens("stop_tokens", stop_tokens, size)
         prompts = generation.prompts_of(prompts, size)
         longest = max(len(prompt) for prompt in prompts) + max_new_tokens
         if self._config["positions"] == "learned":
             self._check_length(longest, max_new_tokens)
         choose = sampling.get(sampler)
-        if not self.built:
-            self.build((None, None))
+        state = self.initial_state(len(prompts), generation.room_for(longest))
         seeds = keras.random.SeedGenerator(seed)
         values = [variable.value for variable in self.variables]
         return generation.go_on(
@@ -194,11 +192,12 @@ class CausalLM(TokenTransformer):
             stop_tokens,
             functools.partial(self._next_logits, values),
             lambda logits: choose(logits, seed=seeds),
-            self.initial_state(len(prompts), max_length=-(-longest // ROOM) * ROOM),
+            state,
         )
 
     def _read(self, tokens, training, state, return_state=True):
         """What the blocks make of the tokens, `(B, T, F)`, and the next state."""
+        self._check_state(state)
         first = None if state is None else state["length"]
         x, real = self.embed(tokens, training, first=first)
         options = {"padding_mask": real, "use_causal_mask": True, "training": training}
@@ -217,21 +216,26 @@ class CausalLM(TokenTransformer):
 
     @functools.cached_property
     def _next_logits(self):
-        """Function of weights, tokens and a state, compiled; see `generation.go_on`.
+        """Function of weights, tokens and a state, compiled; see `generation.go_on`."""
 
-        The weights are arguments: inside of what was compiled they would stay as they
-        were.
-        """
-
-        def predict(values, tokens, state):
-            mapping = zip(self.variables, values, strict=True)
-            with keras.StatelessScope(state_mapping=mapping):
-                x, state = self._read(tokens, False, state)
-                logits = self.head(x[:, -1])
+        def predict(tokens, state):
+            x, state = self._read(tokens, False, state)
+            logits = self.head(x[:, -1])
             padding = ops.equal(ops.arange(logits.shape[-1]), 0)
             return ops.where(padding, -float("inf"), logits), state
 
-        return backend.compiled(predict)
+        return parts.compiled(self, predict)
+
+    def _check_state(self, state):
+        """Refuses what is not a state of this model."""
+        if state is None:
+            return
+        checks.parts(state, {"blocks", "length"})
+        if len(state["blocks"]) != len(self.blocks):
+            raise ValueError(
+                f"`initial_state` must have states of {len(self.blocks)} blocks. "
+                f"Received: states of {len(state['blocks'])} blocks"
+            )
 
     def _check_length(self, longest, max_new_tokens):
         max_length = self._config["max_length"]
@@ -245,6 +249,7 @@ class CausalLM(TokenTransformer):
     def compute_output_spec(
         self, tokens, training=None, initial_state=None, return_state=False
     ):
+        self._check_state(initial_state)
         size, dim = self._config["vocabulary_size"], self._config["embedding_dim"]
         logits = keras.KerasTensor((*tokens.shape, size), dtype="float32")
         if not return_state:

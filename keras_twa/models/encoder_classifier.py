@@ -13,8 +13,9 @@ from keras_twa.models.token_transformer import TokenTransformer
 class EncoderClassifier(TokenTransformer):
     """Embedding, positions, encoder blocks, pooling, and a classification head.
 
-    Token 0 is padding: it is attended to by no one, and does not count in the
-    pooled mean, so a sequence gets the same logits however far it is padded.
+    Token 0 is padding: nothing attends to it, and it does not count in the pooled mean.
+    So padding at the end of a sequence does not change its logits; padding in front
+    does, as it moves the tokens to later positions.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
@@ -142,7 +143,7 @@ class EncoderClassifier(TokenTransformer):
         return getattr(self.blocks[0].attention_layer, "pairwise_mask", True)
 
     def attention_scores(self, tokens):
-        """The attention weights of every block.
+        """The attention weights of every block. Builds the model if it is not built.
 
         Args:
             tokens: Integer `(B, T)`.
@@ -152,6 +153,8 @@ class EncoderClassifier(TokenTransformer):
             counts the class token if there is one.
         """
         tokens = ops.convert_to_tensor(tokens)
+        if not self.built:
+            self.build(tokens.shape)
         x, real = self.embed(tokens, False, self.class_token)
         scores = []
         for block in self.blocks:
@@ -159,5 +162,6 @@ class EncoderClassifier(TokenTransformer):
             scores.append(ops.convert_to_numpy(weights))
         return scores
 
-    def compute_output_shape(self, tokens_shape):
-        return (tokens_shape[0], self._config["num_classes"])
+    def compute_output_spec(self, tokens, training=None):
+        shape = (tokens.shape[0], self._config["num_classes"])
+        return keras.KerasTensor(shape, dtype="float32")

@@ -1,12 +1,14 @@
 """A Transformer that writes one sequence while it attends to another."""
 
+import functools
+
 import keras
-import numpy as np
 from keras import ops
 
 from keras_twa.layers import TransformerDecoder
 from keras_twa.layers import checks
 from keras_twa.layers.quantized import dtype_config
+from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models.beam_search import beam_search
 from keras_twa.models.beam_search import check_search
@@ -21,8 +23,9 @@ class EncoderDecoder(keras.Model):
     `fit` it on a dictionary of sources and targets, and on the token after each of the
     target's: teacher forcing. `generate` then writes targets on its own.
 
-    Token 0 is padding, in both: it is attended to by no one, so a sequence gets the
-    same logits however far it is padded.
+    Token 0 is padding in both, and nothing attends to it. So padding at the end of a
+    sequence does not change the logits of its tokens; padding in front does, as it
+    moves the tokens to later positions.
 
     Args:
         source_vocabulary_size: Number of token ids of sources, padding included.
@@ -153,7 +156,7 @@ class EncoderDecoder(keras.Model):
                     embedding_dim,
                     policy,
                 ),
-                parts.copy_of(self._config["cross_attention"]),
+                parts.copy_of(self._config["cross_attention"], policy),
                 dropout,
                 activation,
                 normalize_first=normalize_first,
@@ -170,22 +173,21 @@ class EncoderDecoder(keras.Model):
             self.head = parts.head(target_vocabulary_size, policy)
 
     def build(self, inputs_shape):
+        _check_inputs(inputs_shape)
         batch = inputs_shape["source"][0]
         shape = (batch, None, self._config["embedding_dim"])
         for layer in (self.source_embedding, self.target_embedding):
             layer.build((batch, None))
-        for layer in (self.source_positions, self.target_positions):
-            if layer is not None:
-                layer.build(shape)
-        for block in self.encoder_blocks:
-            block.build(shape)
         for block in self.decoder_blocks:
             block.build(shape, shape)
-        for layer in (self.encoder_norm, self.decoder_norm, self.head):
+        places = (self.source_positions, self.target_positions)
+        norms = (self.encoder_norm, self.decoder_norm)
+        for layer in (*places, *self.encoder_blocks, *norms, self.head):
             if layer is not None:
                 layer.build(shape)
 
     def call(self, inputs, training=None):
+        _check_inputs(inputs)
         encoded, real = self.encode(inputs["source"], training)
         target = inputs["target"]
         x = self._embed(target, self.target_embedding, self.target_positions, training)
@@ -200,15 +202,17 @@ class EncoderDecoder(keras.Model):
         return self._logits(x)
 
     def encode(self, source, training=None):
-        """What the encoder makes of sources.
+        """Runs the encoder, and builds the model if it is not built.
 
         Args:
             source: Integer `(B, S)`.
             training: Whether dropout is active.
 
         Returns:
-            `(B, S, F)`, and which steps are real, boolean `(B, S)`.
+            The encoded source `(B, S, F)`, and a boolean `(B, S)`: `True` for tokens,
+            `False` for padding.
         """
+        self._build_for(source)
         real = ops.not_equal(source, 0)
         x = self._embed(source, self.source_embedding, self.source_positions, training)
         for block in self.encoder_blocks:
@@ -224,57 +228,61 @@ class EncoderDecoder(keras.Model):
         beam_size=1,
         length_penalty=0.6,
     ):
-        """Writes a target for each source, the most probable that is found.
+        """Writes a target for each source, by beam search.
+
+        It is compiled once for each shape of the sources, each `beam_size`, and each
+        64 steps of `max_length`: sources padded to a common length are fastest.
 
         Args:
-            source: Integer `(B, S)`.
-            max_length: How many tokens a target has at most.
+            source: Integer `(B, S)`, an array or a tensor.
+            max_length: The largest number of tokens in a target.
             start_token: The token that targets begin with in training.
-            end_token: The token that they end with.
-            beam_size: How many beginnings of a target are followed at once. With 1
-                (default), each step takes the most probable token.
-            length_penalty: Targets are ranked by
-                `log p / ((5 + length) / 6)^length_penalty`. Defaults to 0.6.
+            end_token: The token that targets end with in training.
+            beam_size: How many unfinished or finished targets each step keeps for each
+                source. With 1 (default), each step takes the most probable token.
+            length_penalty: The target of the highest score
+                `log p / ((5 + length) / 6)^length_penalty` is returned, where `p` is
+                its probability. With 0 that is the most probable target, which is often
+                a short one; larger values favour longer targets. Defaults to 0.6.
 
         Returns:
             The targets, without the start token and up to and with the end token: a
             NumPy array `(B, length)`, padded with 0.
 
         Raises:
-            ValueError: If an argument does not fit, or a sequence is longer than
-                learned positions reach.
+            ValueError: If an argument is out of its range, `source` has a token
+                outside of the vocabulary, or a sequence is longer than learned
+                positions reach.
 
         Reference:
             [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
         """
-        source = np.asarray(source)
-        check_search(
-            self._config["target_vocabulary_size"],
-            max_length,
-            beam_size,
-            length_penalty,
-            start_token=start_token,
-            end_token=end_token,
+        source = generation.sources_of(source, self._config["source_vocabulary_size"])
+        tokens = {"start_token": start_token, "end_token": end_token}
+        size = self._config["target_vocabulary_size"]
+        check_search(size, max_length, beam_size, length_penalty, **tokens)
+        self._check_lengths(source=source.shape[1], target=max_length)
+        self._build_for(source)
+        values = [variable.value for variable in self.variables]
+        # All beams of a source share this, so it is no part of what they carry along.
+        projected = keras.tree.map_structure(
+            lambda x: ops.repeat(x, beam_size, axis=0),
+            self._projected_source(values, source),
         )
-        self._check_source(source, max_length)
-        if not self.built:
-            self.build({"source": source.shape, "target": (len(source), None)})
-        encoded, real = self.encode(ops.convert_to_tensor(source, "int32"))
-
-        def beams(x):
-            return ops.repeat(x, beam_size, axis=0)
-
+        rows, room = len(source) * beam_size, generation.room_for(max_length)
         states = [
-            block.initial_state(
-                len(source) * beam_size,
-                max_length=max_length,
-                encoder_sequence=beams(encoded),
-                encoder_padding_mask=beams(real),
-            )
+            {
+                "self_attention": block.self_attention_layer.initial_state(
+                    rows, max_length=room
+                ),
+                "length": ops.zeros((), "int32"),
+            }
             for block in self.decoder_blocks
         ]
         return beam_search(
-            self._step,
+            lambda tokens, states, number: self._next_logits(
+                values, tokens, states, projected
+            ),
             states,
             len(source),
             max_length,
@@ -284,19 +292,52 @@ class EncoderDecoder(keras.Model):
             length_penalty,
         )
 
-    def _step(self, tokens, states, number):
-        """The logits after one token more `(N, vocabulary)`, and the next states."""
-        x = self._embed(
-            ops.convert_to_tensor(tokens[:, None], "int32"),
-            self.target_embedding,
-            self.target_positions,
-            positions=ops.convert_to_tensor([number], "int32"),
-        )
-        x, after = x[:, 0], []
-        for block, state in zip(self.decoder_blocks, states, strict=True):
-            x, state = block.step(x, state)
-            after.append(state)
-        return self._logits(x), after
+    def _build_for(self, source):
+        """Builds a model that is not built, if all that there is yet is a source."""
+        if not self.built:
+            self.build({"source": source.shape, "target": (source.shape[0], None)})
+
+    @functools.cached_property
+    def _projected_source(self):
+        """Function of weights and a source, compiled.
+
+        Returns:
+            For each decoder block, what its cross-attention projects of the source.
+        """
+
+        def project(source):
+            encoded, real = self.encode(ops.convert_to_tensor(source))
+            return [
+                block.cross_attention_layer.project(encoded, value_mask=real)
+                for block in self.decoder_blocks
+            ]
+
+        return parts.compiled(self, project)
+
+    @functools.cached_property
+    def _next_logits(self):
+        """Function of weights, tokens, states and the projected source, compiled.
+
+        Returns:
+            The logits after one more token `(N, vocabulary)`, and the next states.
+        """
+
+        def predict(tokens, states, projected):
+            x = self._embed(
+                ops.convert_to_tensor(tokens)[:, None],
+                self.target_embedding,
+                self.target_positions,
+                positions=states[0]["length"][None],
+            )
+            x, after = x[:, 0], []
+            given = zip(self.decoder_blocks, states, projected, strict=True)
+            for block, state, source in given:
+                x, state = block.step(x, {**state, "cross_attention": source})
+                del state["cross_attention"]
+                after.append(state)
+            return self._logits(x), after
+
+        return parts.compiled(self, predict)
 
     def _embed(self, tokens, embedding, places, training=None, **positions):
         x = embedding(tokens) * self._config["embedding_dim"] ** 0.5
@@ -304,16 +345,10 @@ class EncoderDecoder(keras.Model):
             x = places(x, **positions)
         return self.embedding_dropout(x, training=training)
 
-    def _check_source(self, source, max_length):
-        """Refuses what cannot be a source, and what learned positions do not reach."""
-        whole = np.issubdtype(source.dtype, np.integer)
-        if source.ndim != 2 or not whole or not source.size:
-            raise ValueError(
-                "`source` must be integers (batch, length), with at least one token "
-                f"each. Received: source of {source.dtype} and shape {source.shape}"
-            )
+    def _check_lengths(self, **lengths):
+        """Refuses sequences that learned positions do not reach."""
         longest = self._config["max_length"]
-        for name, length in (("source", source.shape[1]), ("target", max_length)):
+        for name, length in lengths.items():
             if self._config["positions"] == "learned" and length > longest:
                 raise ValueError(
                     f"The model's learned positions end at {longest} steps. "
@@ -338,8 +373,10 @@ class EncoderDecoder(keras.Model):
             dtype=self.dtype_policy,
         )
 
-    def compute_output_shape(self, inputs_shape):
-        return (*inputs_shape["target"], self._config["target_vocabulary_size"])
+    def compute_output_spec(self, inputs, training=None):
+        _check_inputs(inputs)
+        shape = (*inputs["target"].shape, self._config["target_vocabulary_size"])
+        return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
         return {**super().get_config(), **dtype_config(self), **self._config}
@@ -348,3 +385,13 @@ class EncoderDecoder(keras.Model):
     def from_config(cls, config):
         given = {name: parts.copy_of(config[name]) for name in ATTENTIONS}
         return cls(**{**config, **given})
+
+
+def _check_inputs(inputs):
+    """Refuses inputs, or their shapes, without a source and a target by name."""
+    if not isinstance(inputs, dict) or not {"source", "target"} <= {*inputs}:
+        given = [*inputs] if isinstance(inputs, dict) else type(inputs).__name__
+        raise ValueError(
+            'Inputs must be a dictionary of tokens, "source" and "target". '
+            f"Received: inputs={given!r}"
+        )

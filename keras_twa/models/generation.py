@@ -5,6 +5,10 @@ from keras import ops
 
 from keras_twa.layers import checks
 
+# Caches have room for a multiple of so many steps: texts of about one length share a
+# compiled step.
+ROOM = 64
+
 
 def prompts_of(given, vocabulary_size):
     """Prompts as a list of integer arrays, each of one token at least.
@@ -35,13 +39,41 @@ def prompts_of(given, vocabulary_size):
     return prompts
 
 
+def sources_of(given, vocabulary_size):
+    """Sources as an int32 array `(B, S)`.
+
+    Args:
+        given: Integers `(B, S)`, padded with 0.
+        vocabulary_size: Number of token ids, padding included.
+    """
+    source = ops.convert_to_numpy(given)
+    if source.ndim != 2 or source.dtype.kind not in "iu" or not source.size:
+        raise ValueError(
+            "`source` must be integers (batch, length), with at least one token each. "
+            f"Received: source of {source.dtype} and shape {source.shape}"
+        )
+    outside = source[(source < 0) | (source >= vocabulary_size)]
+    if len(outside):
+        raise ValueError(
+            f"`source` must have tokens from 0 to {vocabulary_size - 1}. "
+            f"Received: source with {sorted({*outside.tolist()})}"
+        )
+    return source.astype("int32")
+
+
+def room_for(steps):
+    """For how many steps a cache has room, if it needs room for so many."""
+    return -(-steps // ROOM) * ROOM
+
+
 def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     """Continues prompts of different lengths together, each as if it were alone.
 
-    As many tokens as the shortest prompt has are read in one call. From there on all
-    rows take a step at a time: a row takes the next token of its prompt while there is
-    one, and then what was chosen. So no row is padded, and every token of a row has the
-    place that it has alone.
+    First, as many tokens as the shortest prompt has are read in a few calls. Each reads
+    the largest power of two that is left, so that prompts of different lengths share
+    compiled calls. From there on all rows take one step at a time: a row takes the next
+    token of its prompt while there is one, and then what was chosen. So no row is
+    padded, and every token of a row has the position that it has alone.
 
     Args:
         prompts: List of integer arrays.
@@ -60,7 +92,11 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     tokens = np.zeros((len(prompts), ends.max()), "int32")
     for row, prompt in zip(tokens, prompts, strict=True):
         row[: len(prompt)] = prompt
-    read, place = 0, starts.min()
+    read, place = 0, int(starts.min())
+    while (left := place - read) & (left - 1):
+        size = 1 << (left.bit_length() - 1)
+        _, state = predict(tokens[:, read : read + size], state)
+        read += size
     while place < ends.max():
         logits, state = predict(tokens[:, read:place], state)
         chosen = ops.convert_to_numpy(choose(logits))

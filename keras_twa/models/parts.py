@@ -9,16 +9,21 @@ from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
 from keras_twa.layers import get
 from keras_twa.layers.positions import INSIDE_ATTENTION
+from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
+from keras_twa.ops import backend
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
 
-def copy_of(attention):
-    """A name as it is, and a new layer from the description of one."""
-    if isinstance(attention, str):
-        return attention
-    return keras.saving.deserialize_keras_object(attention)
+def copy_of(attention, dtype=None):
+    """A name as it is, and a new layer from the description of one.
+
+    Args:
+        attention: The name, or the description.
+        dtype: Dtype policy of the model, which may say what is quantized.
+    """
+    return attention if isinstance(attention, str) else described(attention, dtype)
 
 
 def encoder_blocks(
@@ -68,7 +73,7 @@ def encoder_blocks(
 def block_attention(attention, positions, num_heads, embedding_dim, dtype):
     """The attention of a block: its name, or a layer of its own."""
     if positions not in INSIDE_ATTENTION:
-        return copy_of(attention)
+        return copy_of(attention, dtype)
     if not isinstance(attention, str):
         raise ValueError(
             "An attention layer has positions of its own: give it `positions` in place "
@@ -125,6 +130,20 @@ def with_class_token(x, token):
     shape = (ops.shape(x)[0], 1, x.shape[-1])
     first = ops.broadcast_to(ops.cast(token, x.dtype), shape)
     return ops.concatenate([first, x], axis=1)
+
+
+def compiled(model, function):
+    """A function of a built model, compiled, which takes the weights' values first.
+
+    Were the weights not arguments, what was compiled would keep them as they were.
+    """
+
+    def run(values, *arguments):
+        mapping = zip(model.variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*arguments)
+
+    return backend.compiled(run)
 
 
 def mean_of_real(x, real):

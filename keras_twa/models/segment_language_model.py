@@ -180,8 +180,9 @@ class SegmentLanguageModel(TokenTransformer):
         self.reset_state("evaluation")
         return super().predict(*arguments, **options)
 
-    def compute_output_shape(self, inputs_shape):
-        return (*_tokens(inputs_shape)[:2], self._config["vocabulary_size"])
+    def compute_output_spec(self, inputs, training=None):
+        shape = (*_tokens(inputs).shape, self._config["vocabulary_size"])
+        return keras.KerasTensor(shape, dtype="float32")
 
 
 def _tokens(inputs):

@@ -13,8 +13,9 @@ from keras_twa.models.token_transformer import TokenTransformer
 class TokenClassifier(TokenTransformer):
     """Embedding, positions, encoder blocks, and logits of a class for each token.
 
-    Token 0 is padding: it is attended to by no one, so the logits of the others are the
-    same however far a sequence is padded. The logits carry the mask of the real tokens:
+    Token 0 is padding: nothing attends to it. So padding at the end of a sequence does
+    not change the logits of its tokens; padding in front does, as it moves them to
+    later positions. The logits carry the mask of the real tokens:
     in `fit` and `evaluate`, Keras leaves the others out of losses and metrics.
 
     Args:

@@ -6,8 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa.layers import DotProductAttention
+from keras_twa.layers import TransformerEncoder
 from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.models import CausalLM
 from keras_twa.models import EncoderClassifier
+from keras_twa.models import EncoderDecoder
+from keras_twa.models import TokenClassifier
+from keras_twa.models import VisionTransformer
 from tests.contract import checks
 from tests.contract import harness
 from tests.contract.cases import PLAIN
@@ -105,6 +111,67 @@ def test_a_whole_classifier_is_quantized(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(outputs(again, tokens), got)
+
+
+def given():
+    """Return an attention layer, which has a path of its own."""
+    return DotProductAttention(2, 8)
+
+
+def built():
+    """Return an attention layer that was built alone."""
+    layer = given()
+    layer.build((None, None, 8))
+    return layer
+
+
+def in_sequence(layer):
+    """Return a sequential model of one layer."""
+    return keras.Sequential([keras.Input((None, 8)), layer])
+
+
+def functional(layer):
+    """Return a functional model of one layer."""
+    inputs = keras.Input((None, 8))
+    return keras.Model(inputs, layer(inputs))
+
+
+SIZES = {"num_layers": 1, "embedding_dim": 8, "num_heads": 2, "intermediate_dim": 8}
+NUMBERS = np.random.default_rng(0).normal(size=(2, 4, 8)).astype("float32")
+IMAGES = NUMBERS.reshape(1, 8, 8, 1)
+TOKENS = np.array([[3, 1, 4, 0], [2, 2, 5, 7]], "int32")
+PAIRS = {"source": TOKENS, "target": TOKENS[:, :3]}
+THREE = {f"{kind}_attention": given() for kind in ("encoder", "decoder", "cross")}
+SAVED = {
+    "sequential attention": (lambda: in_sequence(given()), NUMBERS),
+    "sequential block": (lambda: in_sequence(TransformerEncoder(8, 2)), NUMBERS),
+    "block": (lambda: functional(TransformerEncoder(8, 2, given())), NUMBERS),
+    "block of built": (lambda: functional(TransformerEncoder(8, 2, built())), NUMBERS),
+    "nested": (lambda: in_sequence(in_sequence(TransformerEncoder(8, 2))), NUMBERS),
+    "language model": (
+        lambda: CausalLM(9, given(), **{**SIZES, "num_layers": 2}),
+        TOKENS,
+    ),
+    "model of built": (lambda: CausalLM(9, built(), **SIZES), TOKENS),
+    "token classifier": (lambda: TokenClassifier(9, 3, given(), **SIZES), TOKENS),
+    "images": (lambda: VisionTransformer(8, 4, 3, given(), **SIZES), IMAGES),
+    "encoder-decoder": (lambda: EncoderDecoder(9, 9, **THREE, **SIZES), PAIRS),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_quantized_file_is_loaded_under_other_paths(name, tmp_path):
+    make, x = SAVED[name]
+    model = make()
+    model(x)
+    model.quantize("int8")
+    want = outputs(model, x)
+    kernels = [layer._kernel.dtype for layer in projections(model)]
+    assert "int8" in kernels
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [layer._kernel.dtype for layer in projections(again)] == kernels
+    np.testing.assert_array_equal(outputs(again, x), want)
 
 
 @pytest.mark.parametrize("name", TRAINED)

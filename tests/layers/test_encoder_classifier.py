@@ -141,8 +141,15 @@ def test_attention_scores(pooling):
         assert not scores[hidden].any()
 
 
+def test_attention_scores_build_the_model():
+    found = EncoderClassifier(**SMALL, pooling="cls").attention_scores(TOKENS)
+    assert found[0].shape[-1] == TOKENS.shape[1] + 1
+
+
 def test_logits_are_float32_under_a_mixed_policy():
     model = EncoderClassifier(**SMALL, dtype="mixed_bfloat16")
+    symbolic = model(keras.Input((None,), dtype="int32"))
+    assert (symbolic.shape, symbolic.dtype) == ((None, 3), "float32")
     output = model(TOKENS)
     assert keras.backend.standardize_dtype(output.dtype) == "float32"
     exact = EncoderClassifier(**SMALL)

@@ -160,6 +160,8 @@ def test_weights_fit_batches_of_another_size(tmp_path):
 
 def test_half_precision_keeps_times():
     made = model(dtype="mixed_bfloat16")
+    symbolic = made(keras.Input(batch_shape=(2, 4), dtype="int32"))
+    assert (symbolic.shape, symbolic.dtype) == ((2, 4, 9), "float32")
     tokens = np.ones((BATCH, 300), "int32")
     for _ in range(2):
         assert np.isfinite(logits(made, tokens)).all()

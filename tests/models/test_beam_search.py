@@ -99,6 +99,21 @@ def test_with_one_place_it_is_greedy():
     assert differ, "greedy search always finds the best: the test can see nothing"
 
 
+@pytest.mark.parametrize("beam_size", [1, 2, 3])
+def test_a_sequence_that_ended_is_not_lost(beam_size):
+    shares = np.full((3, 8), 0.01)
+    shares[0, [END, 3]] = 0.2, 0.8
+    shares[1, [5, 6]] = 0.51, 0.48
+    shares = np.log(shares).astype("float32")
+
+    def step(tokens, state, number):
+        return ops.convert_to_tensor(shares[[min(number, 2)] * len(tokens)]), state
+
+    # After the second step, nothing that has ended is among the best two.
+    found = beam_search.beam_search(step, {}, 1, 6, START, END, beam_size)
+    assert found[0].tolist() == ([END] if beam_size > 1 else [3, 5, 1, 1, 1, 1])
+
+
 def test_stops_when_nothing_can_become_better():
     some = tables(0)
     some[..., END] = 20.0

@@ -103,7 +103,8 @@ def test_texts_end_with_stop_tokens():
         new = text[len(prompt) :]
         want.append(prompt + new[: new.index(stop) + 1 if stop in new else None])
     assert len(want[0]) <= 7
-    assert made.generate(PROMPTS, max_new_tokens=8, stop_tokens=[stop]) == want
+    for given in ([stop], stop):
+        assert made.generate(PROMPTS, max_new_tokens=8, stop_tokens=given) == want
 
 
 def test_stops_when_all_rows_have(monkeypatch):
@@ -157,10 +158,25 @@ def test_steps_are_compiled_once(monkeypatch):
 
     monkeypatch.setattr(made, "_read", counted)
     made.generate([[1, 2, 3], [4, 5, 6, 7]], 6)
-    # The prompts, and a step.
+    # Two tokens, and one: of the prompts, and then of each step.
     assert len(traces) == 2
-    made.generate([[3, 2, 1], [1, 1, 1]], 9)
+    for prompts in ([[3, 2, 1], [1, 1, 1]], [[1, 2], [3, 4]], [[5], [6]]):
+        made.generate(prompts, 9)
     assert len(traces) == 2
+    made.generate([[1, 2, 3, 4, 5, 6, 7]] * 2, 9)
+    assert len(traces) == 3
+
+
+def test_a_state_builds_the_model():
+    made = CausalLM(**SMALL)
+    found, _ = made(TOKENS, initial_state=made.initial_state(2), return_state=True)
+    harness.assert_close(harness.to_numpy(found), logits(made, TOKENS), "logits", 1e-5)
+
+
+@pytest.mark.parametrize("state", [{}, [], {"blocks": [], "length": 0}])
+def test_refuses_other_states(state):
+    with pytest.raises(ValueError, match=r"`initial_state` must.*Received:"):
+        model()(TOKENS, initial_state=state)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +281,8 @@ def test_refuses_bad_options(options):
         {"sampler": "beam"},
         {"stop_tokens": [9]},
         {"stop_tokens": [0]},
+        {"stop_tokens": 9},
+        {"stop_tokens": True},
     ],
 )
 def test_refuses_bad_requests(arguments):

@@ -10,6 +10,7 @@ from keras_twa.layers import DotProductAttention
 from keras_twa.models import EncoderDecoder
 from tests.contract import harness
 
+BACKEND = keras.backend.backend()
 SMALL = {
     "source_vocabulary_size": 9,
     "target_vocabulary_size": 7,
@@ -92,7 +93,7 @@ def test_fits_saves_and_loads(dtype, tmp_path):
     assert logits(made).dtype == "float32"
     harness.assert_close(logits(loaded), logits(made), "logits", 1e-6)
     assert loaded.get_config() == made.get_config()
-    options = {"max_length": 5, "start_token": START, "end_token": END}
+    options = {"max_length": 5, "start_token": np.int64(START), "end_token": END}
     for beam_size in (1, 3):
         want = made.generate(SOURCE, **options, beam_size=beam_size)
         got = loaded.generate(SOURCE, **options, beam_size=beam_size)
@@ -151,6 +152,61 @@ def test_rows_do_not_disturb_one_another():
         assert found[found != 0].tolist() == alone[alone != 0].tolist()
 
 
+def test_generates_with_the_weights_of_now():
+    made, other = model(scale=0.7), model(scale=0.7)
+    harness.randomise(other, seed=5, scale=0.7)
+    before = made.generate(SOURCE, 6, START, END)
+    made.set_weights(other.get_weights())
+    after = made.generate(SOURCE, 6, START, END)
+    np.testing.assert_array_equal(after, other.generate(SOURCE, 6, START, END))
+    assert after.tolist() != before.tolist()
+
+
+def test_steps_are_compiled_once_or_have_no_gradient(monkeypatch):
+    made, found = model(target_vocabulary_size=40), []
+    head = made._logits
+
+    def seen(x):
+        found.append(head(x))
+        return found[-1]
+
+    monkeypatch.setattr(made, "_logits", seen)
+    made.generate(SOURCE, 6, START, END, beam_size=2)
+    made.generate(SOURCE[::-1], 9, START, END, beam_size=2)
+    assert not any(getattr(x, "requires_grad", False) for x in found)
+    assert len(found) == 1 or BACKEND == "torch"
+
+
+def test_encode_builds_the_whole_model():
+    made = EncoderDecoder(**SMALL)
+    encoded, real = made.encode(keras.ops.convert_to_tensor(SOURCE))
+    assert tuple(encoded.shape) == (3, 5, 8)
+    np.testing.assert_array_equal(harness.to_numpy(real), SOURCE != 0)
+    assert logits(made).shape == (3, 4, 7)
+
+
+def test_in_a_functional_model_and_in_half_precision():
+    made = EncoderDecoder(**SMALL, dtype="mixed_bfloat16")
+    inputs = {
+        name: keras.Input((None,), dtype="int32", name=name)
+        for name in ("source", "target")
+    }
+    outputs = made(inputs)
+    assert outputs.shape == (None, None, 7)
+    assert outputs.dtype == logits(made).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [(SOURCE, TARGET), SOURCE, {"source": SOURCE}, {"source": SOURCE, "goal": TARGET}],
+)
+@pytest.mark.parametrize("built", [False, True])
+def test_refuses_bad_inputs(inputs, built):
+    made = model() if built else EncoderDecoder(**SMALL)
+    with pytest.raises(ValueError, match="Received: inputs="):
+        made(inputs)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -179,11 +235,15 @@ def test_refuses_bad_options(options):
         {"max_length": 0},
         {"max_length": 13},
         {"start_token": 0},
+        {"start_token": True},
         {"end_token": 7},
         {"length_penalty": -0.5},
+        {"length_penalty": float("inf")},
         {"source": SOURCE[0]},
         {"source": SOURCE[:, :0]},
         {"source": SOURCE.astype("float32")},
+        {"source": np.where(SOURCE == 8, 9, SOURCE)},
+        {"source": -SOURCE},
         {"source": np.ones((1, 13), "int32")},
     ],
 )

@@ -87,6 +87,7 @@ def test_samplers_have_names():
     [
         {"temperature": 0},
         {"temperature": -1.0},
+        {"temperature": float("inf")},
         {"temperature": "warm"},
         {"top_k": 0},
         {"top_k": 1.5},

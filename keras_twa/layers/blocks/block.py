@@ -10,6 +10,7 @@ from keras_twa.layers.blocks.feed_forward import FeedForward
 from keras_twa.layers.blocks.feed_forward import activation_of
 from keras_twa.layers.blocks.feed_forward import serialized_activation
 from keras_twa.layers.blocks.remat import rematerialised
+from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.layers.registry import get
 
@@ -237,7 +238,7 @@ class TransformerBlock(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         given = {
-            name: keras.saving.deserialize_keras_object(config[name])
+            name: described(config[name])
             for name in ("attention", "cross_attention")
             if isinstance(config.get(name), dict)
         }

@@ -53,11 +53,11 @@ def pair(name, given):
 
 
 def positive_number(**arguments):
-    """Each named argument is a number above zero."""
+    """Each named argument is a finite number above zero."""
     for name, value in arguments.items():
-        if not isinstance(value, int | float) or not value > 0:
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise ValueError(
-                f"`{name}` must be a positive number. Received: {name}={value!r}"
+                f"`{name}` must be a positive finite number. Received: {name}={value!r}"
             )
 
 
