@@ -37,6 +37,9 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
+    if not console.is_terminal:
+        # Eighty columns are the default of files, and too few for the table.
+        console.width = max(console.width, 120)
 
     def show(event):
         if event["event"] == "end":
