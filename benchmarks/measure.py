@@ -13,7 +13,6 @@ from unittest import mock
 import cases
 import keras
 import peers
-import psutil
 from keras import ops
 from steps import SHORT
 from steps import Subject
@@ -114,11 +113,9 @@ def memory(case, sizes):
     # What the framework loads and keeps on first use is not the layer's.
     wait_for(step(sequences(SHORT, sizes)))
     x = sequences(sizes.length, sizes)
-    machine.reset_peak_memory()
-    before = held_memory()
-    warm_up(step, x)
+    grown = peak_growth(lambda: warm_up(step, x))
     parameters = sum(math.prod(weight.shape) for weight in subject.weights())
-    return {"memory": highest_memory() - before, "parameters": parameters}
+    return {"memory": grown, "parameters": parameters}
 
 
 def warm_up(step, x):
@@ -238,11 +235,11 @@ def highest(x):
     return float(ops.max(ops.abs(ops.cast(x, "float32"))))
 
 
-def held_memory():
-    device = machine.memory()["device_peak"]
-    return psutil.Process().memory_info().rss if device is None else device
-
-
-def highest_memory():
-    peaks = machine.memory()
-    return peaks["peak"] if peaks["device_peak"] is None else peaks["device_peak"]
+def peak_growth(work):
+    """How far the peak of the device, else of this process, rises during some work."""
+    machine.reset_peak_memory()
+    before = machine.memory()
+    work()
+    after = machine.memory(before["peak"])
+    place = "peak" if after["device_peak"] is None else "device_peak"
+    return after[place] - before[place]

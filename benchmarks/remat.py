@@ -83,10 +83,7 @@ def growth(options):
     # What is loaded or compiled at the first step is no activation.
     steps.wait_for(step(steps.sequences(steps.SHORT, options)))
     x = steps.sequences(options.length, options)
-    before = measure.held_memory()
-    measure.machine.reset_peak_memory()
-    steps.wait_for(step(x))
-    return measure.highest_memory() - before
+    return measure.peak_growth(lambda: steps.wait_for(step(x)))
 
 
 def parse_arguments():

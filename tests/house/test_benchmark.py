@@ -130,6 +130,12 @@ def test_measures(name):
     assert weighed["parameters"] > 4 * 64
 
 
+def test_a_peak_that_the_system_tells_late_is_no_loss(monkeypatch):
+    peaks = iter([11, 10])
+    monkeypatch.setattr(measure.machine, "peak_memory", lambda: next(peaks))
+    assert measure.peak_growth(lambda: None) == 0
+
+
 @pytest.mark.parametrize("name", [cases.ADDITIVE, cases.IN_TILES])
 def test_variants_are_right(name):
     assert measure.measure(name, "agreement", SIZES) == {"agrees": True}
