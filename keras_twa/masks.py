@@ -64,7 +64,7 @@ class AttentionMask:
         """Everything at once: boolean, broadcastable to `(B, H, T, S)`, or `None`."""
         mask = self.pairs
         if self.causal:
-            queries = ops.arange(num_queries, dtype="int32")
+            queries = ops.arange(0, num_queries, dtype="int32")
             mask = both(mask, past(queries, num_queries, num_keys)[None, None])
         if self.keys is not None:
             mask = both(mask, self.keys[:, None, None, :])
@@ -92,7 +92,7 @@ def past(query_index, num_queries, num_keys):
         Boolean `(t, S)`.
     """
     last_visible = query_index + (num_keys - num_queries)
-    keys = ops.arange(num_keys, dtype="int32")
+    keys = ops.arange(0, num_keys, dtype="int32")
     return ops.less_equal(keys[None, :], last_visible[:, None])
 
 

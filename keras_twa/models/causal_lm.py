@@ -221,7 +221,7 @@ class CausalLM(TokenTransformer):
         def predict(tokens, state):
             x, state = self._read(tokens, False, state)
             logits = self.head(x[:, -1])
-            padding = ops.equal(ops.arange(logits.shape[-1]), 0)
+            padding = ops.equal(ops.arange(0, logits.shape[-1]), 0)
             return ops.where(padding, -float("inf"), logits), state
 
         return parts.compiled(self, predict)

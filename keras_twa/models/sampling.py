@@ -64,7 +64,7 @@ class Sample:
         ranked = ops.take_along_axis(logits, tokens, axis=-1)
         ranked = ops.divide(ranked, self.temperature)
         if self.top_k is not None:
-            within = ops.less(ops.arange(ranked.shape[-1]), self.top_k)
+            within = ops.less(ops.arange(0, ranked.shape[-1]), self.top_k)
             ranked = ops.where(within, ranked, -float("inf"))
         if self.top_p is not None:
             shares = ops.softmax(ranked, axis=-1)

@@ -118,7 +118,7 @@ class TokenTransformer(keras.Model):
         if self.positions is not None:
             places = {}
             if first is not None:
-                steps = ops.arange(ops.shape(x)[1], dtype="int32")
+                steps = ops.arange(0, ops.shape(x)[1], dtype="int32")
                 places = {"positions": steps + first}
             x = self.positions(x, **places)
         return self.embedding_dropout(x, training=training), real

@@ -107,7 +107,7 @@ class Advance:
         weights = dict(zip(self.names, parameters, strict=True))
         of_states = _read(states, weights)
         key, value = steps["key"], steps["value"]
-        before = ops.less(ops.arange(2 * self.slots, dtype="int32"), self.slots)
+        before = ops.less(ops.arange(0, 2 * self.slots, dtype="int32"), self.slots)
         unseen = ops.logical_and(before, ops.equal(seen, 0.0))
         near = _attend(
             steps["query"],
@@ -181,7 +181,7 @@ def _gated(states, found, weights, gate):
 
 def _bias_of_slots(lag_bias, slots):
     """What is added to logits of the block before and of a block: `(H, t, 2 t)`."""
-    keys = ops.arange(2 * slots, dtype="int32")
+    keys = ops.arange(0, 2 * slots, dtype="int32")
     lags = keys[:slots, None] + slots - keys[None]
     inside = ops.logical_and(
         ops.greater_equal(lags, 0), ops.less(lags, lag_bias.shape[0])
@@ -223,7 +223,7 @@ def _behind_open_block(steps, real, state, block_size):
         name: ops.concatenate([ops.cast(held[name], "float32"), x], axis=1)
         for name, x in steps.items()
     }
-    slots = ops.arange(block_size - 1, dtype="int32")
+    slots = ops.arange(0, block_size - 1, dtype="int32")
     count = ops.cast(state["count"], "int32")
     filled = ops.less(slots[None], (count % block_size)[:, None])
     real = ops.ones((batch, length), dtype="bool") if real is None else real
@@ -241,7 +241,7 @@ def _put_together(real):
         for the places that real steps fill, else 0, float32 `(B, L)`.
     """
     length = ops.shape(real)[1]
-    index = ops.arange(length, dtype="int32")[None]
+    index = ops.arange(0, length, dtype="int32")[None]
     order = ops.argsort(ops.where(real, index, index + length), axis=1)
     before = ops.cumsum(ops.cast(real, "int32"), axis=1)
     filled = ops.cast(ops.less(index, before[:, -1:]), "float32")
@@ -255,7 +255,7 @@ def _next_state(state, end, steps, filled, block_size):
     total = ops.cast(ops.sum(filled, axis=1), "int32")
     count = ops.cast(state["count"], "int32")
     first = total - total % block_size
-    slots = ops.arange(block_size - 1, dtype="int32")
+    slots = ops.arange(0, block_size - 1, dtype="int32")
     index = ops.minimum(first[:, None] + slots[None], length - 1)
     found = {"count": count - count % block_size + total, "states": states}
     for name, x in zip(("key", "value"), before, strict=True):

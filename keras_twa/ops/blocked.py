@@ -73,8 +73,8 @@ def blocked_attention(
     if route(num_queries, num_keys, *options) == "blocked":
         return _aligned(query, key, value, pattern, block_size, mask)
     first_query = num_keys - num_queries if first_query is None else first_query
-    queries = ops.arange(num_queries, dtype="int32")[None] + first_query
-    keys = ops.arange(num_keys, dtype="int32")[None]
+    queries = ops.arange(0, num_queries, dtype="int32")[None] + first_query
+    keys = ops.arange(0, num_keys, dtype="int32")[None]
     if mask.keys is not None:
         start = _first_real(mask.keys)
         queries, keys = queries - start, keys - start
@@ -164,7 +164,7 @@ def _aligned(query, key, value, pattern, block_size, mask):
         output = _in_blocks(query, key, value, pattern, block_size, mask)
         return hide_padding(output, mask.queries)
     length = ops.shape(mask.keys)[1]
-    steps = ops.arange(length, dtype="int32")[None]
+    steps = ops.arange(0, length, dtype="int32")[None]
     start = _first_real(mask.keys)
     # Padding in front goes behind, and comes back in the end.
     query, key, value, real = (
@@ -225,7 +225,7 @@ def _widely(score, group, queries, key, value, mask):
         output = tiled_attention(
             score,
             {"query": query, "step": _as_step(steps)},
-            {"key": key, "step": _as_step(ops.arange(length)[None])},
+            {"key": key, "step": _as_step(ops.arange(0, length)[None])},
             value,
             mask,
         )
@@ -317,7 +317,7 @@ class _Passes:
         if not self.causal:
             return logits
         size = part["query"].shape[2]
-        within = ops.arange(size, dtype="int32")
+        within = ops.arange(0, size, dtype="int32")
         # Counted from the first query of each block.
         ahead = (part["keys"] - part["queries"][:, None]) * size
         ahead = ops.reshape(ahead[..., None] + within, (-1, keys.shape[2]))

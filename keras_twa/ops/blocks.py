@@ -111,7 +111,7 @@ def product(x, y):
 
 def visible(size):
     """1 for a key that is not later than the query, else 0: `(t, t)`."""
-    return ops.cast(past(ops.arange(size, dtype="int32"), size, size), "float32")
+    return ops.cast(past(ops.arange(0, size, dtype="int32"), size, size), "float32")
 
 
 def lags_of(steps, before, size):
@@ -136,7 +136,7 @@ def lags_of(steps, before, size):
     else:
         # One block is as good as any.
         time = ops.arange(1.0, size + 1.0, dtype="float32")[None, None]
-        edges = size * ops.arange(count + 1.0, dtype="float32")[None]
+        edges = size * ops.arange(0, count + 1.0, dtype="float32")[None]
     num, time = time.shape[1], time[..., None]
     start, end = (x[:, :, None, None] for x in (edges[:, :num], edges[:, 1 : num + 1]))
     lags = {
@@ -167,7 +167,7 @@ def running_max(x, before):
 def _highest_so_far(x):
     """The largest of the entries up to each, along the last axis."""
     size = x.shape[-1]
-    seen = past(ops.arange(size, dtype="int32"), size, size)
+    seen = past(ops.arange(0, size, dtype="int32"), size, size)
     return ops.max(ops.where(seen, x[..., None, :], NOTHING), axis=-1)
 
 

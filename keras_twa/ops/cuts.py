@@ -69,7 +69,7 @@ class Work:
         # Of the scores of a tile, the axes that keys are on.
         self.key_axes = (2,) if self.key_blocks == 1 else (0, 2)
         self.column_names = list(columns)
-        self.slices = {"rows": self._cut(ops.arange(self.rows, dtype="int32"))}
+        self.slices = {"rows": self._cut(ops.arange(0, self.rows, dtype="int32"))}
         if self.rules.key_mask is not None or self.window is not None:
             columns["key_mask"] = self._key_mask()
         for name, x in columns.items():
@@ -78,8 +78,8 @@ class Work:
             self.slices[f"lag {name}"] = self._cut(x)
         self.add_queries(**query)
         if dropout is not None:
-            rows = ops.arange(self.rows, dtype="int32")
-            queries = ops.arange(self.num_queries, dtype="int32")
+            rows = ops.arange(0, self.rows, dtype="int32")
+            queries = ops.arange(0, self.num_queries, dtype="int32")
             queries = queries + self.rules.first_query
             self.add_queries(bits=dropout.query_bits(rows, queries))
 
@@ -295,13 +295,13 @@ class Tile:
     def _queries(self):
         """Which queries these are, `(t,)`."""
         work = self._work
-        index = ops.arange(work.query_block, dtype="int32") + self._first
+        index = ops.arange(0, work.query_block, dtype="int32") + self._first
         # The last tile is filled up with the first queries.
         return ops.mod(index, work.num_queries) + work.rules.first_query
 
     def _keys(self):
         """Which keys these are, `(1, s)` or `(blocks, s)`."""
-        keys = ops.arange(self._work.num_seen(), dtype="int32")
+        keys = ops.arange(0, self._work.num_seen(), dtype="int32")
         if self._work.window is not None:
             keys = keys + (self._first - self._work.window.before)
         return self._rows.cut(keys[None])

@@ -174,13 +174,13 @@ def near_window(discount, adds, causal):
 
 def _distances(num_queries, num_keys):
     """`|i - j|` for each lag `i - j`, as `tiled_attention` wants them: `(1, lags)`."""
-    lags = ops.arange(num_queries + num_keys - 1, dtype="float32")
+    lags = ops.arange(0, num_queries + num_keys - 1, dtype="float32")
     return ops.absolute(lags - ops.cast(num_keys - 1, "float32"))[None]
 
 
 def _without_future(lags, num_keys):
     """What is added to the logits, and `-inf` where the key is after the query."""
-    past = ops.arange(lags.shape[1]) >= num_keys - 1
+    past = ops.arange(0, lags.shape[1]) >= num_keys - 1
     return ops.where(past, lags, -math.inf)
 
 

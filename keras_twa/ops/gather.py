@@ -18,7 +18,7 @@ def steps_at(x, index):
         `(B, n, ...)`.
     """
     batch, length, *rest = ops.shape(x)
-    first = ops.arange(batch, dtype="int32")[:, None] * length
+    first = ops.arange(0, batch, dtype="int32")[:, None] * length
     index = ops.cast(index, "int32")
     flat = ops.reshape(x, (batch * length, math.prod(rest)))
     found = ops.take(flat, ops.reshape(index + first, (-1,)), axis=0)

@@ -185,7 +185,7 @@ def memory_shape(key, value):
 
 def past(length):
     """`True` where a step of a chunk sees a step: `(1, t, t)`."""
-    return masks.past(ops.arange(length, dtype="int32"), length, length)[None]
+    return masks.past(ops.arange(0, length, dtype="int32"), length, length)[None]
 
 
 def _as_rows(x):

@@ -187,7 +187,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     )
     count = ops.cumsum(ops.cast(real, "float32"), axis=1)
     count = count if mask.causal else ops.broadcast_to(count[:, -1:], (batch, length))
-    number = ops.arange(num_global_tokens, dtype="float32")[None, :, None]
+    number = ops.arange(0, num_global_tokens, dtype="float32")[None, :, None]
     far, log_far = attend_in_tiles(
         UpToCount(),
         {**query, "count": as_queries(count[..., None], batch, heads)},
@@ -211,7 +211,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
 
 def _fade(num_queries, num_keys, window, causal, heads):
     """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`."""
-    lags = ops.arange(num_queries + num_keys - 1, dtype="int32") - (num_queries - 1)
+    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (num_queries - 1)
     # Counted from the end, where the last query stands beside the last key.
     seen = ops.less(ops.absolute(lags), window)
     if causal:

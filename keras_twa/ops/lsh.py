@@ -105,7 +105,7 @@ def sorted_steps(buckets, num_buckets, is_key, size):
         buckets = ops.concatenate([buckets, rest], axis=-1)
     total = length + missing
     # No two of these are equal, so that any sort is a stable one.
-    return ops.argsort(buckets * total + ops.arange(total, dtype="int32"), axis=-1)
+    return ops.argsort(buckets * total + ops.arange(0, total, dtype="int32"), axis=-1)
 
 
 def _blocks(order, length, size, mask):
@@ -120,8 +120,8 @@ def _blocks(order, length, size, mask):
         `(rounds, chunks, 2 size)`; and the slot of each step `(rounds, steps)`.
     """
     rounds, batch, heads, total = ops.shape(order)
-    row = ops.arange(batch, dtype="int32")[:, None, None]
-    head = ops.arange(heads, dtype="int32")[:, None]
+    row = ops.arange(0, batch, dtype="int32")[:, None, None]
+    head = ops.arange(0, heads, dtype="int32")[:, None]
     place = row * length + ops.minimum(order, length - 1)
     is_step = ops.less(order, length)
     is_key = is_step

@@ -34,7 +34,7 @@ def rotate(x, times, rates=None):
     pairs = x.shape[-1] // 2
     x = ops.cast(x, "float32")
     if rates is None:
-        rates = LONGEST ** -(ops.arange(pairs, dtype="float32") / max(pairs, 1))
+        rates = LONGEST ** -(ops.arange(0, pairs, dtype="float32") / max(pairs, 1))
     else:
         rates = ops.convert_to_tensor(rates, dtype="float32")
     angles = times[..., None, None] * rates

@@ -47,7 +47,7 @@ def times_of(positions, length):
     """Positions as they were given, or 0, 1, 2, ...: float32 `(B or 1, length)`."""
     if positions is not None:
         return positions
-    return ops.arange(length, dtype="float32")[None]
+    return ops.arange(0, length, dtype="float32")[None]
 
 
 def log_softplus(x):

@@ -173,9 +173,9 @@ def _in_spans(score, query, key, value, rules, parameters, lags, width):
 
 def _all_at_once(score, query, key, value, rules, parameters):
     """What `attend_in_tiles` gives, and the weights `(rows, T, S)`, which are held."""
-    rows = ops.arange(ops.shape(value)[0], dtype="int32")
-    queries = ops.arange(_length(query, 1), dtype="int32")
-    keys = ops.arange(ops.shape(value)[-1], dtype="int32")[None]
+    rows = ops.arange(0, ops.shape(value)[0], dtype="int32")
+    queries = ops.arange(0, _length(query, 1), dtype="int32")
+    keys = ops.arange(0, ops.shape(value)[-1], dtype="int32")[None]
     logits = score(query, key, *parameters)
     bias = rules.bias(rows, queries, keys, rules.key_mask)
     logits = logits if bias is None else logits + bias

@@ -29,7 +29,7 @@ def previous_real(x, real=None, before=None):
 
 def _last_real(real, length):
     """The index of the last real step up to each step; the first step is real."""
-    steps = ops.arange(length, dtype="int32")
+    steps = ops.arange(0, length, dtype="int32")
     # The real ones in order, with all others behind them.
     in_order = ops.sort(ops.where(real, steps, steps + length), axis=1)
     count = ops.cumsum(ops.cast(real, "int32"), axis=1)

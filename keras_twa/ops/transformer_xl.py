@@ -89,7 +89,7 @@ def sinusoids(times, dim):
     Returns:
         Float32 `(..., dim)`.
     """
-    rates = ops.arange(dim // 2, dtype="float32") * (-2.0 * math.log(LONGEST) / dim)
+    rates = ops.arange(0, dim // 2, dtype="float32") * (-2.0 * math.log(LONGEST) / dim)
     angles = times[..., None] * ops.exp(rates)
     return ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)
 
@@ -137,6 +137,6 @@ def _for_the_fused_kernel(mask, num_queries, num_keys):
         return mask
     if num_queries == num_keys or num_queries * num_keys > MOST_PAIRS:
         return mask
-    queries = ops.arange(num_queries, dtype="int32")
+    queries = ops.arange(0, num_queries, dtype="int32")
     pairs = past(queries, num_queries, num_keys)[None, None]
     return replace(mask, causal=False, pairs=pairs)

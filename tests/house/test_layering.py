@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def test_tensors_are_added_with_a_plus(path):
     # On TensorFlow, keras.ops.add may take the second tensor for the bias of a
     # convolution and add it along another axis, when lengths happen to agree.
     assert "ops.add(" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_ranges_say_where_they_start(path):
+    # `ops.arange(n)` calls `jax.numpy.arange(n, None)`, which jax2onnx does not export.
+    assert not re.search(r"ops\.arange\([^,]*\)", path.read_text(encoding="utf-8"))
+    assert not re.search(r"ops\.arange\([^,]*, dtype", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -66,7 +66,7 @@ def extend(cache, heads, mask, times):
     real = mask.keys
     plain = times is None and isinstance(first, int) and first == 0
     if times is None:
-        times = ops.cast(ops.arange(steps) + first, "float32")[None]
+        times = ops.cast(ops.arange(0, steps) + first, "float32")[None]
     put = _write_at(first) if fixed else _append
     cache, heads = join(cache, heads, mask, times, put)
     pairs = None
@@ -75,7 +75,7 @@ def extend(cache, heads, mask, times):
         # Nothing of what is to come is real yet, so one step needs no more than that.
         if not single:
             room = ops.shape(cache["time"])[1]
-            queries = ops.arange(steps, dtype="int32") + first
+            queries = ops.arange(0, steps, dtype="int32") + first
             pairs = past(queries, room, room)[None, None]
     keys = None if plain and real is None else cache["real"]
     seen = AttentionMask(not fixed and not single, mask.queries, keys, pairs)

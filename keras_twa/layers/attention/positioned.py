@@ -45,7 +45,7 @@ class Positioned:
         if not self.turns:
             return heads
         if query_times is None and state is not None:
-            steps = ops.arange(ops.shape(heads["query"])[1]) + cache.length(state)
+            steps = ops.arange(0, ops.shape(heads["query"])[1]) + cache.length(state)
             query_times = key_times = ops.cast(steps, "float32")[None]
         query = self.positions(heads["query"], query_times)
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}

@@ -40,7 +40,7 @@ class RecurrentAttention(Attention):
         steps = ops.shape(heads["query"])[1]
         before = 0 if state is None else state["length"]
         if positions is None:
-            positions = ops.cast(ops.arange(steps) + before, "float32")[None]
+            positions = ops.cast(ops.arange(0, steps) + before, "float32")[None]
         return positions, ops.cast(before + steps, "int32")
 
     # A state of its own, whose shapes stay: no cache of keys and values.

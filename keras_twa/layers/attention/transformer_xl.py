@@ -177,7 +177,9 @@ class TransformerXLAttention(Attention):
     def extend(self, state, heads, mask, positions):
         steps = ops.shape(heads["query"])[1]
         if positions is None:
-            positions = ops.arange(steps, dtype="float32") + (state["time"][:, -1:] + 1)
+            positions = ops.arange(0, steps, dtype="float32") + (
+                state["time"][:, -1:] + 1
+            )
         times = {name: state[name] for name in ("real", "time")}
         times, heads = cache.join(times, heads, mask, positions)
         # All that a single step can see is before it.

@@ -241,7 +241,9 @@ class TransformerDecoder(TransformerBlock):
         if streams and crosses:
             steps = ops.shape(decoder_sequence)[1]
             if decoder_positions is None:
-                decoder_positions = ops.arange(steps, dtype="int32") + before["length"]
+                decoder_positions = (
+                    ops.arange(0, steps, dtype="int32") + before["length"]
+                )
             held["cross_attention"] = before["cross_attention"]
             held["length"] = before["length"] + ops.cast(steps, "int32")
 

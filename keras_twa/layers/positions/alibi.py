@@ -88,7 +88,7 @@ class ALiBiPositions(PositionBias):
         if max(given) * steps > MOST_BIAS:
             return None
         # From the middle on, so that the largest is small.
-        times = ops.arange(steps, dtype="float32") - (steps - 1) / 2
+        times = ops.arange(0, steps, dtype="float32") - (steps - 1) / 2
         return times[None, :, None] * ops.convert_to_tensor(given, dtype="float32")
 
 

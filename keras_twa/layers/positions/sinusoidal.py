@@ -53,13 +53,13 @@ class SinusoidalPositions(keras.layers.Layer):
 
     def call(self, inputs, positions=None):
         if positions is None:
-            positions = ops.arange(ops.shape(inputs)[1], dtype="float32")
+            positions = ops.arange(0, ops.shape(inputs)[1], dtype="float32")
         checks.positions("positions", positions, inputs)
         features = inputs.shape[-1]
         pairs = -(-features // 2)
         frequencies = ops.exp(
             ops.multiply(
-                ops.arange(pairs, dtype="float32"),
+                ops.arange(0, pairs, dtype="float32"),
                 -2.0 * math.log(self.max_wavelength) / features,
             )
         )
