@@ -51,7 +51,10 @@ def losses(kind):
     return history.history["loss"], shares
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="devices of jax")
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax",
+    reason="Keras lays models out over devices on JAX only",
+)
 def test_several_devices_equal_one():
     done = subprocess.run(
         [sys.executable, "-m", "tests.layers.test_layout"],
