@@ -31,7 +31,7 @@ class MaskedMean(keras.metrics.Metric):
             labels: Int32 `(B, T)`: `padding_token` for all tokens that do not count.
             predictions: Float32 `(B, T, V)`. Those of padding may be NaN.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement `values`.")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch.

@@ -36,6 +36,7 @@ def turned(pairs, cosine, sine):
 def on_gpu(x):
     """Whether cuDNN's attention runs where new arrays go; see `backend/__init__.py`."""
     del x
+    # JAX adds its settings to `config` when it runs: no type checker can see them.
     chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
     device = chosen or jax.devices()[0]
     device = jax.devices(device)[0] if isinstance(device, str) else device
