@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_twa.experiments.text import error_text
 from keras_twa.layers import get
 
 # What the others stand beside.
@@ -103,7 +104,7 @@ def benchmark(
                     seconds = steps[timing.name]()
                 # A layer that does not run here is no reason not to time the others.
                 except Exception as error:
-                    timing.problem = _reason(error)
+                    timing.problem = error_text(error)
                     timing.seconds = ()
                 else:
                     if number >= WARM_UP_STEPS:
@@ -144,7 +145,3 @@ def _make_step(timing: Timing, sizes: Sizes) -> Callable[[], float]:
         return time.perf_counter() - start
 
     return step
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and errors as people read them."""
 
 
 def accuracy_text(value: float | None) -> str:
@@ -20,3 +20,8 @@ def bytes_text(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def error_text(error: Exception) -> str:
+    """Returns the kind of an error and the first line that it says."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:500]

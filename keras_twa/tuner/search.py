@@ -18,6 +18,7 @@ from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.stop import StopSignal
+from keras_twa.experiments.text import error_text
 from keras_twa.ops import backend
 from keras_twa.tuner.hypermodel import AttentionHyperModel
 from keras_twa.tuner.hypermodel import check_attentions
@@ -205,7 +206,7 @@ class _Search:
             raise
         except Exception as error:  # whatever it is, as in a trial: the search goes on
             found["status"] = "failed"
-            found["message"] = f"{type(error).__name__}: {error}".splitlines()[0]
+            found["message"] = error_text(error)
         else:
             found["score"] = scores[OBJECTIVE]
             found["parameters"] = int(scores["params"])
