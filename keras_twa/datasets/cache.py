@@ -2,11 +2,12 @@
 
 import logging
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from keras_twa import files
 
 logger = logging.getLogger(__name__)
 
@@ -40,19 +41,8 @@ def save_arrays(path, arrays):
 
     A cache only saves time, so a folder that cannot be written is no error.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The rename is atomic only inside one file system, hence the same folder.
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            temporary = file.name
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-        temporary = None
+        files.write_arrays(path, arrays)
     except OSError as error:
         logger.warning("Not caching %s: %s", path, error)
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)

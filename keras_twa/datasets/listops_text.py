@@ -1,10 +1,10 @@
 """ListOps expressions as text and as token ids, and files of them."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from keras_twa import files
 from keras_twa.datasets.listops_grammar import CLOSE
 from keras_twa.datasets.listops_grammar import NUM_CLASSES
 from keras_twa.datasets.listops_grammar import OPERATORS
@@ -109,19 +109,13 @@ def write_tsv(path, sources, targets):
     Raises:
         ValueError: If a row is malformed; then no file is written.
     """
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("w", encoding="ascii", newline="\n") as file:
-            file.write(f"{HEADER}\n")
-            rows = zip(sources, targets, strict=True)
-            for number, (source, target) in enumerate(rows, start=2):
-                _check_row(path, number, source, str(target))
-                symbols = _without_parentheses(source)
-                file.write(f"{parenthesize(symbols)}\t{target}\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.whole(path, "w", encoding="ascii", newline="\n") as file:
+        file.write(f"{HEADER}\n")
+        rows = zip(sources, targets, strict=True)
+        for number, (source, target) in enumerate(rows, start=2):
+            _check_row(path, number, source, str(target))
+            symbols = _without_parentheses(source)
+            file.write(f"{parenthesize(symbols)}\t{target}\n")
 
 
 def read_tsv(path):

@@ -2,13 +2,14 @@
 
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from keras_twa import files
 
 
 def save_checkpoint(
@@ -31,13 +32,8 @@ def save_checkpoint(
         for name, values in arrays.items()
         for index, value in enumerate(values)
     }
-    # A kill may come at any moment, so the old file stays until the new one is
-    # complete; the rename is atomic only inside one file system.
-    with tempfile.NamedTemporaryFile(
-        dir=path.parent, suffix=".part", delete=False
-    ) as file:
-        np.savez(file, state=np.array(text), **flat)  # type: ignore[arg-type]
-    os.replace(file.name, path)
+    files.write_arrays(path, {"state": np.array(text), **flat})
+    # Of processes that were killed.
     for leftover in path.parent.glob("*.part"):
         leftover.unlink(missing_ok=True)
 

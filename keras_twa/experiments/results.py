@@ -11,6 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from keras_twa import files
 from keras_twa.experiments.config import Experiment
 
 FORMAT = 1
@@ -163,10 +164,10 @@ def load_results(directory: str | os.PathLike[str]) -> list[Result]:
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:
-    """Writes JSON next to `path` first, so that a kill leaves the old file."""
-    temporary = f"{os.fspath(path)}.part"
-    Path(temporary).write_text(json.dumps(finite(values), indent=1) + "\n", "utf-8")
-    os.replace(temporary, path)
+    """Writes JSON; a kill leaves the old file."""
+    text = json.dumps(finite(values), indent=1)
+    with files.whole(path, "w", encoding="utf-8") as file:
+        file.write(f"{text}\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:

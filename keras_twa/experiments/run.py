@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_twa import files
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
@@ -23,6 +24,7 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.stop import Stopped
 from keras_twa.experiments.stop import StopSignal
+from keras_twa.experiments.text import error_text
 
 CHECKPOINT = "checkpoint.npz"
 WEIGHTS = "best.weights.h5"
@@ -89,7 +91,7 @@ def _run(
     except Exception as error:  # whatever it is, the other runs go on
         traceback.print_exc()
         result.status = "failed"
-        result.reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        result.reason = error_text(error)
     result.wall_seconds = earlier + time.monotonic() - started
     result.save(path)
     if result.status == "completed":
@@ -203,11 +205,8 @@ def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
         f"layer{index}": shrink(np.asarray(scores)[0]).astype("float16")
         for index, scores in enumerate(layers)
     }
-    # A kill while it is written leaves no half of it.
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, symbols=np.array(data.symbols(tokens)), **maps)  # type: ignore[arg-type]
-    os.replace(part, path)
+    symbols = np.array(data.symbols(tokens))
+    files.write_arrays(path, {"symbols": symbols, **maps}, compress=True)
 
 
 def shrink(maps: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:
