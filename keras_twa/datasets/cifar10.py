@@ -157,7 +157,8 @@ def _channels_last(rows):
 def _checked(images, labels, path):
     labels = labels.reshape(-1).astype("int32")
     fits = images.shape == (len(labels), SIZE, SIZE, 3) and images.dtype == np.uint8
-    if not fits or len(labels) == 0 or not ((labels >= 0) & (labels < 10)).all():
+    classes = (labels >= 0) & (labels < NUM_CLASSES)
+    if not fits or len(labels) == 0 or not classes.all():
         raise _foreign(path)
     return np.ascontiguousarray(images), labels
 

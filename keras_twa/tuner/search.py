@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_twa.datasets import checks
 from keras_twa.experiments import machine
 from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.config import Experiment
@@ -138,14 +139,7 @@ def search(
 
 def _check_arguments(algorithm: str, max_trials: int, time_limit: float | None) -> None:
     check_choice("algorithm", algorithm, ALGORITHMS)
-    if isinstance(max_trials, bool) or not isinstance(max_trials, int):
-        raise ValueError(
-            f"`max_trials` must be an integer. Received: max_trials={max_trials!r}"
-        )
-    if max_trials < 1:
-        raise ValueError(
-            f"`max_trials` must be positive. Received: max_trials={max_trials}"
-        )
+    checks.integers_from(1, max_trials=max_trials)
     if time_limit is not None and role() != "alone":
         raise ValueError(
             "A chief would wait for workers that have stopped: limit `max_trials` "

@@ -73,7 +73,7 @@ class FeedForward(keras.layers.Layer):
         self.expand = self._dense("expand", self.intermediate_dim, function)
         self.expand.build(inputs_shape)
         self.gate = None
-        if self.activation in GATED:
+        if has_gate(self.activation):
             self.gate = self._dense("gate", self.intermediate_dim)
             self.gate.build(inputs_shape)
         self.drop = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
@@ -112,20 +112,23 @@ class FeedForward(keras.layers.Layer):
         }
 
 
+def has_gate(activation):
+    """Whether an activation is the name of one with a gate."""
+    return isinstance(activation, str) and activation in GATED
+
+
 def activation_of(identifier):
     """The function of a Keras identifier, or the name of an activation with a gate."""
-    gated = isinstance(identifier, str) and identifier in GATED
-    return identifier if gated else keras.activations.get(identifier)
+    return identifier if has_gate(identifier) else keras.activations.get(identifier)
 
 
 def ungated(activation):
     """An activation without its gate."""
-    gated = isinstance(activation, str) and activation in GATED
-    return GATED[activation] if gated else activation
+    return GATED[activation] if has_gate(activation) else activation
 
 
 def serialized_activation(activation):
     """An activation in the form that `activation_of` reads."""
-    return (
-        activation if activation in GATED else keras.activations.serialize(activation)
-    )
+    if has_gate(activation):
+        return activation
+    return keras.activations.serialize(activation)
