@@ -189,7 +189,8 @@ MASKS = {
 
 
 @pytest.mark.skipif(
-    backend.NAME != "torch", reason="no fused kernel on a CPU: see tests/ops"
+    backend.NAME != "torch",
+    reason="on a CPU, PyTorch alone has the kernel: see test_gpu_routes_agree.py",
 )
 @pytest.mark.parametrize("name", MASKS)
 @pytest.mark.parametrize("biased", [False, True])
