@@ -3,20 +3,17 @@
 Run as `python -m tests.contract.peak_memory CASE LENGTH`, with KERAS_BACKEND set.
 """
 
-import resource
 import sys
 
 import numpy as np
 
+from keras_twa.experiments import machine
 from tests.contract import harness
 from tests.contract import scenarios
 from tests.contract.cases import PLAIN
 
-
-def peak():
-    """Return the most memory this process ever held, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+# The pattern says of each pair of blocks whether it is seen: of the few that there are.
+OPTIONS = {"sparse": {"block_size": 64}}
 
 
 def growth(case, length):
@@ -29,11 +26,12 @@ def growth(case, length):
             use_causal_mask=True,
             value_mask=np.arange(size)[None] < size - 3,
         )
-        layer = harness.built(case, call)
-        before = peak()
+        layer = harness.built(case, call, **OPTIONS.get(case.id, {}))
+        machine.reset_peak_memory()
+        before = machine.peak_memory()
         shape = (1, size, harness.QUERY_WIDTH)
         harness.run_with_gradients(layer, call, np.ones(shape, "float32"))
-    return peak() - before
+    return machine.memory(before)["peak"] - before
 
 
 if __name__ == "__main__":

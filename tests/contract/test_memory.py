@@ -10,7 +10,7 @@ import pytest
 from tests.contract.cases import PLAIN
 from tests.contract.harness import HEADS
 
-LENGTH = 3072
+SHORT, LONG = 2048, 4096
 
 
 def growth(case, length):
@@ -29,10 +29,10 @@ def growth(case, length):
     return int(done.stdout.split()[-1])
 
 
-def pairs_in_bytes(case):
+def pairs_in_bytes(case, length):
     """Return the size of one float32 tensor of all pairs."""
     timescales = 3 if "multi_timescale" in case.id else 1
-    return LENGTH**2 * HEADS * timescales * 4
+    return length**2 * HEADS * timescales * 4
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,6 @@ def pairs_in_bytes(case):
     ],
 )
 def test_no_tensor_of_all_pairs(case):
-    assert growth(case, LENGTH) < 0.75 * pairs_in_bytes(case)
+    # What a compiler takes, too, it takes for both.
+    found = growth(case, LONG) - growth(case, SHORT)
+    assert found < 0.5 * (pairs_in_bytes(case, LONG) - pairs_in_bytes(case, SHORT))

@@ -117,10 +117,14 @@ def add_blocks(total, part, places):
 
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    forward = passes.forward
+    if tf.executing_eagerly():
+        # A tape would keep all tiles of an eager call. It does not see inside of this.
+        forward = tf.recompute_grad(forward)
 
     @tf.custom_gradient
     def run(*tensors):
-        outputs = passes.forward(*tensors)
+        outputs = forward(*tensors)
 
         def differentiate(*gradients):
             needed = [x.dtype.is_floating for x in tensors]
