@@ -38,8 +38,9 @@ class SparseAttention(Attention):
     Scores of other blocks are not computed, unless the length is unknown, a state goes
     on, weights are dropped, returned, or masked pair by pair, or most blocks are seen.
 
-    Cost: O(T N D) time with N keys that a step sees, O(T) memory; otherwise O(T^2 D)
-    time. Decoding holds all keys and values.
+    Cost: O(T N D) time with N keys that a step sees, otherwise O(T^2 D) time; O(T)
+    memory. A pattern of blocks adds O((T / block_size)^2), little unless blocks are
+    small. Decoding holds all keys and values.
 
     Args:
         num_heads: Number of heads H.
