@@ -49,6 +49,9 @@ class Additive:
     """`w . tanh(q + k)` for every pair; queries carry `w` as their `vector`."""
 
     def __call__(self, query, key):
+        # tanh(x) = 1 - 2 sigmoid(-2 x), and PyTorch is twice as fast with the latter.
+        near, far = -2.0 * query["query"], -2.0 * key["key"]
         # (g, t, D, 1) and (g, 1, D, S)
-        hidden = ops.tanh(query["query"][..., None] + key["key"][:, None])
-        return ops.sum(query["vector"][..., None] * hidden, axis=2)
+        hidden = ops.sigmoid(near[..., None] + far[:, None])
+        weighed = ops.matmul(query["vector"][..., None, :], hidden)[..., 0, :]
+        return ops.sum(query["vector"], axis=-1, keepdims=True) - 2.0 * weighed
