@@ -2,8 +2,8 @@
 
 Each is a Keras layer from times `(..., 1)` to one value per head `(..., H)`, in
 float32 whatever the policy: a position of 10,000 has no exact bfloat16 form. All
-start near `OFFSET`, so that `W = sigmoid(4) = 0.98` and attention starts out
-almost conventional.
+start near their `initial_offset`: from 4, where `W = sigmoid(4) = 0.98`, attention
+starts out almost conventional, and from 0 the sigmoid is steepest.
 """
 
 import difflib
@@ -12,16 +12,20 @@ import math
 import keras
 from keras import ops
 
-OFFSET = 4.0
+INITIAL_OFFSET = 4.0
 
 
 class _TemporalFunction(keras.layers.Layer):
     """Per-head weights in float32, and the config they all share."""
 
-    def __init__(self, num_heads, **kwargs):
+    def __init__(self, num_heads, initial_offset=INITIAL_OFFSET, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.num_heads = num_heads
+        self.initial_offset = initial_offset
+
+    def build(self, times_shape):
+        self.offset = self._per_head("offset", self.initial_offset)
 
     def _per_head(self, name, values):
         """A trainable `(H,)` weight that starts at a number or a list of them."""
@@ -38,7 +42,11 @@ class _TemporalFunction(keras.layers.Layer):
         return (*times_shape[:-1], self.num_heads)
 
     def get_config(self):
-        return {**super().get_config(), "num_heads": self.num_heads}
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "initial_offset": self.initial_offset,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -46,7 +54,7 @@ class LinearTime(_TemporalFunction):
     """`f(t) = offset + slope * t`: importance that grows or falls steadily."""
 
     def build(self, times_shape):
-        self.offset = self._per_head("offset", OFFSET)
+        super().build(times_shape)
         self.slope = self._per_head("slope", 0.0)
 
     def call(self, times):
@@ -61,7 +69,7 @@ class SinusoidalTime(_TemporalFunction):
     """
 
     def build(self, times_shape):
-        self.offset = self._per_head("offset", OFFSET)
+        super().build(times_shape)
         self.amplitude = self._per_head("amplitude", 1.0)
         octaves = [2.0**head for head in range(self.num_heads)]
         self.frequency = self._per_head("frequency", octaves)
@@ -87,7 +95,7 @@ class ExponentialTime(_TemporalFunction):
         self.initial_amplitude = initial_amplitude
 
     def build(self, times_shape):
-        self.offset = self._per_head("offset", OFFSET)
+        super().build(times_shape)
         self.amplitude = self._per_head("amplitude", self.initial_amplitude)
         self.rate = self._per_head("rate", 0.0)
 
@@ -108,7 +116,7 @@ class LearnedTime(_TemporalFunction):
         self.hidden_dim = hidden_dim
 
     def build(self, times_shape):
-        self.offset = self._per_head("offset", OFFSET)
+        super().build(times_shape)
         hidden = (1, self.hidden_dim)
         self.hidden_kernel = self.add_weight(
             shape=hidden, initializer="random_normal", name="hidden_kernel"
@@ -140,7 +148,9 @@ TEMPORAL_FUNCTIONS = {
 }
 
 
-def get_temporal_function(identifier, num_heads, of_lags=False):
+def get_temporal_function(
+    identifier, num_heads, of_lags=False, initial_offset=INITIAL_OFFSET
+):
     """Resolves a name, a Keras layer or another callable to a callable.
 
     Args:
@@ -148,6 +158,7 @@ def get_temporal_function(identifier, num_heads, of_lags=False):
             callable from times `(..., 1)` to values `(..., H)` or `(..., 1)`.
         num_heads: H.
         of_lags: Whether the function will be given lags instead of positions.
+        initial_offset: Where a function that is named starts.
     """
     if callable(identifier):
         return identifier
@@ -160,7 +171,7 @@ def get_temporal_function(identifier, num_heads, of_lags=False):
             f"Received: temporal_function={identifier!r}"
         )
     # A fixed name gives the weights the same path in every copy of a model.
-    name = "temporal_function"
+    options = {"initial_offset": initial_offset, "name": "temporal_function"}
     if identifier == "exponential" and of_lags:
-        return ExponentialTime(num_heads, initial_amplitude=1.0, name=name)
-    return TEMPORAL_FUNCTIONS[identifier](num_heads, name=name)
+        options["initial_amplitude"] = 1.0
+    return TEMPORAL_FUNCTIONS[identifier](num_heads, **options)

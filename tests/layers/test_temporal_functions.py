@@ -34,6 +34,19 @@ def test_weights_start_near_one(name, applies_to):
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
+def test_weights_start_where_they_are_asked_to(name):
+    layer = fresh(name, applies_to="lag", initial_offset=-3.0)
+    far = 1e6 * layer.time_scale  # where the exponential has gone
+    expected = 1 / (1 + np.exp(3.0))
+    if name == "sinusoidal":  # sin(0) = 0
+        far = 0.0
+    np.testing.assert_allclose(weights_at(layer, [far]), expected, rtol=1e-5)
+    copy = TemporalWeightedAttention.from_config(layer.get_config())
+    copy(*itself().values())
+    np.testing.assert_allclose(weights_at(copy, [far]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_parameter_is_per_head_and_learns(name):
     layer = fresh(name)
     harness.randomise(layer)
@@ -68,6 +81,8 @@ def test_time_is_scaled_by_a_constant_not_by_the_length():
         {"mode": "log_additive", "applies_to": "query"},
         {"time_scale": 0.0},
         {"time_scale": -1.0},
+        {"initial_offset": float("inf")},
+        {"initial_offset": "4"},
     ],
 )
 def test_refuses_bad_options(options):

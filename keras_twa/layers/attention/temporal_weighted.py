@@ -50,6 +50,9 @@ class TemporalWeightedAttention(Attention):
         time_scale: The unit of time inside `f`, in the unit of the positions.
             Fixed, so that a sequence means the same however long it is.
             Defaults to 100.
+        initial_offset: About what a named `f` starts at. The default, 4, makes
+            `W = sigmoid(4) = 0.98`: almost conventional attention, where the sigmoid
+            is nearly flat. At 0, `W = 0.5` learns fastest.
         kernel_initializer: Initializer of the projection kernels.
         bias_initializer: Initializer of the projection biases.
         kernel_regularizer: Regularizer of the projection kernels.
@@ -121,6 +124,7 @@ class TemporalWeightedAttention(Attention):
         mode="multiplicative",
         applies_to="key",
         time_scale=100.0,
+        initial_offset=4.0,
         **kwargs,
     ):
         super().__init__(
@@ -129,6 +133,7 @@ class TemporalWeightedAttention(Attention):
         checks.one_of(("multiplicative", "log_additive"), mode=mode)
         checks.one_of(("key", "query", "lag"), applies_to=applies_to)
         checks.positive_number(time_scale=time_scale)
+        checks.finite_number(initial_offset=initial_offset)
         if mode == "log_additive" and applies_to == "query":
             raise ValueError(
                 "Adding a term per query changes nothing: softmax over the keys "
@@ -138,9 +143,10 @@ class TemporalWeightedAttention(Attention):
         self.mode = mode
         self.applies_to = applies_to
         self.time_scale = time_scale
+        self.initial_offset = initial_offset
         self._given_function = temporal_function
         self.temporal_function = get_temporal_function(
-            temporal_function, num_heads, of_lags=applies_to == "lag"
+            temporal_function, num_heads, applies_to == "lag", initial_offset
         )
 
     def build(self, query_shape, value_shape=None, key_shape=None):
@@ -272,6 +278,7 @@ class TemporalWeightedAttention(Attention):
             "mode": self.mode,
             "applies_to": self.applies_to,
             "time_scale": self.time_scale,
+            "initial_offset": self.initial_offset,
         }
 
     @classmethod

@@ -19,6 +19,7 @@ from keras_twa.layers.checks.tensors import positions
 from keras_twa.layers.checks.tensors import sample_weight
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
+from keras_twa.layers.checks.values import finite_number
 from keras_twa.layers.checks.values import grouped_heads
 from keras_twa.layers.checks.values import integer
 from keras_twa.layers.checks.values import lags
@@ -42,6 +43,7 @@ __all__ = [
     "defined_with",
     "discounts",
     "facts",
+    "finite_number",
     "grouped_heads",
     "has_states",
     "input_shapes",

@@ -61,6 +61,15 @@ def positive_number(**arguments):
             )
 
 
+def finite_number(**arguments):
+    """Each named argument is a number, and neither infinite nor NaN."""
+    for name, value in arguments.items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(
+                f"`{name}` must be a finite number. Received: {name}={value!r}"
+            )
+
+
 def probability(**arguments):
     """Each named argument is in [0, 1)."""
     for name, value in arguments.items():
