@@ -28,12 +28,15 @@ class AttentionMask:
             attends to nothing and its output is zero.
         keys: Boolean `(B, S)` or `None`: keys that are real.
         pairs: Boolean `(B or 1, H or 1, T, S)` or `None`: explicit pairs.
+        steps: Integer `(B, S)` or `None`: the number of each key among the real ones
+            of its row, for windows and blocks of steps. `None` stands for its index.
     """
 
     causal: bool = False
     queries: Tensor | None = None
     keys: Tensor | None = None
     pairs: Tensor | None = None
+    steps: Tensor | None = None
 
     @classmethod
     def from_arguments(

@@ -11,6 +11,7 @@ from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models import sampling
 from keras_twa.models.token_transformer import TokenTransformer
+from keras_twa.ops.packing import count
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -122,7 +123,8 @@ class CausalLM(TokenTransformer):
                 call: see `Streaming`.
 
         Returns:
-            A dictionary of the states of the "blocks", a list, and the "length".
+            A dictionary of the states of the "blocks", a list, and the "count" of real
+            tokens so far `(B,)`.
         """
         if not self.built:
             self.build((None, None))
@@ -130,7 +132,7 @@ class CausalLM(TokenTransformer):
             block.initial_state(batch_size, max_length=max_length)
             for block in self.blocks
         ]
-        return {"blocks": states, "length": ops.zeros((), "int32")}
+        return {"blocks": states, "count": ops.zeros((batch_size,), "int32")}
 
     def generate(
         self, prompts, max_new_tokens, sampler="greedy", stop_tokens=(), seed=None
@@ -198,7 +200,7 @@ class CausalLM(TokenTransformer):
     def _read(self, tokens, training, state, return_state=True):
         """What the blocks make of the tokens, `(B, T, F)`, and the next state."""
         self._check_state(state)
-        first = None if state is None else state["length"]
+        first = None if state is None else state["count"]
         x, real = self.embed(tokens, training, first=first)
         options = {"padding_mask": real, "use_causal_mask": True, "training": training}
         if state is None and not return_state:
@@ -210,8 +212,8 @@ class CausalLM(TokenTransformer):
         for block, one in zip(self.blocks, before, strict=True):
             x, one = block(x, initial_state=one, return_state=True, **options)
             after.append(one)
-        steps = ops.shape(tokens)[1] + (0 if first is None else first)
-        state = {"blocks": after, "length": ops.cast(steps, "int32")}
+        read = count(real) + (0 if first is None else first)
+        state = {"blocks": after, "count": read}
         return self.final_norm(x), state
 
     @functools.cached_property
@@ -230,7 +232,7 @@ class CausalLM(TokenTransformer):
         """Refuses what is not a state of this model."""
         if state is None:
             return
-        checks.parts(state, {"blocks", "length"})
+        checks.parts(state, {"blocks", "count"})
         if len(state["blocks"]) != len(self.blocks):
             raise ValueError(
                 f"`initial_state` must have states of {len(self.blocks)} blocks. "
@@ -264,5 +266,5 @@ class CausalLM(TokenTransformer):
                 self.blocks, (initial_state or given)["blocks"], strict=True
             )
         ]
-        length = keras.KerasTensor((), dtype="int32")
-        return logits, {"blocks": states, "length": length}
+        read = keras.KerasTensor((tokens.shape[0],), dtype="int32")
+        return logits, {"blocks": states, "count": read}

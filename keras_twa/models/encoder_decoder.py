@@ -12,6 +12,7 @@ from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models.beam_search import beam_search
 from keras_twa.models.beam_search import check_search
+from keras_twa.ops.packing import numbers
 
 ATTENTIONS = ("encoder_attention", "decoder_attention", "cross_attention")
 
@@ -23,9 +24,8 @@ class EncoderDecoder(keras.Model):
     `fit` it on a dictionary of sources and targets, and on the token after each of the
     target's: teacher forcing. `generate` then writes targets on its own.
 
-    Token 0 is padding in both, and nothing attends to it. So padding at the end of a
-    sequence does not change the logits of its tokens; padding in front does, as it
-    moves the tokens to later positions.
+    Token 0 is padding in both, and nothing attends to it. Positions count the tokens of
+    each row, so padding does not change the logits of its tokens wherever it stands.
 
     Args:
         source_vocabulary_size: Number of token ids of sources, padding included.
@@ -190,7 +190,13 @@ class EncoderDecoder(keras.Model):
         _check_inputs(inputs)
         encoded, real = self.encode(inputs["source"], training)
         target = inputs["target"]
-        x = self._embed(target, self.target_embedding, self.target_positions, training)
+        x = self._embed(
+            target,
+            self.target_embedding,
+            self.target_positions,
+            numbers(ops.not_equal(target, 0)),
+            training,
+        )
         for block in self.decoder_blocks:
             x = block(
                 x,
@@ -214,7 +220,13 @@ class EncoderDecoder(keras.Model):
         """
         self._build_for(source)
         real = ops.not_equal(source, 0)
-        x = self._embed(source, self.source_embedding, self.source_positions, training)
+        x = self._embed(
+            source,
+            self.source_embedding,
+            self.source_positions,
+            numbers(real),
+            training,
+        )
         for block in self.encoder_blocks:
             x = block(x, padding_mask=real, training=training)
         return self.encoder_norm(x), real
@@ -275,7 +287,7 @@ class EncoderDecoder(keras.Model):
                 "self_attention": block.self_attention_layer.initial_state(
                     rows, max_length=room
                 ),
-                "length": ops.zeros((), "int32"),
+                "count": ops.zeros((rows,), "int32"),
             }
             for block in self.decoder_blocks
         ]
@@ -327,7 +339,7 @@ class EncoderDecoder(keras.Model):
                 ops.convert_to_tensor(tokens)[:, None],
                 self.target_embedding,
                 self.target_positions,
-                positions=states[0]["length"][None],
+                positions=states[0]["count"][:, None],
             )
             x, after = x[:, 0], []
             given = zip(self.decoder_blocks, states, projected, strict=True)
@@ -339,10 +351,10 @@ class EncoderDecoder(keras.Model):
 
         return parts.compiled(self, predict)
 
-    def _embed(self, tokens, embedding, places, training=None, **positions):
+    def _embed(self, tokens, embedding, places, positions, training=None):
         x = embedding(tokens) * self._config["embedding_dim"] ** 0.5
         if places is not None:
-            x = places(x, **positions)
+            x = places(x, positions=positions)
         return self.embedding_dropout(x, training=training)
 
     def _check_lengths(self, **lengths):

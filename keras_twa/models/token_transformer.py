@@ -6,6 +6,7 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.models import parts
+from keras_twa.ops.packing import numbers
 
 
 class TokenTransformer(keras.Model):
@@ -100,11 +101,14 @@ class TokenTransformer(keras.Model):
     def embed(self, tokens, training=None, class_token=None, first=None):
         """Embeds tokens, and finds which of them are real.
 
+        Positions count the real tokens of each row.
+
         Args:
             tokens: Integer `(B, T)`.
             training: Whether dropout is active.
             class_token: What to put in front, `(1, 1, F)`, or `None`. It is real.
-            first: The position of the first token. Defaults to 0.
+            first: How many real tokens of each row came before, integer `(B,)`.
+                Defaults to none.
 
         Returns:
             `(B, T, F)` and boolean `(B, T)`, where T counts the class token.
@@ -116,11 +120,10 @@ class TokenTransformer(keras.Model):
             always = ops.ones((ops.shape(tokens)[0], 1), dtype="bool")
             real = ops.concatenate([always, real], axis=1)
         if self.positions is not None:
-            places = {}
+            places = numbers(real)
             if first is not None:
-                steps = ops.arange(0, ops.shape(x)[1], dtype="int32")
-                places = {"positions": steps + first}
-            x = self.positions(x, **places)
+                places = places + first[:, None]
+            x = self.positions(x, positions=places)
         return self.embedding_dropout(x, training=training), real
 
     def get_config(self):

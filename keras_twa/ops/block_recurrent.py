@@ -15,6 +15,7 @@ from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.gather import steps_at
+from keras_twa.ops.packing import Packing
 
 # Added to a logit, it leaves no weight. Each step sees itself, so that no query has
 # nothing but these.
@@ -54,7 +55,7 @@ def block_recurrent_attention(
     dtype, length = value.dtype, ops.shape(value)[1]
     steps = {"query": query, "state_query": state_query, "key": key, "value": value}
     steps = {name: ops.cast(x, "float32") for name, x in steps.items()}
-    real, order = mask.keys, None
+    real, packing = mask.keys, None
     slots = block_size
     if state is not None:
         steps, real = _behind_open_block(steps, real, state, block_size)
@@ -64,8 +65,9 @@ def block_recurrent_attention(
     if real is None:
         filled = ops.ones(ops.shape(steps["key"])[:2])
     else:
-        order, place, filled = _put_together(real)
-        steps = {name: steps_at(x, order) for name, x in steps.items()}
+        packing = Packing.of(real)
+        filled = ops.cast(packing.filled, "float32")
+        steps = {name: packing.pack(x) for name, x in steps.items()}
     weights = {**weights, "lag_bias": _bias_of_slots(weights["lag_bias"], slots)}
     output, end = run_in_chunks(
         Advance(tuple(weights), gate, slots, slots == block_size),
@@ -75,8 +77,9 @@ def block_recurrent_attention(
         tuple(weights.values()),
         chunk=slots,
     )
-    if order is not None:
-        output = steps_at(output, place[:, ops.shape(place)[1] - length :])
+    if packing is not None:
+        output = packing.unpack(output)
+        output = output[:, ops.shape(output)[1] - length :]
     output = hide_padding(ops.cast(output, dtype), both(mask.keys, mask.queries))
     if state is not None:
         state = _next_state(state, end, steps, filled, block_size)
@@ -228,24 +231,6 @@ def _behind_open_block(steps, real, state, block_size):
     filled = ops.less(slots[None], (count % block_size)[:, None])
     real = ops.ones((batch, length), dtype="bool") if real is None else real
     return steps, ops.concatenate([filled, real], axis=1)
-
-
-def _put_together(real):
-    """How to put the real steps of each row first, and everything back.
-
-    Args:
-        real: Boolean `(B, L)`.
-
-    Returns:
-        The step for each place `(B, L)`, the place of each real step `(B, L)`, and 1
-        for the places that real steps fill, else 0, float32 `(B, L)`.
-    """
-    length = ops.shape(real)[1]
-    index = ops.arange(0, length, dtype="int32")[None]
-    order = ops.argsort(ops.where(real, index, index + length), axis=1)
-    before = ops.cumsum(ops.cast(real, "int32"), axis=1)
-    filled = ops.cast(ops.less(index, before[:, -1:]), "float32")
-    return order, ops.maximum(before - 1, 0), filled
 
 
 def _next_state(state, end, steps, filled, block_size):

@@ -15,13 +15,11 @@ import numpy as np
 from keras import ops
 
 from keras_twa.masks import AttentionMask
-from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
 from keras_twa.ops import backend
 from keras_twa.ops.cuts import even
 from keras_twa.ops.fused import dot_product_attention
-from keras_twa.ops.gather import steps_at
 from keras_twa.ops.patterns import groups_of
 from keras_twa.ops.scores import inner_product
 from keras_twa.ops.tiled import as_queries
@@ -48,8 +46,7 @@ def blocked_attention(
 ):
     """Computes `softmax(q . k / sqrt(D)) v` over the keys of some blocks.
 
-    Steps are counted from the first key that the mask does not hide: a query before it
-    sees nothing.
+    Blocks are of steps with neighbouring indices or, where `mask` has `steps`, numbers.
 
     Args:
         query: `(B, T, H, D)`.
@@ -71,13 +68,15 @@ def blocked_attention(
     query = ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5
     options = pattern, block_size, mask, dropout, return_weights
     if route(num_queries, num_keys, *options) == "blocked":
-        return _aligned(query, key, value, pattern, block_size, mask)
+        output = _in_blocks(query, key, value, pattern, block_size, mask)
+        return hide_padding(output, mask.queries)
     first_query = num_keys - num_queries if first_query is None else first_query
-    queries = ops.arange(0, num_queries, dtype="int32")[None] + first_query
-    keys = ops.arange(0, num_keys, dtype="int32")[None]
-    if mask.keys is not None:
-        start = _first_real(mask.keys)
-        queries, keys = queries - start, keys - start
+    queries = ops.arange(0, num_queries, dtype="int32") + first_query
+    keys = mask.steps
+    if keys is None:
+        queries, keys = queries[None], ops.arange(0, num_keys, dtype="int32")[None]
+    else:
+        queries = ops.take(keys, queries, axis=1)
     return tiled_attention(
         InPattern(pattern, block_size),
         {"query": query, "step": _as_step(queries)},
@@ -112,6 +111,8 @@ def route(
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
     if not (known and num_queries == num_keys) or mask.pairs is not None:
         return "tiled"
+    if mask.steps is not None:
+        return "tiled"
     if dropout is not None or return_weights:
         return "tiled"
     num_blocks = -(-num_keys // block_size)
@@ -141,16 +142,9 @@ class InPattern:
         i = ops.cast(query["step"], "int32")[..., None]
         j = ops.cast(key["step"], "int32")[:, None, :]
         seen = self.pattern(i // self.block_size, j // self.block_size)
-        seen = ops.logical_and(seen, ops.greater_equal(i, 0))
         if self.causal:
             seen = ops.logical_and(seen, ops.less_equal(j, i))
         return ops.where(seen, inner_product(query["query"], key["key"]), -math.inf)
-
-
-def _first_real(real):
-    """How many steps come before the first that is real: integer `(B, 1)`."""
-    before = ops.equal(ops.cumsum(ops.cast(real, "int32"), axis=1), 0)
-    return ops.sum(ops.cast(before, "int32"), axis=1, keepdims=True)
 
 
 def _as_step(numbers):
@@ -158,28 +152,8 @@ def _as_step(numbers):
     return ops.cast(numbers, "float32")[..., None]
 
 
-def _aligned(query, key, value, pattern, block_size, mask):
-    """Attention in blocks that begin with the first real step of each row."""
-    if mask.keys is None:
-        output = _in_blocks(query, key, value, pattern, block_size, mask)
-        return hide_padding(output, mask.queries)
-    length = ops.shape(mask.keys)[1]
-    steps = ops.arange(0, length, dtype="int32")[None]
-    start = _first_real(mask.keys)
-    # Padding in front goes behind, and comes back in the end.
-    query, key, value, real = (
-        steps_at(x, ops.mod(steps + start, length))
-        for x in (query, key, value, mask.keys)
-    )
-    seen = AttentionMask(mask.causal, keys=real)
-    output = _in_blocks(query, key, value, pattern, block_size, seen)
-    output = steps_at(output, ops.mod(steps - start, length))
-    started = ops.greater_equal(steps, start)
-    return hide_padding(output, both(started, mask.queries))
-
-
 def _in_blocks(query, key, value, pattern, block_size, mask):
-    """`(B, T, H, E)`; the mask has no queries and no pairs."""
+    """`(B, T, H, E)`; the mask has no pairs and no steps."""
     batch, length, heads, _ = ops.shape(value)
     num_blocks = -(-length // block_size)
 

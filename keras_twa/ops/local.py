@@ -18,6 +18,7 @@ from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.scores import inner_product
+from keras_twa.ops.scores import lag
 from keras_twa.ops.tiled import as_keys
 from keras_twa.ops.tiled import as_lags
 from keras_twa.ops.tiled import as_queries
@@ -44,7 +45,7 @@ def local_attention(
     """Computes `softmax(q . k / sqrt(D)) v` over the keys of a window.
 
     Query `i` of T sees key `j` of S where `|i + S - T - j| < window`: a window counts
-    the step itself.
+    the step itself. Where `mask` has `steps`, their numbers count in place of indices.
 
     Args:
         query: `(B, T, H, D)`.
@@ -69,17 +70,23 @@ def local_attention(
     queries = {"query": ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5}
     if num_global_tokens and way == "windowed":
         return _near_and_global(queries, key, value, window, mask, num_global_tokens)
-    keys, visible = {"key": key}, replace(mask, causal=False)
-    score: Any = NEAR
-    fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
+    keys, visible, fade = {"key": key}, mask, None
+    score: Any = NearOrGlobal(window)
+    if mask.steps is not None:
+        keys["step"] = ops.cast(mask.steps, "float32")[..., None]
+        queries["step"] = keys["step"][:, num_keys - num_queries :]
+    else:
+        # Where a window is the same for all rows, it hides the future, too.
+        causal = mask.causal and not num_global_tokens
+        fade = _fade(num_queries, num_keys, window, causal, query.shape[2])
+        visible = replace(mask, causal=mask.causal and not causal)
+        score = NearOrGlobal(None) if num_global_tokens else NEAR
     if num_global_tokens:
         real = real_keys(mask, ops.shape(key)[0], num_keys)
         tokens = ops.any(first_real(real, num_global_tokens), axis=1)
         keys["global"] = ops.cast(tokens, "float32")[..., None]
         if not mask.causal:
             queries["global"] = keys["global"]
-        fade = _fade(num_queries, num_keys, window, False, query.shape[2])
-        score, visible = NearOrGlobal(), mask
     if way == "windowed":
         tile = tile_window(window, mask.causal)
         return windowed_attention(score, queries, keys, value, tile, visible, fade)
@@ -101,6 +108,8 @@ def route(num_queries, num_keys, window, mask, dropout=None, return_weights=Fals
     """
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
     if not (known and num_queries == num_keys) or mask.pairs is not None:
+        return "tiled"
+    if mask.steps is not None:
         return "tiled"
     if dropout is not None or return_weights:
         return "tiled"
@@ -140,16 +149,28 @@ def chosen(select, x):
 class NearOrGlobal:
     """`q . k` for pairs that are near, or of which one is a global token.
 
-    Queries carry `fade`, 0 for near pairs and else `-inf`, `(g, t, S)`. They may, and
-    keys do, carry `global`: 1 for global tokens, else 0.
+    Keys may, and then queries may, carry `global`: 1 for global tokens, else 0.
+
+    Args:
+        window: Number of steps, where queries and keys carry their `step`. With `None`,
+            queries carry `fade`, 0 for near pairs and else `-inf`, `(g, t, S)`.
     """
 
+    window: int | None
+
     def __call__(self, query, key):
-        seen = key["global"][:, None, :]
-        if "global" in query:
-            seen = ops.maximum(seen, query["global"][..., None])
-        fade = ops.where(ops.greater(seen, 0.5), 0.0, query["fade"])
-        return inner_product(query["query"], key["key"]) + fade
+        if self.window is None:
+            near = ops.greater(query["fade"], -math.inf)
+        else:
+            distance = ops.absolute(lag(query["step"], key["step"]))
+            near = ops.less(distance, self.window)
+        if "global" in key:
+            token = key["global"][:, None, :]
+            if "global" in query:
+                token = ops.maximum(token, query["global"][..., None])
+            near = ops.logical_or(near, ops.greater(token, 0.5))
+        logits = inner_product(query["query"], key["key"])
+        return ops.where(near, logits, -math.inf)
 
 
 @dataclass(frozen=True)

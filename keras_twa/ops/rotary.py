@@ -2,12 +2,15 @@
 
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_twa.ops import backend
 
 LONGEST = 10_000.0
+# Numbers of steps up to 2^31 have so many digits.
+BASE, DIGITS = 16, 8
 # Channels that turn at least so often in the original length keep their rate, and those
 # that turn no more than once have it divided: the paper's numbers.
 MOST_TURNS, LEAST_TURNS = 32.0, 1.0
@@ -21,9 +24,10 @@ def rotate(x, times, rates=None):
 
     Args:
         x: `(B, T, H, D)`.
-        times: Float32 `(B or 1, T)`.
-        rates: Angle per unit of time of each pair, `(D // 2,)`. Defaults to
-            `10_000^(-2i / D)`.
+        times: `(B or 1, T)`, float32, or int32 for the numbers of steps, whose angles
+            are exact however large they are.
+        rates: Angle per unit of time of each pair, a NumPy array `(D // 2,)`. Defaults
+            to `10_000^(-2i / D)`.
 
     Returns:
         `(B, T, H, D)` in float32.
@@ -33,11 +37,8 @@ def rotate(x, times, rates=None):
     """
     pairs = x.shape[-1] // 2
     x = ops.cast(x, "float32")
-    if rates is None:
-        rates = LONGEST ** -(ops.arange(0, pairs, dtype="float32") / max(pairs, 1))
-    else:
-        rates = ops.convert_to_tensor(rates, dtype="float32")
-    angles = times[..., None, None] * rates
+    rates = rotary_rates(pairs) if rates is None else rates
+    angles = angles_at(times, rates)[:, :, None]
     shape = ops.shape(x)[:3]
     turned = ops.reshape(x[..., : 2 * pairs], (*shape, pairs, 2))
     turned = backend.turned(turned, ops.cos(angles), ops.sin(angles))
@@ -45,6 +46,31 @@ def rotate(x, times, rates=None):
     if x.shape[-1] == 2 * pairs:
         return turned
     return ops.concatenate([turned, x[..., 2 * pairs :]], axis=-1)
+
+
+def angles_at(times, rates):
+    """By which angle pairs of channels have turned, float32 `(B or 1, T, pairs)`.
+
+    A float32 angle of `n` turns has lost as many digits as `n` has. Numbers of steps
+    are taken apart, `n = sum_k d_k BASE^k`, and the angles of `BASE^k` steps are known
+    modulo one turn: so what is added up stays small.
+
+    Args:
+        times: `(B or 1, T)`, float32 or int32.
+        rates: Angle per unit of time, a NumPy array `(pairs,)`.
+    """
+    if "int" not in keras.backend.standardize_dtype(times.dtype):
+        return times[..., None] * ops.convert_to_tensor(rates, dtype="float32")
+    rates = np.asarray(rates, "float64")
+    angles, left = 0.0, times
+    for power in range(DIGITS):
+        # The last digit has the sign.
+        digit = left % BASE if power < DIGITS - 1 else left
+        turn = np.mod(BASE**power * rates + math.pi, 2 * math.pi) - math.pi
+        turn = ops.convert_to_tensor(turn, dtype="float32")
+        angles = angles + ops.cast(digit, "float32")[..., None] * turn
+        left = left // BASE
+    return angles
 
 
 def rotary_rates(pairs, max_wavelength=LONGEST, factor=1.0, original_length=None):
@@ -59,7 +85,7 @@ def rotary_rates(pairs, max_wavelength=LONGEST, factor=1.0, original_length=None
             at all, and those between in proportion (the rates of YaRN).
 
     Returns:
-        A float32 array `(pairs,)`.
+        A NumPy array `(pairs,)`.
 
     Reference:
         [Chen et al., 2023](https://arxiv.org/abs/2306.15595),
@@ -71,4 +97,4 @@ def rotary_rates(pairs, max_wavelength=LONGEST, factor=1.0, original_length=None
         turns = original_length * rates / (2 * math.pi)
         kept = (turns - LEAST_TURNS) / (MOST_TURNS - LEAST_TURNS)
         kept = np.clip(kept, 0.0, 1.0)
-    return (rates * (kept + (1.0 - kept) / factor)).astype("float32")
+    return rates * (kept + (1.0 - kept) / factor)

@@ -5,6 +5,7 @@ Functions and scores alike take `(g, t, D)` of queries and `(g, D, S)` of keys, 
 same, so that what was compiled for one serves the other.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,19 @@ def times_of(positions, length):
     if positions is not None:
         return positions
     return ops.arange(0, length, dtype="float32")[None]
+
+
+def earliest(times, real=None):
+    """The time of the earliest real step, float32 `(B or 1, 1)`; 0 if there is none.
+
+    Args:
+        times: Float32 `(B or 1, T)`.
+        real: Boolean `(B, T)`, or `None` for all.
+    """
+    if real is not None:
+        times = ops.where(real, times, math.inf)
+    found = ops.min(times, axis=1, keepdims=True)
+    return ops.where(ops.less(found, math.inf), found, 0.0)
 
 
 def log_softplus(x):

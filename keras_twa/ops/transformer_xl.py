@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_twa.masks import past
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.scores import earliest
 from keras_twa.ops.scores import times_of
 
 LONGEST = 10_000.0
@@ -56,7 +57,8 @@ def relative_attention(
     query_times = times_of(query_positions, num_queries)
     key_times = times_of(key_positions, num_keys)
     if key_positions is not None:
-        first = _earliest(key_times, mask.keys)
+        # Only lags count. Angles from there on are small, and keep their digits.
+        first = earliest(key_times, mask.keys)
         query_times, key_times = query_times - first, key_times - first
     scale = float(query.shape[-1]) ** -0.5
     query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
@@ -114,17 +116,6 @@ def turn(x, times):
         ],
         axis=-1,
     )
-
-
-def _earliest(times, real):
-    """The time of the earliest real key, `(B or 1, 1)`.
-
-    Only lags count. Angles from there on are small, and keep their digits.
-    """
-    if real is not None:
-        times = ops.where(real, times, math.inf)
-    earliest = ops.min(times, axis=1, keepdims=True)
-    return ops.where(earliest < math.inf, earliest, 0.0)
 
 
 def _for_the_fused_kernel(mask, num_queries, num_keys):

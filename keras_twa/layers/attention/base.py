@@ -6,6 +6,8 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention import cache
+from keras_twa.layers.attention.counting import Counting
+from keras_twa.layers.attention.counting import real_steps
 from keras_twa.layers.attention.dense_options import DenseOptions
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.positioned import times_at
@@ -18,9 +20,12 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
+from keras_twa.ops.packing import count
 
 
-class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.Layer):
+class Attention(
+    Counting, Positioned, Streaming, Projecting, DenseOptions, keras.layers.Layer
+):
     """Abstract multi-head attention; a variant implements `attend`, nothing else.
 
     Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
@@ -175,12 +180,20 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
 
     def __call__(self, query, *args, **kwargs):
-        # Keras would convert one array that is query and value into two tensors, and
-        # then nobody knows that they are one.
-        x = ops.convert_to_tensor(query) if isinstance(query, np.ndarray) else query
-        args = [x if given is query else given for given in args]
-        kwargs = {name: x if y is query else y for name, y in kwargs.items()}
-        return super().__call__(x, *args, **kwargs)
+        # Keras would convert one array that is query and value, or the mask of both,
+        # into two tensors, and then nobody knows that they are one.
+        tensors = {}
+
+        def once(given):
+            if not isinstance(given, np.ndarray):
+                return given
+            if id(given) not in tensors:
+                tensors[id(given)] = ops.convert_to_tensor(given)
+            return tensors[id(given)]
+
+        args = [once(given) for given in args]
+        kwargs = {name: once(given) for name, given in kwargs.items()}
+        return super().__call__(once(query), *args, **kwargs)
 
     def call(
         self,
@@ -216,8 +229,8 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         elif value is None:
             value = query
             value_mask = query_mask if value_mask is None else value_mask
-        if key_positions is None and value is query:
-            key_positions = query_positions
+        if value is query:
+            key_positions = query_positions if key_positions is None else key_positions
         key = value if key is None else key
         causal = use_causal_mask or self.causality == "always"
         self._check_call(
@@ -232,6 +245,21 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         state = initial_state
         if return_state and state is None:
             state = self.initial_state(ops.shape(query)[0])
+        itself = value is query and key is query
+        # What only `attention_mask` hides is a step all the same.
+        real = real_steps(value_mask, key_mask)
+        packing = None
+        if state is None:
+            masks = query_mask, value_mask, key_mask
+            packing = self.packing(itself, masks, attention_mask, query_positions)
+        if packing is not None:
+            query = packing.pack(hide_padding(self._cast(query), real))
+            value = key = query
+            query_mask = value_mask = key_mask = packing.filled
+            if query_positions is not None:
+                times = times_at(query_positions, None)
+                times = ops.broadcast_to(times, ops.shape(packing.order))
+                query_positions = key_positions = packing.pack(times)
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, causal
         )
@@ -243,7 +271,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         else:
             inputs["key"] = hide_padding(self._cast(key), mask.keys)
             inputs["value"] = hide_padding(self._cast(value), mask.keys)
-            inputs, mask, held = self.remember(inputs, mask, state)
+            inputs, held = self.remember(inputs, mask, state)
             heads = self.heads_of(inputs)
         dropout = None
         if training and self.dropout > 0:
@@ -251,8 +279,13 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
         query_times = times_at(query_positions, mask.queries)
         key_times = times_at(key_positions, mask.keys)
+        if state is None and packing is None:
+            mask = self.count_keys(mask, real)
+            of_queries = real if itself else real_steps(query_mask)
+            query_times = self.default_times(query_times, of_queries)
+            key_times = self.default_times(key_times, real)
         outputs, weights, state = self.mix(
-            self.place(heads, query_times, key_times, state),
+            self.place(heads, mask, query_times, key_times, state),
             mask,
             query_times,
             key_times,
@@ -260,6 +293,9 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             return_attention_scores,
             state,
         )
+        if packing is not None:
+            outputs = packing.unpack(outputs)
+            weights = None if weights is None else packing.unpack_pairs(weights)
         results = [self._attention_output(outputs)]
         results += [weights] if return_attention_scores else []
         results += [{**state, **held}] if return_state else []
@@ -275,10 +311,10 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             state: The state before this call, or `None`.
 
         Returns:
-            A dictionary of tensors by the sources of `projections`, the mask, and a
-            dictionary of what the next state holds of the inputs.
+            A dictionary of tensors by the sources of `projections`, and a dictionary
+            of what the next state holds of the inputs.
         """
-        return inputs, mask, {}
+        return inputs, {}
 
     def mix(
         self,
@@ -309,6 +345,10 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         """Puts further steps into a state; see `cache.extend`."""
         return cache.extend(state, heads, mask, positions)
 
+    def steps_before(self, state):
+        """How many real steps of each row a state has seen, integer `(B,)`."""
+        return count(state["real"])
+
     def state_spec(self, dtype=None, max_length=None):
         return cache.spec(self.projections(), dtype or self.compute_dtype, max_length)
 
@@ -330,17 +370,22 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         projected=None,
         **kwargs,
     ):
+        times = [kwargs.get(name) for name in ("query_positions", "key_positions")]
         if projected is not None:
             names = ("value_mask", "key_mask", "key_positions")
             others = {name: kwargs.pop(name, None) for name in names}
-            value, *_ = self._open(projected, query, value=value, key=key, **others)
+            value, _, times[1] = self._open(
+                projected, query, value=value, key=key, **others
+            )
         value = query if value is None else value
+        if value is query and times[1] is None:
+            times[1] = times[0]
         key = value if key is None else key
         masks = ("query_mask", "value_mask", "key_mask", "attention_mask")
         self._check_call(
             (query, value, key),
             [kwargs.get(name) for name in masks],
-            [kwargs.get(name) for name in ("query_positions", "key_positions")],
+            times,
             return_attention_scores,
             use_causal_mask or self.causality == "always",
             initial_state,
@@ -369,6 +414,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         checks.call_arguments(query, value, key, *masks, heads)
         checks.positions("query_positions", positions[0], query)
         checks.positions("key_positions", positions[1], key)
+        checks.times_of_both(*positions)
         checks.facts(self, itself, masks[-1], scores, causal)
         if return_state or state is not None:
             checks.streaming(self, itself, causal, masks[-1])

@@ -14,6 +14,8 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import past
 from keras_twa.masks import real_keys
 from keras_twa.ops import backend
+from keras_twa.ops.packing import count
+from keras_twa.ops.packing import numbers
 
 
 def spec(projections, dtype, max_length):
@@ -28,9 +30,9 @@ def spec(projections, dtype, max_length):
     return found if max_length is None else {**found, "length": Slot((), "int32")}
 
 
-def length(state):
-    """How many steps there are in a cache, or were before another state."""
-    return state["length"] if "length" in state else ops.shape(state["time"])[1]
+def length(cache):
+    """How many steps there are in a cache, padding among them."""
+    return cache["length"] if "length" in cache else ops.shape(cache["time"])[1]
 
 
 def shapes_after(shapes, steps):
@@ -52,7 +54,8 @@ def extend(cache, heads, mask, times):
         cache: A cache.
         heads: Dictionary of tensors `(B, T, heads, dim)` of these steps.
         mask: Their `AttentionMask`.
-        times: Their times `(B or 1, T)`, or `None` for their numbers.
+        times: Their times `(B or 1, T)`, or `None` for their numbers among the real
+            steps of their rows.
 
     Returns:
         The cache with these steps, the heads with all keys in them, the mask, and the
@@ -64,9 +67,11 @@ def extend(cache, heads, mask, times):
     if fixed:
         heads = in_room(heads, first, steps, cache["time"].shape[1])
     real = mask.keys
-    plain = times is None and isinstance(first, int) and first == 0
+    plain = times is None and real is None and isinstance(first, int) and first == 0
     if times is None:
-        times = ops.cast(ops.arange(0, steps) + first, "float32")[None]
+        known = real_keys(mask, *ops.shape(heads["query"])[:2])
+        times = count(cache["real"])[:, None] + numbers(known)
+        times = ops.cast(times, "float32")
     put = _write_at(first) if fixed else _append
     cache, heads = join(cache, heads, mask, times, put)
     pairs = None
@@ -77,7 +82,7 @@ def extend(cache, heads, mask, times):
             room = ops.shape(cache["time"])[1]
             queries = ops.arange(0, steps, dtype="int32") + first
             pairs = past(queries, room, room)[None, None]
-    keys = None if plain and real is None else cache["real"]
+    keys = None if plain else cache["real"]
     seen = AttentionMask(not fixed and not single, mask.queries, keys, pairs)
     if plain:
         return cache, heads, seen, None, None

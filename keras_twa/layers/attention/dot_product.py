@@ -179,9 +179,10 @@ class DotProductAttention(Attention):
                 name="sink_logits",
             )
 
-    def place(self, heads, *times_and_state):
+    def place(self, heads, *mask_times_and_state):
         query, key = self.matching(heads["query"], heads["key"])
-        return super().place({**heads, "query": query, "key": key}, *times_and_state)
+        heads = {**heads, "query": query, "key": key}
+        return super().place(heads, *mask_times_and_state)
 
     def mix(self, heads, *arguments, **options):
         outputs, weights, state = super().mix(heads, *arguments, **options)

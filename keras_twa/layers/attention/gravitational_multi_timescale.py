@@ -99,6 +99,7 @@ class GravitationalMultiTimescaleAttention(Attention):
         distance.
     """
 
+    uses_times = True
     rotary = True
 
     def __init__(

@@ -9,9 +9,14 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.masks import AttentionMask
+from keras_twa.masks import real_keys
 from keras_twa.ops import local_attention
+from keras_twa.ops.gather import steps_at
 from keras_twa.ops.local import chosen
 from keras_twa.ops.local import first_real
+from keras_twa.ops.packing import count
+from keras_twa.ops.packing import latest
+from keras_twa.ops.packing import numbers
 
 # What a state holds of steps, and the names of the same of global tokens.
 WIDE, GLOBAL = ("key", "value"), "global_"
@@ -80,7 +85,7 @@ class LocalAttention(Attention):
         weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
         and "value" `(B, window - 1, H, width)`, and which of them are "real"; with
         global tokens, also these as "global_key", "global_value", "global_real"; and if
-        queries turn, how many steps there were, "length".
+        queries turn, how many real steps there were, "count" `(B,)`.
 
     Raises:
         ValueError: If a size or the window is not positive, the number of global tokens
@@ -103,6 +108,7 @@ class LocalAttention(Attention):
 
     cross_attention = False
     rotary = True
+    counts_steps = True
 
     def __init__(
         self,
@@ -145,10 +151,11 @@ class LocalAttention(Attention):
         )
 
     def extend(self, state, heads, mask, positions):
+        steps = real_keys(mask, *ops.shape(heads["query"])[:2])
         tokens = {name: x for name, x in state.items() if name.startswith(GLOBAL)}
-        held = {name: x for name, x in state.items() if name not in tokens}
+        held = {name: state[name] for name in ("key", "value", "real")}
         held, heads = cache.join(held, heads, mask)
-        real = held["real"]
+        real, counted = held["real"], numbers(held["real"])
         if tokens:
             # Global tokens come first, as they did in the sequence.
             joined = {
@@ -163,13 +170,18 @@ class LocalAttention(Attention):
             # From now on they are there, and not in a window.
             taken = ops.any(select, axis=1)[:, self.num_global_tokens :]
             held["real"] = ops.logical_and(held["real"], ops.logical_not(taken))
-        first = ops.shape(held["real"])[1] - (self.window - 1)
-        held = {name: x[:, first:] for name, x in held.items()}
+            # Where they stand is never asked: all see them.
+            counted = ops.pad(counted, [[0, 0], [self.num_global_tokens, 0]])
+        last = latest(held["real"], self.window - 1)
+        held = {name: steps_at(x, last) for name, x in held.items()}
         if self.turns:
-            held["length"] = cache.length(state) + ops.shape(heads["query"])[1]
+            held["count"] = self.steps_before(state) + count(steps)
         # What is not real is not seen: so is what the first window begins with.
-        mask = AttentionMask(True, mask.queries, real)
+        mask = AttentionMask(True, mask.queries, real, steps=counted)
         return {**held, **tokens}, heads, mask, positions, None
+
+    def steps_before(self, state):
+        return state["count"]
 
     def state_spec(self, dtype=None, max_length=None):
         dtype = dtype or self.compute_dtype
@@ -184,7 +196,7 @@ class LocalAttention(Attention):
         spec, tokens = slots(self.window - 1), slots(self.num_global_tokens)
         if self.num_global_tokens:
             spec |= {GLOBAL + name: slot for name, slot in tokens.items()}
-        return {**spec, "length": Slot((), "int32")} if self.turns else spec
+        return {**spec, "count": Slot((), "int32")} if self.turns else spec
 
     def keys_seen(self, state, steps):
         held = self.window - 1 + self.num_global_tokens

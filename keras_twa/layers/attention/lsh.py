@@ -150,7 +150,7 @@ class LSHAttention(Attention):
         step = inputs["key"]
         if mask.keys is not None:
             step = ops.where(mask.keys[:, :, None], step, inputs["query"])
-        return {**inputs, "step": step}, mask, {}
+        return {**inputs, "step": step}, {}
 
     def attend(
         self,

@@ -94,6 +94,7 @@ class MultiTimescaleAttention(Attention):
         penalties by distance.
     """
 
+    uses_times = True
     rotary = True
 
     def __init__(

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
@@ -13,7 +14,6 @@ from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
 from keras_twa.ops import multi_timescale_retention
-from keras_twa.ops import rotate
 from keras_twa.ops.blocks import NOTHING
 
 
@@ -94,7 +94,8 @@ class MultiTimescaleRetention(RecurrentAttention):
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
-        `(B, H, D, N, value_dim)` and "time" `(B,)` in float32, and "length".
+        `(B, H, D, N, value_dim)` and the "time" of the last real step `(B,)`, in
+        float32.
 
     Raises:
         ValueError: If a size is not positive, a discount is not inside (0, 1), lags do
@@ -117,6 +118,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         [Sun et al., 2023](https://arxiv.org/abs/2307.08621) on retention.
     """
 
+    uses_times = True
     causality = "always"
     cross_attention = False
 
@@ -185,23 +187,24 @@ class MultiTimescaleRetention(RecurrentAttention):
         )
 
     def recur(self, heads, mask, positions, state):
-        times, length = self.timed(heads, positions, state)
+        clock = Clock.of(heads, mask, positions, state)
         logs, mix = self._log_discounts(), self._mix()
         outputs, memory, last = multi_timescale_retention(
-            rotate(heads["query"], times) * self.key_dim**-0.5,
-            rotate(heads["key"], times),
+            clock.turn(heads["query"]) * self.key_dim**-0.5,
+            clock.turn(heads["key"]),
             heads["value"],
             mask,
             logs,
-            None if positions is None and state is None else times,
+            clock.times,
             mix,
-            *(None, None) if state is None else (state["memory"], state["time"]),
+            None if state is None else state["memory"],
+            clock.before,
         )
         output = self._decode(outputs, logs)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
         # A decoder makes something of nothing, too.
         output = hide_padding(output, mask.queries)
-        return output, {"memory": memory, "time": last, "length": length}
+        return output, clock.next_state(memory, last)
 
     def _log_discounts(self):
         if self.decoder == "learned":
@@ -235,7 +238,6 @@ class MultiTimescaleRetention(RecurrentAttention):
         return {
             "memory": Slot((self.num_heads, *widths), "float32"),
             "time": Slot((), "float32", NOTHING),
-            "length": Slot((), "int32"),
         }
 
     def get_config(self):

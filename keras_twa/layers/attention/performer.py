@@ -9,8 +9,10 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
+from keras_twa.masks import real_keys
 from keras_twa.ops import performer_attention
 from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.packing import count
 from keras_twa.ops.performer import orthogonal_features
 
 
@@ -74,7 +76,7 @@ class PerformerAttention(RecurrentAttention):
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
         "memory" `(B, H, M, value_dim + 1)` and "highest" `(B, H)`; and if queries turn,
-        how many steps there were, "length".
+        how many real steps there were, "count" `(B,)`.
 
     Raises:
         ValueError: If a size is not positive, a shape does not fit, or attention scores
@@ -151,9 +153,13 @@ class PerformerAttention(RecurrentAttention):
             highest=held.get("highest"),
         )
         found = {"memory": memory, "highest": highest}
-        if self.turns:
-            _, found["length"] = self.timed(heads, positions, state)
+        if self.turns and state is not None:
+            real = real_keys(mask, *ops.shape(heads["query"])[:2])
+            found["count"] = state["count"] + count(real)
         return output, found
+
+    def steps_before(self, state):
+        return state["count"]
 
     def state_spec(self, dtype=None, max_length=None):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
@@ -161,7 +167,7 @@ class PerformerAttention(RecurrentAttention):
             "memory": Slot(shape, "float32"),
             "highest": Slot((self.num_heads,), "float32", NOTHING),
         }
-        return {**spec, "length": Slot((), "int32")} if self.turns else spec
+        return {**spec, "count": Slot((), "int32")} if self.turns else spec
 
     def get_config(self):
         return {**super().get_config(), "num_features": self.num_features}

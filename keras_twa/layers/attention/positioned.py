@@ -4,9 +4,10 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers import positions
-from keras_twa.layers.attention import cache
 from keras_twa.layers.positions.bias import batch_of_times
 from keras_twa.masks import hide_padding
+from keras_twa.masks import real_keys
+from keras_twa.ops.packing import numbers
 
 
 class Positioned:
@@ -37,7 +38,7 @@ class Positioned:
         """Whether queries and keys are turned by their times."""
         return isinstance(self.positions, positions.RotaryPositions)
 
-    def place(self, heads, query_times, key_times, state):
+    def place(self, heads, mask, query_times, key_times, state):
         """The heads, with queries and keys turned before a state holds any of them.
 
         A variant may implement it, for what is to be done to them before they turn.
@@ -45,8 +46,10 @@ class Positioned:
         if not self.turns:
             return heads
         if query_times is None and state is not None:
-            steps = ops.arange(0, ops.shape(heads["query"])[1]) + cache.length(state)
-            query_times = key_times = ops.cast(steps, "float32")[None]
+            # Integers, which count on exactly however many there are.
+            before = self.steps_before(state)[:, None]
+            real = real_keys(mask, *ops.shape(heads["query"])[:2])
+            query_times = key_times = before + numbers(real)
         query = self.positions(heads["query"], query_times)
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
 

@@ -1,7 +1,5 @@
 """Attention without scores of pairs: what came before is in a state of fixed size."""
 
-from keras import ops
-
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Streaming
 
@@ -28,20 +26,6 @@ class RecurrentAttention(Attention):
             `(B, T, H, value_dim)`, and the next state: any where none was given.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `recur`.")
-
-    def timed(self, heads, positions, state):
-        """The times of the steps, and how many steps there were after them.
-
-        Args:
-            heads: Dictionary of tensors `(B, T, heads, dim)`.
-            positions: Float32 `(B or 1, T)`, or `None` to count on from the state.
-            state: A state with a "length", or `None` at the beginning.
-        """
-        steps = ops.shape(heads["query"])[1]
-        before = 0 if state is None else state["length"]
-        if positions is None:
-            positions = ops.cast(ops.arange(0, steps) + before, "float32")[None]
-        return positions, ops.cast(before + steps, "int32")
 
     # A state of its own, whose shapes stay: no cache of keys and values.
     state_spec = Streaming.state_spec

@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import retention
-from keras_twa.ops import rotate
 from keras_twa.ops.blocks import NOTHING
 
 
@@ -68,7 +68,7 @@ class RetentionAttention(RecurrentAttention):
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
-        `(B, H, D, value_dim)` and "time" `(B,)` in float32, and "length".
+        `(B, H, D, value_dim)` and the "time" of the last real step `(B,)`, in float32.
 
     Raises:
         ValueError: If a size is not positive, there is not one discount inside (0, 1)
@@ -89,6 +89,7 @@ class RetentionAttention(RecurrentAttention):
         [Sun et al., 2023](https://arxiv.org/abs/2307.08621)
     """
 
+    uses_times = True
     causality = "always"
     cross_attention = False
 
@@ -124,26 +125,26 @@ class RetentionAttention(RecurrentAttention):
         return (*super().projections(), gate)
 
     def recur(self, heads, mask, positions, state):
-        times, length = self.timed(heads, positions, state)
+        clock = Clock.of(heads, mask, positions, state)
         output, memory, last = retention(
-            rotate(heads["query"], times) * self.key_dim**-0.5,
-            rotate(heads["key"], times),
+            clock.turn(heads["query"]) * self.key_dim**-0.5,
+            clock.turn(heads["key"]),
             heads["value"],
             mask,
             [math.log(gamma) for gamma in self.discounts],
-            None if positions is None and state is None else times,
-            *(None, None) if state is None else (state["memory"], state["time"]),
+            clock.times,
+            None if state is None else state["memory"],
+            clock.before,
         )
         output = ops.layer_normalization(output, epsilon=self.epsilon)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
-        return output, {"memory": memory, "time": last, "length": length}
+        return output, clock.next_state(memory, last)
 
     def state_spec(self, dtype=None, max_length=None):
         shape = (self.num_heads, self.key_dim, self.value_dim)
         return {
             "memory": Slot(shape, "float32"),
             "time": Slot((), "float32", NOTHING),
-            "length": Slot((), "int32"),
         }
 
     def get_config(self):

@@ -210,7 +210,7 @@ class RWKVAttention(RecurrentAttention):
         for name, shift in self._shifts.items():
             own = inputs["query" if name in ("query", "gate") else "key"]
             mixed[name] = previous + (own - previous) * ops.cast(shift, own.dtype)
-        return mixed, mask, {"last_input": last}
+        return mixed, {"last_input": last}
 
     def recur(self, heads, mask, positions, state):
         recur = self._recur_4 if self.version == 4 else self._recur_7

@@ -117,6 +117,7 @@ class SparseAttention(Attention):
 
     cross_attention = False
     rotary = True
+    counts_steps = True
 
     def __init__(
         self,
@@ -178,12 +179,12 @@ class SparseAttention(Attention):
 
     def extend(self, state, heads, mask, positions):
         first = state.get("length")
-        found = super().extend(state, heads, mask, positions)
-        if first is None:
-            return found
-        # In a cache with room for more steps, queries are not at the end.
-        state, heads, *rest = found
-        return state, {**heads, "first": first}, *rest
+        state, heads, mask, *times = super().extend(state, heads, mask, positions)
+        mask = self.count_keys(mask, mask.keys)
+        if first is not None:
+            # In a cache with room for more steps, queries are not at the end.
+            heads = {**heads, "first": first}
+        return state, heads, mask, *times
 
     def get_config(self):
         named = isinstance(self.pattern, str)

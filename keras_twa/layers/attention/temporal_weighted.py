@@ -109,6 +109,7 @@ class TemporalWeightedAttention(Attention):
         scores that depend on time alone.
     """
 
+    uses_times = True
     rotary = True
     position_bias = True
 

@@ -9,7 +9,11 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.masks import AttentionMask
+from keras_twa.masks import real_keys
 from keras_twa.ops import relative_attention
+from keras_twa.ops.gather import steps_at
+from keras_twa.ops.packing import latest
+from keras_twa.ops.packing import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -42,8 +46,7 @@ class TransformerXLAttention(Attention):
         output_shape: Width (or shape) of the output. Defaults to the query's.
         position_dim: Width P of the encoding of a lag, an even number. Defaults to
             `key_dim`, or one more if that is odd.
-        memory_length: How many steps a state holds, padding among them. Defaults to
-            128.
+        memory_length: How many real steps of each row a state holds. Defaults to 128.
         kernel_initializer: Initializer of the projection kernels and of `W`.
         bias_initializer: Initializer of the projection biases, `u` and `v`.
         kernel_regularizer: Regularizer of the projection kernels and of `W`.
@@ -78,8 +81,8 @@ class TransformerXLAttention(Attention):
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
         weights `(B, H, T, S)` in float32, and with a state, S = `memory_length` + T;
         with `return_state`, also the state: the inputs of earlier steps, "memory"
-        `(B, memory_length, F)`, which of them are "real", and their "time", both
-        `(B, memory_length)`.
+        `(B, memory_length, F)`, which of them are "real", and their "time" from the
+        last one, both `(B, memory_length)`; and the time of that one, "last" `(B,)`.
 
     Raises:
         ValueError: If a size is not positive, `position_dim` is odd, or a shape does
@@ -101,6 +104,7 @@ class TransformerXLAttention(Attention):
         [Dai et al., 2019](https://arxiv.org/abs/1901.02860)
     """
 
+    uses_times = True
     state_gradient = False
 
     def __init__(
@@ -167,29 +171,36 @@ class TransformerXLAttention(Attention):
 
     def remember(self, inputs, mask, state):
         if state is None:
-            return inputs, mask, {}
+            return inputs, {}
         x, memory = inputs["value"], state["memory"]
         seen = ops.concatenate([ops.cast(memory, x.dtype), x], axis=1)
-        held = ops.cast(self._latest(seen), memory.dtype)
+        real = ops.concatenate(
+            [state["real"], real_keys(mask, *ops.shape(x)[:2])], axis=1
+        )
+        held = steps_at(seen, latest(real, self.memory_length))
         inputs = {**inputs, "key": seen, "value": seen}
-        return inputs, mask, {"memory": ops.stop_gradient(held)}
+        return inputs, {"memory": ops.stop_gradient(ops.cast(held, memory.dtype))}
 
     def extend(self, state, heads, mask, positions):
-        steps = ops.shape(heads["query"])[1]
+        shape = ops.shape(heads["query"])[:2]
+        # Times from the last real step on: so these stay small, and keep their digits,
+        # however long a stream is.
+        origin = state["last"][:, None]
         if positions is None:
-            positions = ops.arange(0, steps, dtype="float32") + (
-                state["time"][:, -1:] + 1
-            )
+            after = ops.cast(numbers(real_keys(mask, *shape)) + 1, "float32")
+        else:
+            after = ops.broadcast_to(positions, shape) - origin
         times = {name: state[name] for name in ("real", "time")}
-        times, heads = cache.join(times, heads, mask, positions)
+        times, heads = cache.join(times, heads, mask, after)
         # All that a single step can see is before it.
-        single = isinstance(steps, int) and steps == 1
+        single = isinstance(shape[1], int) and shape[1] == 1
         mask = AttentionMask(not single, mask.queries, times["real"])
-        held = {name: self._latest(x) for name, x in times.items()}
-        return held, heads, mask, positions, times["time"]
-
-    def _latest(self, x):
-        return x[:, ops.shape(x)[1] - self.memory_length :]
+        held = latest(times["real"], self.memory_length)
+        held = {name: steps_at(x, held) for name, x in times.items()}
+        passed = ops.where(held["real"][:, -1:], held["time"][:, -1:], 0.0)
+        held["time"] = held["time"] - passed
+        held["last"] = (origin + passed)[:, 0]
+        return held, heads, mask, after, times["time"]
 
     def state_spec(self, dtype=None, max_length=None):
         checks.built(self)
@@ -197,8 +208,9 @@ class TransformerXLAttention(Attention):
         return {
             "memory": Slot((held, self._features), dtype or self.compute_dtype),
             "real": Slot((held,), "bool"),
+            "time": Slot((held,), "float32"),
             # The first step is number 0.
-            "time": Slot((held,), "float32", -1.0),
+            "last": Slot((), "float32", -1.0),
         }
 
     def keys_seen(self, state, steps):

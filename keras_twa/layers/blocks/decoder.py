@@ -6,8 +6,12 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.layers.blocks.block import results_of
+from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
+from keras_twa.masks import real_keys
+from keras_twa.ops.packing import count
+from keras_twa.ops.packing import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -70,9 +74,9 @@ class TransformerDecoder(TransformerBlock):
         `(B, T, F)`; with `return_attention_scores`, also the weights of self-attention
         `(B, heads, T, T)` and of cross-attention `(B, heads, T, S)`; with
         `return_state`, also the state: a dictionary of those of the "self_attention"
-        and of the "cross_attention", the "length" so far where there is
-        cross-attention, and with channel mixing the last input of the "feed_forward"
-        network.
+        and of the "cross_attention", the "count" of real steps so far `(B,)` where
+        there is cross-attention, and with channel mixing the last input of the
+        "feed_forward" network.
 
     Raises:
         ValueError: If an argument or a shape does not fit, if F is not divisible by
@@ -178,7 +182,7 @@ class TransformerDecoder(TransformerBlock):
                 value_mask=encoder_padding_mask,
                 key_positions=encoder_positions,
             )
-            state["length"] = ops.zeros((), "int32")
+            state["count"] = ops.zeros((batch_size,), "int32")
         return {**state, **self._initial_feed_forward(batch_size, dtype)}
 
     def step(self, token, state, mask=None, position=None):
@@ -239,13 +243,11 @@ class TransformerDecoder(TransformerBlock):
         # What the next state holds for cross-attention.
         held = {}
         if streams and crosses:
-            steps = ops.shape(decoder_sequence)[1]
-            if decoder_positions is None:
-                decoder_positions = (
-                    ops.arange(0, steps, dtype="int32") + before["length"]
-                )
             held["cross_attention"] = before["cross_attention"]
-            held["length"] = before["length"] + ops.cast(steps, "int32")
+            steps = real_keys(
+                AttentionMask(keys=real), *ops.shape(decoder_sequence)[:2]
+            )
+            held["count"] = before["count"] + count(steps)
 
         def branches(x, source, times, source_times):
             flags = training, return_attention_scores
@@ -264,17 +266,19 @@ class TransformerDecoder(TransformerBlock):
             results = [weights] if return_attention_scores else []
             if crosses:
                 if streams:
-                    shared["projected"] = before["cross_attention"]
+                    others = self._cross_times(times, before, real, x)
                 else:
-                    shared["value"] = source
-                    shared["value_mask"] = encoder_padding_mask
-                    shared["key_positions"] = source_times
+                    others = {"value": source, "value_mask": encoder_padding_mask}
+                    if self._cross_by_time:
+                        others["query_positions"] = times
+                        others["key_positions"] = source_times
                 x, weights, _ = self._attention_branch(
                     "cross_attention",
                     x,
                     *flags,
+                    query_mask=real,
                     attention_mask=encoder_attention_mask,
-                    **shared,
+                    **others,
                 )
                 results += [weights] if return_attention_scores else []
             x, last = self._feed_forward_branch(x, real, training, before)
@@ -291,6 +295,28 @@ class TransformerDecoder(TransformerBlock):
         tensors = (x, encoder_sequence, times, source_times)
         results = self._run(branches, tensors, training, streams)
         return results if len(results) > 1 else results[0]
+
+    @property
+    def _cross_by_time(self):
+        """Whether there is cross-attention that depends on times."""
+        return getattr(self.cross_attention_layer, "by_time", False)
+
+    def _cross_times(self, times, before, real, x):
+        """Arguments of cross-attention in a call with a state.
+
+        Without times, a step is at the number of real steps before it, in the decoder's
+        sequence as in the encoder's.
+        """
+        projected = before["cross_attention"]
+        if not self._cross_by_time:
+            return {"projected": projected}
+        if times is None:
+            steps = real_keys(AttentionMask(keys=real), *ops.shape(x)[:2])
+            times = ops.cast(before["count"][:, None] + numbers(steps), "float32")
+            shape = ops.shape(next(iter(projected.values())))[:2]
+            known = real_keys(AttentionMask(keys=projected.get("real")), *shape)
+            projected = {**projected, "time": ops.cast(numbers(known), "float32")}
+        return {"projected": projected, "query_positions": times}
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
         return decoder_sequence_shape
@@ -348,7 +374,7 @@ class TransformerDecoder(TransformerBlock):
                 state["cross_attention"] = layer.projected_spec(
                     *source.shape[:2], masked, encoder_positions is not None
                 )
-            state["length"] = keras.KerasTensor((), dtype="int32")
+            state["count"] = keras.KerasTensor((x.shape[0],), dtype="int32")
         results += [state] if return_state else []
         return output, *results
 
@@ -358,8 +384,19 @@ class TransformerDecoder(TransformerBlock):
         checks.positions("decoder_positions", positions, x)
         names = {"self_attention"}
         if self.cross_attention_layer is not None:
-            names |= {"cross_attention", "length"}
+            names |= {"cross_attention", "count"}
         self._check_state(state, names, x.shape[0])
+        if self._cross_by_time:
+            timed = source["encoder_positions"] is not None
+            if state is not None:
+                timed = "time" in state["cross_attention"]
+            if timed != (positions is not None):
+                raise ValueError(
+                    "This block's cross-attention depends on times: give the times of "
+                    "both sequences, or of none. Received: decoder_positions "
+                    f"{'not ' * (positions is None)}given, encoder_positions "
+                    f"{'not ' * (not timed)}given"
+                )
         if state is None:
             self._check_source(**source)
         else:

@@ -17,6 +17,7 @@ from keras_twa.layers.checks.tensors import labels
 from keras_twa.layers.checks.tensors import padding
 from keras_twa.layers.checks.tensors import positions
 from keras_twa.layers.checks.tensors import sample_weight
+from keras_twa.layers.checks.tensors import times_of_both
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
 from keras_twa.layers.checks.values import finite_number
@@ -66,6 +67,7 @@ __all__ = [
     "sample_weight",
     "state",
     "streaming",
+    "times_of_both",
     "tokens",
     "whole_number",
 ]

@@ -73,6 +73,18 @@ def positions(name, given, x):
     )
 
 
+def times_of_both(query_positions, key_positions):
+    """Keys of another sequence than the queries' have times if the queries have."""
+    if query_positions is not None and key_positions is None:
+        raise ValueError(
+            "The value is another tensor than the query, so `query_positions` do not "
+            "say when its steps were: give `key_positions`, too. (In self-attention, "
+            "leave out the value, or pass the query itself.) Received: "
+            f"query_positions of shape {tuple(query_positions.shape)}, "
+            "key_positions=None"
+        )
+
+
 def labels(given, predictions):
     """Labels are `(B, T)` where predictions are `(B, T, V)`."""
     if len(given.shape) != 2 or not same_shape(given.shape, predictions.shape[:-1]):

@@ -9,7 +9,6 @@ from keras_twa.layers import checks
 from keras_twa.layers.positions.bias import batch_of_times
 from keras_twa.ops import rotary_rates
 from keras_twa.ops import rotate
-from keras_twa.ops import times_of
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -92,7 +91,7 @@ class RotaryPositions(keras.layers.Layer):
 
     def call(self, inputs, positions=None):
         checks.positions("positions", positions, inputs)
-        times = times_of(batch_of_times(positions), ops.shape(inputs)[1])
+        times = _times(positions, ops.shape(inputs)[1])
         rates = rotary_rates(
             inputs.shape[-1] // 2,
             self.max_wavelength,
@@ -115,3 +114,12 @@ class RotaryPositions(keras.layers.Layer):
             "scaling_factor": self.scaling_factor,
             "original_length": self.original_length,
         }
+
+
+def _times(positions, length):
+    """`(B or 1, T)`: float32, or int32 for numbers of steps."""
+    if positions is None:
+        return ops.arange(0, length, dtype="int32")[None]
+    if keras.backend.standardize_dtype(positions.dtype) == "int32":
+        return positions[None] if len(positions.shape) == 1 else positions
+    return batch_of_times(positions)

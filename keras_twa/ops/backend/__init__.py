@@ -67,6 +67,11 @@ Each module offers the same few functions; this one picks the module, once.
     The integer in a tensor, or `None` where nobody knows it yet, or to look would stop
     a GPU.
 
+`apply_if(condition, function, x)`
+    `function(x)`, of the shape and dtype of `x`, if a boolean scalar is true, else `x`.
+    Where to look at the scalar would stop a GPU or a compiler, it is `function(x)`,
+    which must then change nothing.
+
 `needs_gradient(x)`
     Whether a gradient may be asked of `x`; true where nobody can know.
 
@@ -120,6 +125,7 @@ turned = _module.turned
 on_gpu = _module.on_gpu
 compiled = _module.compiled
 known = _module.known
+apply_if = _module.apply_if
 needs_gradient = _module.needs_gradient
 fuses = _module.fuses
 fused_attention = _module.fused_attention

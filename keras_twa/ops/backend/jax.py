@@ -55,6 +55,11 @@ def known(x):
     return None if isinstance(x, jax.core.Tracer) else int(x)
 
 
+def apply_if(condition, function, x):
+    """`function(x)` or `x`, decided when it runs; see `backend/__init__.py`."""
+    return jax.lax.cond(condition, function, lambda y: y, x)
+
+
 def needs_gradient(x):
     """Only the transformation that traces knows; see `backend/__init__.py`."""
     return True

@@ -47,6 +47,12 @@ def known(x):
     return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None
 
 
+def apply_if(condition, function, x):
+    """`function(x)` or `x`, decided when it runs; see `backend/__init__.py`."""
+    result = tf.cond(condition, lambda: function(x), lambda: x)
+    return tf.ensure_shape(result, x.shape)
+
+
 def needs_gradient(x):
     """Only tapes know; see `backend/__init__.py`."""
     return True

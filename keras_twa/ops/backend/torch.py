@@ -252,6 +252,11 @@ def known(x):
     return None if x.is_cuda or torch.compiler.is_compiling() else int(x)
 
 
+def apply_if(condition, function, x):
+    """`function(x)` or `x`, as far as it is known; see `backend/__init__.py`."""
+    return x if known(condition) == 0 else function(x)
+
+
 def needs_gradient(x):
     """Whether a gradient may be asked of `x`; see `backend/__init__.py`."""
     return torch.is_tensor(x) and x.requires_grad
