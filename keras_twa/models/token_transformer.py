@@ -120,10 +120,8 @@ class TokenTransformer(keras.Model):
             always = ops.ones((ops.shape(tokens)[0], 1), dtype="bool")
             real = ops.concatenate([always, real], axis=1)
         if self.positions is not None:
-            places = numbers(real)
-            if first is not None:
-                places = places + first[:, None]
-            x = self.positions(x, positions=places)
+            before = 0 if first is None else first[:, None]
+            x = self.positions(x, positions=numbers(real, before))
         return self.embedding_dropout(x, training=training), real
 
     def get_config(self):

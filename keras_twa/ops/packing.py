@@ -14,17 +14,17 @@ from keras_twa.ops import backend
 from keras_twa.ops.gather import steps_at
 
 
-def numbers(real):
-    """How many real steps come before each step, integer `(B, L)`.
+def numbers(real, before=0):
+    """The number of each step among the real ones of its row, integer `(B, L)`.
 
-    For a real step that is its number in its row, counted from 0; for padding it is the
-    number of the real step that follows.
+    They count from 0. Padding has the number of the last real step before it, or 0.
 
     Args:
         real: Boolean `(B, L)`, `True` for real steps.
+        before: How many real steps came before these, an integer or `(B, 1)`.
     """
-    real = ops.cast(real, "int32")
-    return ops.cumsum(real, axis=1) - real
+    so_far = ops.cumsum(ops.cast(real, "int32"), axis=1)
+    return ops.maximum(so_far + (before - 1), 0)
 
 
 def count(real):
@@ -74,9 +74,10 @@ class Packing:
         """
         length = ops.shape(real)[1]
         index = ops.arange(0, length, dtype="int32")[None]
-        before, total = numbers(real), count(real)[:, None]
+        so_far = ops.cumsum(ops.cast(real, "int32"), axis=1)
+        total = count(real)[:, None]
         # Padding goes behind, in order.
-        place = ops.where(real, before, total + index - before)
+        place = ops.where(real, so_far - 1, total + index - so_far)
         order = ops.argsort(place, axis=1)
         apart = ops.any(ops.not_equal(place, index))
         return cls(order, place, ops.less(index, total), apart)

@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.references.parts import attend
 from tests.references.parts import finish
+from tests.references.parts import numbers
 from tests.references.parts import prepare
 from tests.references.parts import real_keys
 
@@ -13,15 +14,18 @@ from tests.references.parts import real_keys
 def local(weights, query, value, key=None, *, window=128, num_global_tokens=0, **call):
     """Return softmax(q.k / sqrt(D)) v over the keys fewer than `window` steps away.
 
-    The first real keys are seen by all steps and, as queries, see all.
+    Windows count the steps that masks do not hide as keys. The first real keys are seen
+    by all steps and, as queries, see all.
     """
     q, k, v, visible, _ = prepare(weights, query, value, key, **call)
     scale = 1 / math.sqrt(q.shape[-1])
     real = real_keys(k, **call)
     tokens = [np.flatnonzero(row)[:num_global_tokens] for row in real]
+    count = numbers(*k.shape[:2], call.get("value_mask"), call.get("key_mask"))
     for b, h, i, j in np.ndindex(visible.shape):
         either_is_global = i in tokens[b] or j in tokens[b]
-        visible[b, h, i, j] &= abs(i - j) < window or either_is_global
+        near = abs(count[b, i] - count[b, j]) < window
+        visible[b, h, i, j] &= near or either_is_global
 
     def logit(b, h, i, j):
         return (q[b, i, h] @ k[b, j, h]) * scale

@@ -65,11 +65,26 @@ def real_keys(k, value_mask=None, key_mask=None, attention_mask=None, **_):
     return real
 
 
-def times(positions, batch, length):
-    """Return positions as `(batch, length)` float64; by default 0, 1, 2, ..."""
+def times(positions, batch, length, *masks):
+    """Return positions as `(batch, length)` float64.
+
+    By default, steps that masks do not hide count from 0 on in each row, and a hidden
+    step is where the last of these was.
+    """
     if positions is None:
-        positions = np.arange(length)
+        positions = numbers(batch, length, *masks)
     return np.broadcast_to(np.asarray(positions, np.float64), (batch, length))
+
+
+def numbers(batch, length, *masks):
+    """Return the number of each step among those that no mask hides."""
+    found = np.zeros((batch, length), int)
+    for b in range(batch):
+        count = 0
+        for i in range(length):
+            count += all(mask is None or bool(mask[b][i]) for mask in masks)
+            found[b, i] = max(count - 1, 0)
+    return found
 
 
 def prepare(
@@ -96,9 +111,11 @@ def prepare(
     batch, query_length, heads, _ = q.shape
     key_length = k.shape[1]
     visible = visible_pairs(batch, heads, query_length, key_length, **masks)
+    of_keys = masks.get("value_mask"), masks.get("key_mask")
+    of_queries = of_keys if value is query else (masks.get("query_mask"),)
     moments = (
-        times(query_positions, batch, query_length),
-        times(key_positions, batch, key_length),
+        times(query_positions, batch, query_length, *of_queries),
+        times(key_positions, batch, key_length, *of_keys),
     )
     q, k = turned(q, moments[0], positions), turned(k, moments[1], positions)
     return q, k, v, visible, moments

@@ -7,8 +7,8 @@ import numpy as np
 
 from tests.references.parts import attend
 from tests.references.parts import finish
+from tests.references.parts import numbers
 from tests.references.parts import prepare
-from tests.references.parts import real_keys
 
 
 def wrapped(x):
@@ -74,21 +74,17 @@ def sparse(
 ):
     """Return softmax(q.k / sqrt(D)) v over the keys of the blocks that are seen.
 
-    Blocks begin with the first real step of each row; what is before it sees nothing.
+    Blocks count the steps that masks do not hide as keys.
     """
     q, k, v, visible, _ = prepare(weights, query, value, key, **call)
     scale = 1 / math.sqrt(q.shape[-1])
-    real = real_keys(k, **call)
-    start = [np.flatnonzero(row)[0] if row.any() else 0 for row in real]
+    count = numbers(*k.shape[:2], call.get("value_mask"), call.get("key_mask"))
     options = stride, num_window_blocks, num_global_blocks, num_random_blocks
     for b, h, i, j in np.ndindex(visible.shape):
         if not visible[b, h, i, j]:
             continue
-        steps = i - start[b], j - start[b]
-        blocks = [step // block_size for step in steps]
-        visible[b, h, i, j] = steps[0] >= 0 and sees(
-            *blocks, pattern, *options, pattern_seed
-        )
+        blocks = count[b, i] // block_size, count[b, j] // block_size
+        visible[b, h, i, j] = sees(*blocks, pattern, *options, pattern_seed)
 
     def logit(b, h, i, j):
         return (q[b, i, h] @ k[b, j, h]) * scale

@@ -70,7 +70,7 @@ def extend(cache, heads, mask, times):
     plain = times is None and real is None and isinstance(first, int) and first == 0
     if times is None:
         known = real_keys(mask, *ops.shape(heads["query"])[:2])
-        times = count(cache["real"])[:, None] + numbers(known)
+        times = numbers(known, count(cache["real"])[:, None])
         times = ops.cast(times, "float32")
     put = _write_at(first) if fixed else _append
     cache, heads = join(cache, heads, mask, times, put)

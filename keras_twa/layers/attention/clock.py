@@ -56,7 +56,7 @@ class Clock:
             real = real_keys(mask, *ops.shape(heads["query"])[:2])
             # The first step is number 0.
             origin = ops.where(started, last, -1.0)
-            return cls(ops.cast(numbers(real) + 1, "float32"), origin, before)
+            return cls(ops.cast(numbers(real, 1), "float32"), origin, before)
         origin = ops.where(started, last, earliest(positions, mask.keys)[:, 0])
         return cls(positions - origin[:, None], origin, before)
 

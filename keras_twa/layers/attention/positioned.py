@@ -49,7 +49,7 @@ class Positioned:
             # Integers, which count on exactly however many there are.
             before = self.steps_before(state)[:, None]
             real = real_keys(mask, *ops.shape(heads["query"])[:2])
-            query_times = key_times = before + numbers(real)
+            query_times = key_times = numbers(real, before)
         query = self.positions(heads["query"], query_times)
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
 

@@ -187,7 +187,7 @@ class TransformerXLAttention(Attention):
         # however long a stream is.
         origin = state["last"][:, None]
         if positions is None:
-            after = ops.cast(numbers(real_keys(mask, *shape)) + 1, "float32")
+            after = ops.cast(numbers(real_keys(mask, *shape), 1), "float32")
         else:
             after = ops.broadcast_to(positions, shape) - origin
         times = {name: state[name] for name in ("real", "time")}

@@ -312,7 +312,7 @@ class TransformerDecoder(TransformerBlock):
             return {"projected": projected}
         if times is None:
             steps = real_keys(AttentionMask(keys=real), *ops.shape(x)[:2])
-            times = ops.cast(before["count"][:, None] + numbers(steps), "float32")
+            times = ops.cast(numbers(steps, before["count"][:, None]), "float32")
             shape = ops.shape(next(iter(projected.values())))[:2]
             known = real_keys(AttentionMask(keys=projected.get("real")), *shape)
             projected = {**projected, "time": ops.cast(numbers(known), "float32")}
