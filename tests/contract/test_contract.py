@@ -221,6 +221,11 @@ def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
+@on([*PLAIN, *FORKS])
+def test_ragged_rows_equal_each_alone(case):
+    checks.ragged_rows_equal_each_alone(case)
+
+
 @on(WITH_STATES)
 def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)

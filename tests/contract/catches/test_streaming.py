@@ -5,6 +5,8 @@ from keras import ops
 
 from keras_twa.layers import DotProductAttention
 from keras_twa.layers import LinearAttention
+from keras_twa.layers import LocalAttention
+from keras_twa.layers import TemporalWeightedAttention
 from tests.contract import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import rejects
@@ -54,6 +56,35 @@ class AcceptsAnyState(LinearAttention):
         """Call without the state."""
         options["attention_mask"] = None
         return super().call(query, query, **options)
+
+
+class CountsPadding(TemporalWeightedAttention):
+    """Takes the index of a step for its time."""
+
+    def packing(self, *arguments):
+        """Leave padding where it is."""
+        return None
+
+    def default_times(self, given, real):
+        """Leave times to count all steps."""
+        return given
+
+
+class KeepsPaddingInItsWindow(LocalAttention):
+    """Holds the last steps of the batch, whether they are real or not."""
+
+    def extend(self, state, *arguments):
+        """Mark all that is held as real steps of zeros."""
+        state, heads, mask, *times = super().extend(state, *arguments)
+        real = ops.ones_like(state["real"])
+        return {**state, "real": real}, heads, mask, *times
+
+
+@pytest.mark.parametrize("layer", [CountsPadding, KeepsPaddingInItsWindow])
+def test_ragged_rows(layer):
+    case = next(case for case in PLAIN if issubclass(layer, case.layer))
+    with pytest.raises(AssertionError, match="padding in front"):
+        checks.ragged_rows_equal_each_alone(case.with_layer(layer))
 
 
 @pytest.mark.parametrize("layer", [Forgets, ForgetsPadding])

@@ -27,6 +27,7 @@ from tests.contract.checks.projected import projected_equals_one_call
 from tests.contract.checks.projected import projected_has_the_stated_shapes
 from tests.contract.checks.projected import refuses_bad_projected
 from tests.contract.checks.projected import refuses_projected
+from tests.contract.checks.ragged import ragged_rows_equal_each_alone
 from tests.contract.checks.reference import equals_reference
 from tests.contract.checks.reference import equals_reference_at_length
 from tests.contract.checks.reference import equals_reference_in
@@ -67,6 +68,7 @@ __all__ = [
     "parts_equal_one_call",
     "projected_equals_one_call",
     "projected_has_the_stated_shapes",
+    "ragged_rows_equal_each_alone",
     "refuses_bad_call",
     "refuses_bad_options",
     "refuses_bad_projected",

@@ -1,0 +1,57 @@
+"""Rows of different lengths in one batch: padding is no step, wherever it stands."""
+
+import numpy as np
+
+from tests.contract import harness
+from tests.contract.checks.streaming import in_parts
+from tests.contract.harness import assert_close
+from tests.contract.scenarios import normal
+
+LENGTH = 9
+REAL_STEPS = (4, 7)
+# How the batch comes: parts, and for how many steps a cache has room.
+PARTS = (((5, 4), None), ((2, 3, 1, 1, 1, 1), LENGTH))
+
+
+def paddings():
+    """Return masks `(2, LENGTH)` of such rows by where their padding stands."""
+    steps = np.arange(LENGTH)[None]
+    lengths = np.array(REAL_STEPS)[:, None]
+    between = np.ones((2, LENGTH), bool)
+    between[0, [0, 2, 3, 6, 8]] = False
+    between[1, [3, 4]] = False
+    return {
+        "behind": steps < lengths,
+        "in front": steps >= LENGTH - lengths,
+        "between": between,
+    }
+
+
+def ragged_rows_equal_each_alone(case, tolerance=2e-5):
+    """A padded row gives what it gives alone: whole, in parts, and with masks apart."""
+    rows = [normal(1, n, harness.QUERY_WIDTH, seed=n) for n in REAL_STEPS]
+    causal = {"use_causal_mask": case.layer.causality != "never"}
+    layer = harness.built(case, {"query": rows[0], "value": rows[0]})
+    weights = harness.weights_of(layer)
+    alone = [
+        case.reference(weights, {"query": row, "value": row, **causal})[0][0]
+        for row in rows
+    ]
+    for name, mask in paddings().items():
+        x = np.full((2, LENGTH, harness.QUERY_WIDTH), np.nan, "float32")
+        for b, row in enumerate(rows):
+            x[b, mask[b]] = row[0]
+        call = {"query": x, "value": x, **causal}
+        padded = {**call, "query_mask": mask, "value_mask": mask}
+        found = {"whole": harness.run(layer, padded).output}
+        # Queries of padding give something then, but not to real steps.
+        zeros = np.nan_to_num(x)
+        apart = {**call, "query": zeros, "value": zeros, "value_mask": mask}
+        found["masked as keys"] = harness.run(layer, apart).output
+        for cuts, room in PARTS if case.layer.prefix_invariant else ():
+            state = layer.initial_state(2, max_length=room)
+            found[f"in parts of {cuts}"], _ = in_parts(layer, padded, cuts, state)
+        for how, got in found.items():
+            for b, expected in enumerate(alone):
+                what = f"row {b}, padding {name}, {how}"
+                assert_close(got[b, mask[b]], expected, what, tolerance)
