@@ -86,6 +86,18 @@ class Packing:
         """`(B, L, ...)` with the real steps of each row first."""
         return backend.apply_if(self.apart, lambda y: steps_at(y, self.order), x)
 
+    def pack_mask(self, mask, real):
+        """The same for a mask `(B, L)` or `None`, which hides the padding, too.
+
+        Args:
+            mask: The mask.
+            real: What `of` got.
+        """
+        if mask is None or mask is real:
+            return None if mask is None else self.filled
+        packed = self.pack(ops.cast(mask, "bool"))
+        return ops.logical_and(packed, self.filled)
+
     def unpack(self, x):
         """`(B, L, ...)` with each step where it was."""
         return backend.apply_if(self.apart, lambda y: steps_at(y, self.place), x)

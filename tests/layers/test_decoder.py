@@ -283,7 +283,7 @@ def test_refuses_bad_calls():
     alone = layers.TransformerDecoder(8, 2)
     alone(X)
     state = made(**call(return_state=True))[1]
-    short = {k: x for k, x in state.items() if k != "length"}
+    short = {k: x for k, x in state.items() if k != "count"}
     for some, arguments in (
         (made, {"encoder_sequence": None}),
         (made, {"decoder_padding_mask": np.ones((2, 6), bool)}),

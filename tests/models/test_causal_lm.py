@@ -173,7 +173,7 @@ def test_a_state_builds_the_model():
     harness.assert_close(harness.to_numpy(found), logits(made, TOKENS), "logits", 1e-5)
 
 
-@pytest.mark.parametrize("state", [{}, [], {"blocks": [], "length": 0}])
+@pytest.mark.parametrize("state", [{}, [], {"blocks": [], "count": 0}])
 def test_refuses_other_states(state):
     with pytest.raises(ValueError, match=r"`initial_state` must.*Received:"):
         model()(TOKENS, initial_state=state)

@@ -65,24 +65,25 @@ def real_keys(k, value_mask=None, key_mask=None, attention_mask=None, **_):
     return real
 
 
-def times(positions, batch, length, *masks):
-    """Return positions as `(batch, length)` float64.
-
-    By default, steps that masks do not hide count from 0 on in each row, and a hidden
-    step is where the last of these was.
-    """
+def times(positions, batch, length):
+    """Return positions as `(batch, length)` float64; by default 0, 1, 2, ..."""
     if positions is None:
-        positions = numbers(batch, length, *masks)
+        positions = np.arange(length)
     return np.broadcast_to(np.asarray(positions, np.float64), (batch, length))
 
 
-def numbers(batch, length, *masks):
-    """Return the number of each step among those that no mask hides."""
+def numbers(batch, length, query_mask=None, value_mask=None, key_mask=None, **_):
+    """Return the number of each step of self-attention that is no padding.
+
+    Padding is masked both as a query and as a key.
+    """
     found = np.zeros((batch, length), int)
     for b in range(batch):
         count = 0
         for i in range(length):
-            count += all(mask is None or bool(mask[b][i]) for mask in masks)
+            is_key = all(m is None or m[b][i] for m in (value_mask, key_mask))
+            is_query = query_mask is None or query_mask[b][i]
+            count += bool(is_key or is_query)
             found[b, i] = max(count - 1, 0)
     return found
 
@@ -111,11 +112,11 @@ def prepare(
     batch, query_length, heads, _ = q.shape
     key_length = k.shape[1]
     visible = visible_pairs(batch, heads, query_length, key_length, **masks)
-    of_keys = masks.get("value_mask"), masks.get("key_mask")
-    of_queries = of_keys if value is query else (masks.get("query_mask"),)
+    if value is query and query_positions is None:
+        query_positions = key_positions = numbers(batch, query_length, **masks)
     moments = (
-        times(query_positions, batch, query_length, *of_queries),
-        times(key_positions, batch, key_length, *of_keys),
+        times(query_positions, batch, query_length),
+        times(key_positions, batch, key_length),
     )
     q, k = turned(q, moments[0], positions), turned(k, moments[1], positions)
     return q, k, v, visible, moments

@@ -74,11 +74,11 @@ def sparse(
 ):
     """Return softmax(q.k / sqrt(D)) v over the keys of the blocks that are seen.
 
-    Blocks count the steps that masks do not hide as keys.
+    Blocks count the steps that are no padding.
     """
     q, k, v, visible, _ = prepare(weights, query, value, key, **call)
     scale = 1 / math.sqrt(q.shape[-1])
-    count = numbers(*k.shape[:2], call.get("value_mask"), call.get("key_mask"))
+    count = numbers(*k.shape[:2], **call)
     options = stride, num_window_blocks, num_global_blocks, num_random_blocks
     for b, h, i, j in np.ndindex(visible.shape):
         if not visible[b, h, i, j]:

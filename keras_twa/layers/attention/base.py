@@ -20,6 +20,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
+from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import count
 
 
@@ -245,20 +246,19 @@ class Attention(
         state = initial_state
         if return_state and state is None:
             state = self.initial_state(ops.shape(query)[0])
-        itself = value is query and key is query
-        # What only `attention_mask` hides is a step all the same.
-        real = real_steps(value_mask, key_mask)
-        packing = None
-        if state is None:
-            masks = query_mask, value_mask, key_mask
-            packing = self.packing(itself, masks, attention_mask, query_positions)
-        if packing is not None:
-            query = packing.pack(hide_padding(self._cast(query), real))
-            value = key = query
-            query_mask = value_mask = key_mask = packing.filled
+        # A state counts by itself.
+        real = packing = None
+        if state is None and value is query and key is query:
+            if self.counts(query_positions):
+                real = real_steps(query_mask, value_mask, key_mask)
+        if real is not None and attention_mask is None:
+            packing = Packing.of(real)
+            query = value = key = packing.pack(hide_padding(self._cast(query), real))
+            query_mask, value_mask, key_mask = (
+                packing.pack_mask(x, real) for x in (query_mask, value_mask, key_mask)
+            )
             if query_positions is not None:
-                times = times_at(query_positions, None)
-                times = ops.broadcast_to(times, ops.shape(packing.order))
+                times = ops.broadcast_to(times_at(query_positions), ops.shape(real))
                 query_positions = key_positions = packing.pack(times)
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, causal
@@ -279,11 +279,9 @@ class Attention(
             dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
         query_times = times_at(query_positions, mask.queries)
         key_times = times_at(key_positions, mask.keys)
-        if state is None and packing is None:
-            mask = self.count_keys(mask, real)
-            of_queries = real if itself else real_steps(query_mask)
-            query_times = self.default_times(query_times, of_queries)
-            key_times = self.default_times(key_times, real)
+        if real is not None and packing is None:
+            mask, query_times = self.number(mask, query_times, real)
+            key_times = query_times
         outputs, weights, state = self.mix(
             self.place(heads, mask, query_times, key_times, state),
             mask,

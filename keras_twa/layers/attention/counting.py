@@ -1,7 +1,9 @@
 """How a layer of attention counts the steps of padded rows.
 
-Padding is no step: whatever counts steps (default times, windows, blocks) counts the
-real steps of each row, so that a padded row gives what it gives alone.
+Padding is no step: what counts steps (default times, windows, blocks) counts the real
+steps of each row, so that a padded row gives what it gives alone. In self-attention, a
+step is padding where it is masked both as a query and as a key. One that is masked as a
+key only is a step whose content is hidden, and keeps its number.
 """
 
 from dataclasses import replace
@@ -9,7 +11,6 @@ from dataclasses import replace
 from keras import ops
 
 from keras_twa.masks import both
-from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import numbers
 
 
@@ -26,55 +27,50 @@ class Counting:
         """Whether outputs depend on the times of steps."""
         return self.uses_times or self.positions is not None
 
-    def packing(self, itself, masks, pairs, times):
-        """How to put the real steps of each row first, or `None`.
-
-        That is worth it where steps are counted, and possible where one mask says for
-        queries and keys alike which are real.
+    def counts(self, times):
+        """Whether outputs depend on how many steps lie between others.
 
         Args:
-            itself: Whether query, value and key are the same tensor.
-            masks: The masks of query, value and key, boolean `(B, T)` or `None`.
-            pairs: The mask of pairs, or `None`.
-            times: The times of the queries, or `None`.
+            times: The times of the steps, or `None` where these are their numbers.
         """
-        query_mask, value_mask, key_mask = masks
-        counted = self.counts_steps or (self.by_time and times is None)
-        same = query_mask is value_mask and (key_mask is None or key_mask is value_mask)
-        if not itself or not counted or pairs is not None or not same:
-            return None
-        return None if value_mask is None else Packing.of(ops.cast(value_mask, "bool"))
+        return self.counts_steps or (self.by_time and times is None)
 
-    def count_keys(self, mask, real):
-        """An `AttentionMask` with the numbers of the keys, where the layer needs them.
+    def number(self, mask, times, real):
+        """Gives steps their numbers, where the layer needs them.
 
         Args:
-            mask: An `AttentionMask`.
-            real: Boolean `(B, S)`, which keys are no padding, or `None` if all are.
-        """
-        if real is None or not self.counts_steps:
-            return mask
-        return replace(mask, steps=numbers(real))
-
-    def default_times(self, given, real):
-        """Times of steps: as given, or the numbers of the real ones of each row.
-
-        Args:
-            given: Float32 `(B or 1, T)`, or `None`.
-            real: Boolean `(B, T)`, or `None` if all are real.
+            mask: The `AttentionMask` of a call of self-attention.
+            times: Float32 `(B or 1, T)`, or `None`.
+            real: Boolean `(B, T)`, which steps are no padding.
 
         Returns:
-            Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
+            The mask with the numbers of its keys, and the times.
         """
-        if given is not None or real is None or not self.by_time:
-            return given
-        return ops.cast(numbers(real), "float32")
+        counted = numbers(real)
+        if self.counts_steps:
+            mask = replace(mask, steps=counted)
+        if self.by_time and times is None:
+            times = ops.cast(counted, "float32")
+        return mask, times
 
 
-def real_steps(*masks):
-    """What masks `(B, T)` say together, boolean, or `None` if none says anything."""
-    real = None
-    for mask in masks:
-        if mask is not None:
-            real = both(real, ops.cast(mask, "bool"))
-    return real
+def real_steps(query_mask, value_mask, key_mask):
+    """Which steps of self-attention are no padding, boolean `(B, T)`, or `None`: all.
+
+    Args:
+        query_mask: Boolean `(B, T)`, or `None`.
+        value_mask: Likewise.
+        key_mask: Likewise.
+    """
+    keys = value_mask
+    if key_mask is not None and key_mask is not value_mask:
+        keys = both(_boolean(value_mask), _boolean(key_mask))
+    if query_mask is None or keys is None:
+        return None
+    if query_mask is keys:
+        return _boolean(keys)
+    return ops.logical_or(_boolean(query_mask), _boolean(keys))
+
+
+def _boolean(mask):
+    return None if mask is None else ops.cast(mask, "bool")

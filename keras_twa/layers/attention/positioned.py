@@ -68,7 +68,7 @@ class Positioned:
         )
 
 
-def times_at(given, mask):
+def times_at(given, mask=None):
     """Float32 `(B or 1, length)`, or `None` where none were given."""
     times = batch_of_times(given)
     return None if times is None else hide_padding(times, mask)

@@ -1,5 +1,7 @@
 """Sparse attention: each block of steps sees some blocks of steps."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,6 +10,7 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.ops import blocked_attention
 from keras_twa.ops import patterns
+from keras_twa.ops.packing import numbers
 
 PATTERNS = ("strided", "fixed", "bigbird")
 
@@ -180,7 +183,8 @@ class SparseAttention(Attention):
     def extend(self, state, heads, mask, positions):
         first = state.get("length")
         state, heads, mask, *times = super().extend(state, heads, mask, positions)
-        mask = self.count_keys(mask, mask.keys)
+        if mask.keys is not None:
+            mask = replace(mask, steps=numbers(mask.keys))
         if first is not None:
             # In a cache with room for more steps, queries are not at the end.
             heads = {**heads, "first": first}

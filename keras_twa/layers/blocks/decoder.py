@@ -244,10 +244,15 @@ class TransformerDecoder(TransformerBlock):
         held = {}
         if streams and crosses:
             held["cross_attention"] = before["cross_attention"]
-            steps = real_keys(
-                AttentionMask(keys=real), *ops.shape(decoder_sequence)[:2]
-            )
+            steps = _real(real, decoder_sequence)
             held["count"] = before["count"] + count(steps)
+        numbered = None
+        if self._cross_by_time and decoder_positions is None:
+            numbered = _numbers_of_both(
+                (decoder_sequence, real),
+                (encoder_sequence, encoder_padding_mask),
+                before if streams else None,
+            )
 
         def branches(x, source, times, source_times):
             flags = training, return_attention_scores
@@ -265,13 +270,12 @@ class TransformerDecoder(TransformerBlock):
             )
             results = [weights] if return_attention_scores else []
             if crosses:
+                others = {"value": source, "value_mask": encoder_padding_mask}
                 if streams:
-                    others = self._cross_times(times, before, real, x)
-                else:
-                    others = {"value": source, "value_mask": encoder_padding_mask}
-                    if self._cross_by_time:
-                        others["query_positions"] = times
-                        others["key_positions"] = source_times
+                    others = {"projected": before["cross_attention"]}
+                if self._cross_by_time:
+                    both = (times, source_times) if numbered is None else numbered
+                    others |= _with_times(others, *both)
                 x, weights, _ = self._attention_branch(
                     "cross_attention",
                     x,
@@ -300,23 +304,6 @@ class TransformerDecoder(TransformerBlock):
     def _cross_by_time(self):
         """Whether there is cross-attention that depends on times."""
         return getattr(self.cross_attention_layer, "by_time", False)
-
-    def _cross_times(self, times, before, real, x):
-        """Arguments of cross-attention in a call with a state.
-
-        Without times, a step is at the number of real steps before it, in the decoder's
-        sequence as in the encoder's.
-        """
-        projected = before["cross_attention"]
-        if not self._cross_by_time:
-            return {"projected": projected}
-        if times is None:
-            steps = real_keys(AttentionMask(keys=real), *ops.shape(x)[:2])
-            times = ops.cast(numbers(steps, before["count"][:, None]), "float32")
-            shape = ops.shape(next(iter(projected.values())))[:2]
-            known = real_keys(AttentionMask(keys=projected.get("real")), *shape)
-            projected = {**projected, "time": ops.cast(numbers(known), "float32")}
-        return {"projected": projected, "query_positions": times}
 
     def compute_output_shape(self, decoder_sequence_shape, encoder_sequence_shape=None):
         return decoder_sequence_shape
@@ -424,6 +411,43 @@ class TransformerDecoder(TransformerBlock):
             mask, times = encoder_padding_mask, encoder_positions
             checks.padding("encoder_padding_mask", mask, encoder_sequence)
             checks.positions("encoder_positions", times, encoder_sequence)
+
+
+def _numbers_of_both(decoder, encoder, state):
+    """The numbers of the steps of two sequences among the real ones of their rows.
+
+    Args:
+        decoder: `(B, T, F)` and which steps are real, boolean `(B, T)` or `None`.
+        encoder: The same of the encoder's sequence. Not with a state.
+        state: The state before the call, or `None`.
+
+    Returns:
+        Float32 `(B, T)` and `(B, S)`.
+    """
+    before = 0
+    if state is not None:
+        before, projected = state["count"][:, None], state["cross_attention"]
+        encoder = next(iter(projected.values())), projected.get("real")
+    found = (
+        numbers(_real(decoder[1], decoder[0]), before),
+        numbers(_real(encoder[1], encoder[0])),
+    )
+    return tuple(ops.cast(x, "float32") for x in found)
+
+
+def _real(mask, x):
+    """Which steps of `x` are real, boolean `(B, T)`."""
+    return real_keys(AttentionMask(keys=mask), *ops.shape(x)[:2])
+
+
+def _with_times(source, query_times, key_times):
+    """The arguments of attention to `source` that say when its steps were."""
+    if "projected" not in source:
+        return {"query_positions": query_times, "key_positions": key_times}
+    projected = source["projected"]
+    if "time" not in projected:
+        projected = {**projected, "time": key_times}
+    return {"projected": projected, "query_positions": query_times}
 
 
 def _refuse(arguments, why):

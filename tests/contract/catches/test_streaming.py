@@ -61,13 +61,9 @@ class AcceptsAnyState(LinearAttention):
 class CountsPadding(TemporalWeightedAttention):
     """Takes the index of a step for its time."""
 
-    def packing(self, *arguments):
+    def counts(self, times):
         """Leave padding where it is."""
-        return None
-
-    def default_times(self, given, real):
-        """Leave times to count all steps."""
-        return given
+        return False
 
 
 class KeepsPaddingInItsWindow(LocalAttention):
