@@ -7,8 +7,10 @@ from keras_twa.datasets import irregular_series
 from keras_twa.datasets import listops
 from keras_twa.datasets import text_pairs
 from keras_twa.datasets.segments import cut_into_segments
+from keras_twa.times import check_times
 
 __all__ = [
+    "check_times",
     "cifar10",
     "cut_into_segments",
     "dates",

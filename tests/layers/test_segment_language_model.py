@@ -166,7 +166,8 @@ def test_half_precision_keeps_times():
     for _ in range(2):
         assert np.isfinite(logits(made, tokens)).all()
     states = made.memories["evaluation"].read()
-    assert harness.to_numpy(states[0]["time"])[0, -1] == 599
+    assert harness.to_numpy(states[0]["last"])[0] == 599
+    assert harness.to_numpy(states[0]["time"])[0, -3:].tolist() == [-2, -1, 0]
 
 
 def test_without_a_memory_batches_have_any_size():

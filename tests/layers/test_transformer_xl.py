@@ -49,7 +49,10 @@ def test_a_short_memory_holds_the_last_steps(held):
     want = made(X[:, first:], query_mask=mask[:, first:], **CAUSAL)[:, held:]
     assert_close(value(got), value(want), "output", 1e-5)
     assert state["memory"].shape == (2, held, WIDTH)
-    np.testing.assert_array_equal(value(state["real"]), mask[:, -held:])
+    # Of the second row, too: padding behind pushes nothing out.
+    assert value(state["real"]).all()
+    latest = np.stack([X[0, LENGTH - held :], X[1, 6 - held : 6]])
+    np.testing.assert_array_equal(value(state["memory"]), latest)
 
 
 def test_a_memory_is_projected_by_the_weights_of_now():
@@ -105,9 +108,10 @@ def test_a_state_in_half_precision_keeps_its_times():
     made = layer(dtype="mixed_bfloat16")
     state = made.initial_state(2)
     assert keras.backend.standardize_dtype(state["memory"].dtype) == "bfloat16"
-    state["time"] = ops.full((2, LENGTH), 1e5, "float32")
+    state["last"] = ops.full((2,), 1e5, "float32")
     _, state = made(X[:, :2], initial_state=state, return_state=True, **CAUSAL)
-    assert value(state["time"])[0, -2:].tolist() == [100_001.0, 100_002.0]
+    assert value(state["last"]).tolist() == [100_002.0, 100_002.0]
+    assert value(state["time"])[0, -2:].tolist() == [-1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.contract import harness
 from tests.contract.checks.bad_input import assert_refused
 from tests.contract.scenarios import lengths_mask
 from tests.contract.scenarios import normal
+from tests.contract.scenarios import random_mask
 from tests.ops.test_local import outputs_and_gradients
 
 BIGBIRD = BigBird(num_window=2, num_global=1, num_random=1, seed=0)
@@ -29,11 +30,18 @@ PATTERNS = {
     # Some see nothing of the past, and the last one sees nothing at all.
     "table": Table.of(np.eye(30, k=3, dtype=bool)[:30]),
 }
+
+
+def tensor(mask):
+    """Return a mask as a tensor."""
+    return ops.convert_to_tensor(mask)
+
+
 MASKS = {
     "whole": AttentionMask(),
     "causal": AttentionMask(causal=True),
-    "left padding": AttentionMask(True, keys=~lengths_mask([9, 0], 117)),
-    "holes": AttentionMask(keys=np.random.default_rng(2).random((2, 117)) < 0.7),
+    "left padding": AttentionMask(True, keys=tensor(~lengths_mask([9, 0], 117))),
+    "holes": AttentionMask(keys=tensor(random_mask(2, 117, seed=2))),
 }
 
 

@@ -115,7 +115,8 @@ def test_routes_agree(name, options, causal_ways, ways, scenario):
     fast, found = taken(lambda: harness.run_with_gradients(layer, call, cotangent))
     assert found == expected
     # Positions that the caller gives are not looked at: they take the tiled route.
-    call["query_positions"] = np.arange(LENGTH, dtype="float32")
+    for name in ("query_positions", "key_positions"):
+        call[name] = np.arange(LENGTH, dtype="float32")
     slow, found = taken(lambda: harness.run_with_gradients(layer, call, cotangent))
     assert not found
     assert_close(fast.output, slow.output, "output", 1e-5)

@@ -43,7 +43,7 @@ def everything():
 
 
 CAUSAL = {"use_causal_mask": True}
-TIMES = {"query_positions": timestamps(LENGTH)}
+TIMES = {name: timestamps(LENGTH) for name in ("query_positions", "key_positions")}
 GRAVITATIONAL, FADING = "gravitational", "gravitational_multi_timescale"
 ADDITIVE = {"discounts": (0.99,), "discount": "additive"}
 FORCES = {

@@ -9,6 +9,7 @@ from keras_twa.layers.attention import cache
 from keras_twa.layers.attention.counting import Counting
 from keras_twa.layers.attention.counting import real_steps
 from keras_twa.layers.attention.dense_options import DenseOptions
+from keras_twa.layers.attention.positioned import TIMES
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.positioned import times_at
 from keras_twa.layers.attention.projecting import Projecting
@@ -22,6 +23,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import count
+from keras_twa.times import refuse_dates
 
 
 class Attention(
@@ -58,6 +60,8 @@ class Attention(
     # Whether later steps leave what a causal call gives for earlier ones as it is:
     # then a sequence may come in chunks, with a state between them.
     prefix_invariant = True
+    # Whether times may fall along a sequence.
+    times_may_fall = True
     # Whether a gradient goes through a state, from later steps to earlier ones.
     state_gradient = True
 
@@ -185,15 +189,18 @@ class Attention(
         # into two tensors, and then nobody knows that they are one.
         tensors = {}
 
-        def once(given):
+        def once(given, name="an array"):
+            if isinstance(given, list | tuple) and name in TIMES:
+                given = np.asarray(given)
             if not isinstance(given, np.ndarray):
                 return given
+            refuse_dates(given, name)
             if id(given) not in tensors:
                 tensors[id(given)] = ops.convert_to_tensor(given)
             return tensors[id(given)]
 
         args = [once(given) for given in args]
-        kwargs = {name: once(given) for name, given in kwargs.items()}
+        kwargs = {name: once(given, name) for name, given in kwargs.items()}
         return super().__call__(once(query), *args, **kwargs)
 
     def call(
@@ -243,6 +250,7 @@ class Attention(
             initial_state,
             return_state,
         )
+        self._check_times(query_positions, query_mask, key_positions, value_mask)
         state = initial_state
         if return_state and state is None:
             state = self.initial_state(ops.shape(query)[0])

@@ -119,6 +119,7 @@ class MultiTimescaleRetention(RecurrentAttention):
     """
 
     uses_times = True
+    times_may_fall = False
     causality = "always"
     cross_attention = False
 

@@ -7,7 +7,12 @@ from keras_twa.layers import positions
 from keras_twa.layers.positions.bias import batch_of_times
 from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
+from keras_twa.ops import backend
 from keras_twa.ops.packing import numbers
+from keras_twa.times import check_times
+
+# The arguments of a call that are times.
+TIMES = ("query_positions", "key_positions")
 
 
 class Positioned:
@@ -52,6 +57,19 @@ class Positioned:
             query_times = key_times = numbers(real, before)
         query = self.positions(heads["query"], query_times)
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
+
+    def _check_times(self, query_times, query_mask, key_times, key_mask):
+        """Refuses times that the layer would misread, where these are at hand."""
+        given = (query_times, query_mask), (key_times, key_mask)
+        named = dict(zip(TIMES, given, strict=True))
+        if key_times is query_times:
+            del named["key_positions"]
+        for name, (times, mask) in named.items():
+            found = [None if x is None else backend.array(x) for x in (times, mask)]
+            # Without the mask, nobody can tell times from padding.
+            unknown = found[0] is None or (mask is not None and found[1] is None)
+            if not unknown:
+                check_times(*found, name, self.times_may_fall)
 
     def pair_bias(self, heads, query_positions, key_positions):
         """What `positions` add to the scores: a `PairBias`, or `None`.

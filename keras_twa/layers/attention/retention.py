@@ -90,6 +90,7 @@ class RetentionAttention(RecurrentAttention):
     """
 
     uses_times = True
+    times_may_fall = False
     causality = "always"
     cross_attention = False
 

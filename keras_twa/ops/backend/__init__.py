@@ -67,6 +67,10 @@ Each module offers the same few functions; this one picks the module, once.
     The integer in a tensor, or `None` where nobody knows it yet, or to look would stop
     a GPU.
 
+`array(x)`
+    The NumPy array of a tensor, or `None` where nobody knows it yet, or to look would
+    stop a GPU.
+
 `apply_if(condition, function, x)`
     `function(x)`, of the shape and dtype of `x`, if a boolean scalar is true, else `x`.
     Where to look at the scalar would stop a GPU or a compiler, it is `function(x)`,
@@ -126,6 +130,7 @@ on_gpu = _module.on_gpu
 compiled = _module.compiled
 known = _module.known
 apply_if = _module.apply_if
+array = _module.array
 needs_gradient = _module.needs_gradient
 fuses = _module.fuses
 fused_attention = _module.fused_attention

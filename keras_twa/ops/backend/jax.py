@@ -4,6 +4,7 @@ import functools
 from typing import Literal
 
 import jax
+import numpy
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
@@ -53,6 +54,16 @@ def compiled(function):
 def known(x):
     """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
     return None if isinstance(x, jax.core.Tracer) else int(x)
+
+
+def array(x):
+    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    if isinstance(x, jax.core.Tracer):
+        return None
+    x = jax.numpy.asarray(x)
+    # On a GPU, to look would wait for all that is still to be computed.
+    cpu = x.is_fully_addressable and {d.platform for d in x.devices()} == {"cpu"}
+    return numpy.asarray(x) if cpu else None
 
 
 def apply_if(condition, function, x):

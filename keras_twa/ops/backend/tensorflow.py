@@ -1,6 +1,7 @@
 """TensorFlow: loops that compile to one body, and no fused attention."""
 
 import keras
+import numpy
 import tensorflow as tf
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
@@ -45,6 +46,14 @@ def compiled(function):
 def known(x):
     """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
     return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None
+
+
+def array(x):
+    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    if not tf.is_tensor(x):
+        return numpy.asarray(x)
+    at_hand = hasattr(x, "numpy") and "GPU" not in x.device
+    return x.numpy() if at_hand else None
 
 
 def apply_if(condition, function, x):

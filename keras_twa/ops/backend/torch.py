@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import math
 
+import numpy
 import torch
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
@@ -250,6 +251,18 @@ def known(x):
     if not torch.is_tensor(x):
         return int(x)
     return None if x.is_cuda or torch.compiler.is_compiling() else int(x)
+
+
+def array(x):
+    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    if not torch.is_tensor(x):
+        return numpy.asarray(x)
+    if x.is_cuda or torch.compiler.is_compiling():
+        return None
+    if torch._C._functorch.is_functorch_wrapped_tensor(x) or x.is_meta:
+        return None
+    x = x.detach()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
 
 
 def apply_if(condition, function, x):

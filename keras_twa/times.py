@@ -1,0 +1,102 @@
+"""Whether times of steps are what attention can work with, before any is computed."""
+
+import numpy as np
+
+# A gap between two times may be off by such a part of it.
+MOST_ERROR = 0.01
+# How to make numbers of dates, and how to keep digits.
+CONVERT = "`(times - times[:, :1]) / np.timedelta64(1, 's')`"
+SUBTRACT = "`times - times[:, :1]`"
+
+
+def check_times(times, mask=None, name="times", may_fall=True):
+    """Refuses times that attention layers would misread.
+
+    Layers compute with times in float32. Between two float32 numbers near 1.7 billion,
+    the seconds since 1970, lie 128. Layers check the times that they are given where
+    these are at hand, which they are not inside a compiled function, such as that of
+    `fit`: call this once, where the data is made.
+
+    Args:
+        times: Times of the steps, `(T,)` or `(B, T)`, in any unit.
+        mask: Boolean `(B, T)`, `True` for real steps. Times of others are not looked
+            at. Defaults to all.
+        name: What to call the times in an error.
+        may_fall: Whether a time may be less than that of the step before. "retention"
+            and "multi_timescale_retention" want times that do not fall.
+
+    Raises:
+        ValueError: If times are dates or no numbers, a real step's is not finite,
+            float32 cannot tell them apart though it could after subtracting the first,
+            or they fall and must not.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_twa.datasets import check_times
+    >>> unix = 1_700_000_000 + np.arange(0, 600, 30)[None]
+    >>> check_times(unix - unix[:, :1])
+    >>> check_times(unix)
+    Traceback (most recent call last):
+    ...
+    ValueError: float32 cannot tell `times` apart: ...
+    """
+    times = np.asarray(times)
+    refuse_dates(times, name)
+    if times.dtype.kind not in "iuf" or times.ndim not in (1, 2):
+        raise ValueError(
+            f"`{name}` must be numbers of shape (length,) or (batch, length). "
+            f"Received: {name} of {times.dtype} and shape {times.shape}"
+        )
+    rows = np.atleast_2d(times)
+    if mask is not None:
+        mask = np.asarray(mask, "bool")
+        rows, mask = np.broadcast_arrays(rows, np.atleast_2d(mask))
+    for index, row in enumerate(rows):
+        real = row if mask is None else row[mask[index]]
+        if real.size:
+            _check_row(real, name, may_fall)
+
+
+def refuse_dates(times, name):
+    """Refuses an array of dates, or of differences between dates."""
+    if times.dtype.kind in "mM":
+        raise ValueError(
+            f"`{name}` must be numbers. Convert dates to the time since the first of "
+            f"each row in a unit of your choice, such as {CONVERT} for seconds. "
+            f"Received: {name} of {times.dtype}"
+        )
+
+
+def _check_row(row, name, may_fall):
+    """Refuses the times of the real steps of one row, `(length,)`."""
+    exact = row.astype("float64")
+    received = f"Received: {name} from {exact.min():.12g} to {exact.max():.12g}"
+    if not np.isfinite(exact).all():
+        raise ValueError(f"`{name}` must be finite. {received}")
+    gaps = np.diff(exact)
+    if not may_fall and (gaps < 0).any():
+        step = int(np.flatnonzero(gaps < 0)[0]) + 1
+        raise ValueError(
+            f"`{name}` must not fall along a row: sort its steps by time. Received: "
+            f"{name} with {exact[step]:.12g} after {exact[step - 1]:.12g}"
+        )
+    apart = np.abs(gaps[gaps != 0])
+    error, typical = _error(row, exact), np.median(apart) if apart.size else 0.0
+    least = exact - exact.min()
+    if error > MOST_ERROR * typical and error > _error(least, least):
+        raise ValueError(
+            f"float32 cannot tell `{name}` apart: it holds them to within "
+            f"{error:.3g}, and neighbours are {typical:.3g} apart. Subtract the first "
+            f"time of each row, {SUBTRACT}, before anything makes float32 of them. "
+            f"{received}"
+        )
+
+
+def _error(row, exact):
+    """By how much float32 may be wrong about these times."""
+    if row.dtype.kind == "f" and row.dtype.itemsize < 8:
+        # What they were before, nobody knows: whole numbers, if they are small enough.
+        most, exponent = np.abs(row).max(), np.finfo(row.dtype).nmant + 1
+        return float(np.spacing(most)) / 2 if most >= 2.0**exponent else 0.0
+    return float(np.abs(row.astype("float32").astype("float64") - exact).max())
