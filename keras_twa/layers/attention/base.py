@@ -1,11 +1,12 @@
 """What every attention layer shares: project, mix along the sequence, project back."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention import cache
+from keras_twa.layers.attention.axes import AnyAxes
+from keras_twa.layers.attention.axes import takes_any_axes
 from keras_twa.layers.attention.dense_options import DenseOptions
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.positioned import times_at
@@ -20,7 +21,9 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 
 
-class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.Layer):
+class Attention(
+    Positioned, Streaming, Projecting, AnyAxes, DenseOptions, keras.layers.Layer
+):
     """Abstract multi-head attention; a variant implements `attend`, nothing else.
 
     Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
@@ -43,6 +46,8 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         seed: Seed of the dropout.
         positions: Positions inside of the attention: "rotary", "alibi", "t5", "shaw",
             or such a layer. Defaults to `None`.
+        attention_axes: Axes that are attended, of inputs with more than three axes.
+            Defaults to all but batch and features.
     """
 
     # What the variant can do; the contract tests hold it to this.
@@ -72,8 +77,10 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         bias_constraint=None,
         seed=None,
         positions=None,
+        attention_axes=None,
         **kwargs,
     ):
+        kwargs = checks.without_keras_options(self, kwargs)
         # Autocasting would round timestamps to half precision on the way in.
         kwargs.setdefault("autocast", False)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -97,6 +104,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.seed = seed
         self._use_positions(positions)
+        self._use_axes(attention_axes)
         self.supports_masking = True
         if dropout > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -154,13 +162,14 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
     def build(self, query_shape, value_shape=None, key_shape=None):
         value_shape = query_shape if value_shape is None else value_shape
         key_shape = value_shape if key_shape is None else key_shape
-        checks.input_shapes(query_shape, value_shape, key_shape)
+        self._fold(query_shape, value_shape, key_shape)
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
+        shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
         self._features = query_shape[-1]
         self._sublayers = {}
         for projection in self.projections():
             layer = self.projector(projection)
-            layer.build(shapes.get(projection.source, query_shape))
+            layer.build(shapes.get(projection.source, shapes["query"]))
             self._sublayers[projection.name] = layer
         self._build_positions()
         output_dims = self._output_dims or (query_shape[-1],)
@@ -174,14 +183,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         )
         self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
 
-    def __call__(self, query, *args, **kwargs):
-        # Keras would convert one array that is query and value into two tensors, and
-        # then nobody knows that they are one.
-        x = ops.convert_to_tensor(query) if isinstance(query, np.ndarray) else query
-        args = [x if given is query else given for given in args]
-        kwargs = {name: x if y is query else y for name, y in kwargs.items()}
-        return super().__call__(x, *args, **kwargs)
-
+    @takes_any_axes
     def call(
         self,
         query,
@@ -315,9 +317,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
     def next_state_shapes(self, shapes, steps):
         return cache.shapes_after(shapes, steps)
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
-        return (*query_shape[:-1], *(self._output_dims or (query_shape[-1],)))
-
+    @takes_any_axes
     def compute_output_spec(
         self,
         query,
@@ -346,8 +346,8 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             initial_state,
             return_state,
         )
-        batch, steps = query.shape[:2]
-        shape = self.compute_output_shape(query.shape)
+        batch, steps, features = query.shape
+        shape = (batch, steps, *(self._output_dims or (features,)))
         results = [keras.KerasTensor(shape, dtype=self.compute_dtype)]
         if return_attention_scores:
             keys = key.shape[1]
@@ -365,8 +365,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
         """Refuses a call that does not fit, before anything is computed."""
         query, value, key = inputs
         itself = value is query and key is query
-        heads = sorted({self.num_heads, self.projections()[0].heads})
-        checks.call_arguments(query, value, key, *masks, heads)
+        checks.call_arguments(query, value, key, *masks[:3])
         checks.positions("query_positions", positions[0], query)
         checks.positions("key_positions", positions[1], key)
         checks.facts(self, itself, masks[-1], scores, causal)
@@ -387,6 +386,7 @@ class Attention(Positioned, Streaming, Projecting, DenseOptions, keras.layers.La
             "output_shape": self._output_dims,
             "seed": self.seed,
             "positions": keras.saving.serialize_keras_object(self._given_positions),
+            "attention_axes": self.attention_axes,
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),

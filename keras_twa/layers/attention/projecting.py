@@ -51,7 +51,7 @@ class Projecting:
         checks.built(self)
         value, value_mask = _with_mask(value, value_mask)
         key, key_mask = (value, key_mask) if key is None else _with_mask(key, key_mask)
-        checks.call_arguments(value, value, key, None, value_mask, key_mask, None, ())
+        checks.call_arguments(value, value, key, None, value_mask, key_mask)
         checks.positions("key_positions", key_positions, value)
         real = AttentionMask.from_arguments(None, value_mask, key_mask).keys
         inputs = {"key": key, "value": value}
