@@ -13,9 +13,9 @@ from keras_twa.ops.generalized_delta import generalized_delta_rule
 from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
-from keras_twa.ops.local import near_attention
 from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
+from keras_twa.ops.near import near_attention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
 from keras_twa.ops.rotary import rotary_rates

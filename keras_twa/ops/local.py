@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
-from keras_twa.ops.biases import biased
 from keras_twa.ops.cuts import Window
 from keras_twa.ops.cuts import tile_queries
 from keras_twa.ops.discounted import windowed_attention
@@ -65,99 +65,26 @@ def local_attention(
     """
     mask = AttentionMask() if mask is None else mask
     num_queries, num_keys = ops.shape(query)[1], ops.shape(key)[1]
-    if not num_global_tokens:
-        return near_attention(
-            query,
-            key,
-            value,
-            window,
-            mask,
-            num_keys - num_queries,
-            dropout=dropout,
-            return_weights=return_weights,
-        )
     way = route(num_queries, num_keys, window, mask, dropout, return_weights)
     queries = {"query": ops.cast(query, "float32") * float(query.shape[-1]) ** -0.5}
-    if way == "windowed":
+    if num_global_tokens and way == "windowed":
         return _near_and_global(queries, key, value, window, mask, num_global_tokens)
-    real = real_keys(mask, ops.shape(key)[0], num_keys)
-    tokens = ops.any(first_real(real, num_global_tokens), axis=1)
-    keys = {"key": key, "global": ops.cast(tokens, "float32")[..., None]}
-    if not mask.causal:
-        queries["global"] = keys["global"]
-    return tiled_attention(
-        NearOrGlobal(),
-        queries,
-        keys,
-        value,
-        mask,
-        dropout,
-        return_weights,
-        lags=_fade(num_queries, num_keys, window, False, query.shape[2]),
-    )
-
-
-def near_attention(
-    query,
-    key,
-    value,
-    window,
-    mask=None,
-    ahead=0,
-    scale=None,
-    dropout=None,
-    return_weights=False,
-    sink=None,
-    cap=None,
-    pair_bias=None,
-):
-    """Computes what `dot_product_attention` does, over the keys of a window.
-
-    Query `i` sees key `j` where `|i + ahead - j| < window`, and `j <= i + S - T` if the
-    mask is causal.
-
-    Args:
-        query: `(B, T, H, D)`.
-        key: `(B, S, H, D)`, finite wherever `mask` hides a key.
-        value: `(B, S, H, E)`, finite likewise.
-        window: See `local_attention`.
-        mask: An `AttentionMask`, or `None`.
-        ahead: Which key stands beside the first query.
-        scale: See `dot_product_attention`, as for all that follows.
-        dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
-        sink: Logits `(H,)`, or `None`.
-        cap: Bound of the logits, or `None`.
-        pair_bias: A `PairBias`, or `None`.
-
-    Returns:
-        The output `(B, T, H, E)`, and with `return_weights` the weights
-        `(B, H, T, S)` in float32, before dropout.
-    """
-    mask = AttentionMask() if mask is None else mask
-    num_queries, num_keys = ops.shape(query)[1], ops.shape(key)[1]
-    way = route(num_queries, num_keys, window, mask, dropout, return_weights)
-    scale = float(query.shape[-1]) ** -0.5 if scale is None else scale
-    queries = {"query": ops.cast(query, "float32") * scale}
-    score, queries, keys = biased(InnerProduct(cap), queries, {"key": key}, pair_bias)
-    score = Discounted(score, adds=True)
-    fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2], ahead)
-    visible = replace(mask, causal=False)
+    keys, visible = {"key": key}, replace(mask, causal=False)
+    score: Any = NEAR
+    fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
+    if num_global_tokens:
+        real = real_keys(mask, ops.shape(key)[0], num_keys)
+        tokens = ops.any(first_real(real, num_global_tokens), axis=1)
+        keys["global"] = ops.cast(tokens, "float32")[..., None]
+        if not mask.causal:
+            queries["global"] = keys["global"]
+        fade = _fade(num_queries, num_keys, window, False, query.shape[2])
+        score, visible = NearOrGlobal(), mask
     if way == "windowed":
         tile = tile_window(window, mask.causal)
-        return windowed_attention(
-            score, queries, keys, value, tile, visible, fade, sink
-        )
+        return windowed_attention(score, queries, keys, value, tile, visible, fade)
     return tiled_attention(
-        score,
-        queries,
-        keys,
-        value,
-        visible,
-        dropout,
-        return_weights,
-        lags=fade,
-        sink=sink,
+        score, queries, keys, value, visible, dropout, return_weights, lags=fade
     )
 
 
@@ -282,16 +209,12 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     return hide_padding(output, mask.queries)
 
 
-def _fade(num_queries, num_keys, window, causal, heads, ahead=None):
-    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`.
-
-    A window stands where the key `i + ahead` does: with `None`, as the causal rule, so
-    that the last query stands beside the last key.
-    """
-    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (num_keys - 1)
-    last = num_keys - num_queries
-    seen = ops.less(ops.absolute(lags + (last if ahead is None else ahead)), window)
+def _fade(num_queries, num_keys, window, causal, heads):
+    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`."""
+    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (num_queries - 1)
+    # Counted from the end, where the last query stands beside the last key.
+    seen = ops.less(ops.absolute(lags), window)
     if causal:
-        seen = ops.logical_and(seen, ops.greater_equal(lags + last, 0))
+        seen = ops.logical_and(seen, ops.greater_equal(lags, 0))
     fade = ops.where(seen, 0.0, -math.inf)
     return {"fade": ops.broadcast_to(fade[None], (heads, ops.shape(fade)[0]))}

@@ -23,7 +23,7 @@ NAMES = (
     "projected",
 )
 INPUTS = NAMES[:3]
-MASKS_AND_TIMES = (*NAMES[3:7], "query_positions", "key_positions")
+TENSORS = (*NAMES[:7], "query_positions", "key_positions")
 
 
 def as_array(name, given):
@@ -61,42 +61,41 @@ def as_array(name, given):
 
 def named(args, kwargs):
     """The arguments of a call by their names, with tensors in the place of lists."""
+    convert = _converter()
     given = {**dict(zip(NAMES, args, strict=False)), **kwargs}
-    given = {name: _converted(name, x) for name, x in given.items()}
-    return {
-        name: ops.convert_to_tensor(x)
-        if isinstance(x, np.ndarray) and name in MASKS_AND_TIMES
-        else x
-        for name, x in given.items()
-    }
+    return {name: convert(name, x) for name, x in given.items()}
 
 
-def before_conversion(query, args, kwargs):
+def before_conversion(args, kwargs):
     """The arguments of a call, before Keras converts them to tensors.
 
-    Keras would convert one array that is query and value into two tensors, and then
-    nobody knows that they are one. Of nested lists it would convert the numbers.
+    Keras would convert one array that is query and value, or the mask of both, into two
+    tensors, and then nobody knows that they are one. Of nested lists it would convert
+    the numbers.
 
     Args:
-        query: The first argument.
-        args: The further ones without a name.
+        args: Those without a name.
         kwargs: Those with a name.
-
-    Returns:
-        All arguments without a name, the query first, and those with a name.
     """
-    x = as_array("query", query)
-    x = ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x
-
-    def converted(name, given):
-        return x if given is query else _converted(name, given)
-
-    further = [converted(*pair) for pair in zip(NAMES[1:], args, strict=False)]
+    convert = _converter()
+    converted = [convert(*pair) for pair in zip(NAMES, args, strict=False)]
     # Keras says how many arguments are too many.
-    further += args[len(NAMES) - 1 :]
-    return (x, *further), {n: converted(n, given) for n, given in kwargs.items()}
+    converted += args[len(NAMES) :]
+    return converted, {name: convert(name, x) for name, x in kwargs.items()}
 
 
-def _converted(name, given):
-    """`as_array` for what may be a list; states and flags stay as they are."""
-    return as_array(name, given) if name in INPUTS + MASKS_AND_TIMES else given
+def _converter():
+    """A function from the name and value of an argument to a tensor, if it is one.
+
+    It makes one tensor of one array. States and flags stay as they are.
+    """
+    made = {}
+
+    def convert(name, given):
+        if name not in TENSORS or not isinstance(given, list | tuple | np.ndarray):
+            return given
+        if id(given) not in made:
+            made[id(given)] = ops.convert_to_tensor(as_array(name, given))
+        return made[id(given)]
+
+    return convert

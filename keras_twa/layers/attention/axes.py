@@ -45,7 +45,7 @@ class AnyAxes:
         self.attention_axes = checks.axes(given)
 
     def __call__(self, query, *args, **kwargs):
-        args, kwargs = before_conversion(query, args, kwargs)
+        args, kwargs = before_conversion((query, *args), kwargs)
         return super().__call__(*args, **kwargs)
 
     def _fold(self, query, value, key):

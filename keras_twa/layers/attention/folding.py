@@ -62,18 +62,23 @@ class Fold:
         checks.whole_sequences(given)
         if given.get("query_mask") is None:
             folded["query_mask"] = carried_mask(query)
-        of = {"query": query, "value": value, "key": key}
-        # What was one tensor stays one: then it is self-attention.
-        once = {id(x): self.fold(x) for x in inputs}
-        for name in ("query", "value", "key"):
+        of, once = {"query": query, "value": value, "key": key}, []
+
+        def fold(x):
+            # What was one tensor stays one: then it is self-attention.
+            if not any(before is x for before, _ in once):
+                once.append((x, self.fold(x)))
+            return next(after for before, after in once if before is x)
+
+        for name, x in of.items():
             if given.get(name) is not None:
-                folded[name] = once[id(of[name])]
-            mask = folded.get(f"{name}_mask")
-            checks.padding(f"{name}_mask", mask, of[name])
-            folded[f"{name}_mask"] = None if mask is None else self.fold(mask)
-            times = given.get(f"{name}_positions")
+                folded[name] = fold(x)
+            mask, times = folded.get(f"{name}_mask"), given.get(f"{name}_positions")
+            if mask is not None:
+                checks.padding(f"{name}_mask", mask, x)
+                folded[f"{name}_mask"] = fold(mask)
             if times is not None:
-                folded[f"{name}_positions"] = self.times(name, times, of[name])
+                folded[f"{name}_positions"] = self.times(name, times, x)
         return folded
 
     def fold(self, x):

@@ -8,6 +8,7 @@ from keras_twa.layers.checks.mechanisms import facts
 from keras_twa.layers.checks.mechanisms import has_pairs
 from keras_twa.layers.checks.mechanisms import has_states
 from keras_twa.layers.checks.mechanisms import no_dropout
+from keras_twa.layers.checks.mechanisms import no_flash_with
 from keras_twa.layers.checks.mechanisms import parts
 from keras_twa.layers.checks.mechanisms import projected
 from keras_twa.layers.checks.mechanisms import state
@@ -59,6 +60,7 @@ __all__ = [
     "labels",
     "lags",
     "no_dropout",
+    "no_flash_with",
     "one_of",
     "output_dims",
     "padding",

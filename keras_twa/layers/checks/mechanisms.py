@@ -74,6 +74,17 @@ def crosses(layer):
         )
 
 
+def no_flash_with(what, **arguments):
+    """With `flash_attention=True`, nothing is asked for that holds all scores."""
+    for name, value in arguments.items():
+        if value:
+            raise ValueError(
+                f"{what} is not supported when flash attention is enabled. Please "
+                "disable flash attention to access attention scores. "
+                f"Received: flash_attention=True, {name}={value!r}"
+            )
+
+
 def without_keras_options(layer, options):
     """The options without those of Keras's layers that ask for nothing.
 

@@ -4,6 +4,11 @@
 def ranks(query, value, key):
     """Shapes have three axes or more, equally many, and a known number of features."""
     named = {"query": query, "value": value, "key": key}
+    if not len(query) == len(value) == len(key):
+        raise ValueError(
+            "`query`, `value` and `key` must be equal in their number of axes. "
+            f"Received: {_shapes(named)}"
+        )
     for name, shape in named.items():
         if len(shape) < 3 or shape[-1] is None:
             raise ValueError(
@@ -11,11 +16,6 @@ def ranks(query, value, key):
                 "lengths, with a known number of features. "
                 f"Received: {name} of shape {tuple(shape)}"
             )
-    if not len(query) == len(value) == len(key):
-        raise ValueError(
-            "`query`, `value` and `key` must be equal in their number of axes. "
-            f"Received: {_shapes(named)}"
-        )
 
 
 def input_shapes(query, value, key, shared=(0,)):

@@ -11,7 +11,8 @@ def positive_integer(**arguments):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value <= 0:
             raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+                f"The argument `{name}` must be a positive integer. "
+                f"Received: {name}={value!r}"
             )
 
 
