@@ -23,6 +23,7 @@ from keras_twa.layers.checks.tensors import pairs
 from keras_twa.layers.checks.tensors import positions
 from keras_twa.layers.checks.tensors import ranks
 from keras_twa.layers.checks.tensors import sample_weight
+from keras_twa.layers.checks.tensors import sequence
 from keras_twa.layers.checks.values import axes
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
@@ -76,6 +77,7 @@ __all__ = [
     "projected",
     "ranks",
     "sample_weight",
+    "sequence",
     "state",
     "streaming",
     "tokens",

@@ -18,6 +18,15 @@ def ranks(query, value, key):
             )
 
 
+def sequence(name, x):
+    """An input is a sequence: it has no further axes of lengths."""
+    if len(x.shape) != 3:
+        raise ValueError(
+            f"`{name}` must have shape (batch, length, features). "
+            f"Received: {name} of shape {tuple(x.shape)}"
+        )
+
+
 def input_shapes(query, value, key, shared=(0,)):
     """Shapes are `(B, ..., F)` and fit one another.
 
