@@ -83,7 +83,8 @@ class DotProductAttention(Attention):
         query_mask: Boolean `(B, T)`, `True` for real steps.
         value_mask: Boolean `(B, S)`.
         key_mask: Boolean `(B, S)`.
-        attention_mask: Boolean `(B, T, S)` or `(B, H, T, S)`, `True` to attend.
+        attention_mask: Boolean `(T, S)`, `(B, T, S)` or `(B, H, T, S)`, `True` to
+            attend.
         return_attention_scores: Also return the weights. They need O(T S) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
