@@ -55,6 +55,8 @@ class AttentionMask:
         keys = both(_boolean(value_mask), _boolean(key_mask))
         pairs = _boolean(attention_mask)
         if pairs is not None:
+            if len(pairs.shape) == 2:
+                pairs = ops.expand_dims(pairs, axis=0)
             if len(pairs.shape) == 3:
                 pairs = ops.expand_dims(pairs, axis=1)
             seen = ops.any(pairs, axis=(1, 2))
@@ -130,12 +132,12 @@ def hide_padding(x, mask):
     gradients alike.
 
     Args:
-        x: `(B, T, ...)`.
-        mask: Boolean `(B, T)`, `True` for real steps, or `None`.
+        x: `(B, T, ...)`, or with further axes of lengths.
+        mask: Boolean `(B, T)`, `True` for real steps, or likewise; or `None`.
     """
     if mask is None:
         return x
-    shape = tuple(ops.shape(mask)) + (1,) * (len(x.shape) - 2)
+    shape = tuple(ops.shape(mask)) + (1,) * (len(x.shape) - len(mask.shape))
     mask = ops.reshape(ops.cast(mask, "bool"), shape)
     return ops.where(mask, x, ops.zeros((), dtype=x.dtype))
 

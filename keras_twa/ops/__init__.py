@@ -15,6 +15,7 @@ from keras_twa.ops.linear import linear_attention
 from keras_twa.ops.local import local_attention
 from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
+from keras_twa.ops.near import near_attention
 from keras_twa.ops.performer import performer_attention
 from keras_twa.ops.retention import retention
 from keras_twa.ops.rotary import rotary_rates
@@ -53,6 +54,7 @@ __all__ = [
     "log_softplus",
     "lsh_attention",
     "multi_timescale_retention",
+    "near_attention",
     "performer_attention",
     "previous_real",
     "relative_attention",

@@ -27,6 +27,7 @@ from keras_twa.ops.tiled import as_keys
 from keras_twa.ops.tiled import as_lags
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
+from keras_twa.ops.tiled import share_beside
 from keras_twa.ops.tiled import tiled_attention
 from keras_twa.ops.tiles import attend_in_tiles
 from keras_twa.ops.tiles import merge
@@ -192,7 +193,7 @@ def _heads_of(scales, x, heads):
     return spans[0] if len(spans) == 1 else ops.concatenate(spans, axis=2)
 
 
-def windowed_attention(score, query, key, value, window, mask, lags):
+def windowed_attention(score, query, key, value, window, mask, lags, sink=None):
     """Computes what `tiled_attention` does for a score that is faded beyond a window.
 
     Args:
@@ -203,6 +204,7 @@ def windowed_attention(score, query, key, value, window, mask, lags):
         window: A `Window`.
         mask: An `AttentionMask` without pairs.
         lags: Dictionary of constants `(H, 2 T - 1)`; see `tiled_attention`.
+        sink: Logits `(H,)`, or `None`; likewise. For a score that is added to only.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`.
@@ -223,6 +225,8 @@ def windowed_attention(score, query, key, value, window, mask, lags):
     if not score.adds:
         far, log_far = _far_field(values, rules.key_mask, window, mask.causal)
         output = merge(near, log_near, far, log_far)
+    if sink is not None:
+        output = output * share_beside(sink, log_near, batch)
     output = ops.cast(from_rows(output, batch, heads), value.dtype)
     return hide_padding(output, mask.queries)
 

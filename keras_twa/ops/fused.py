@@ -35,6 +35,7 @@ def dot_product_attention(
     sink=None,
     cap=None,
     pair_bias=None,
+    fused=True,
 ):
     """Computes `softmax(scale * q.k + bias) v`.
 
@@ -52,6 +53,7 @@ def dot_product_attention(
         cap: Bounds `x = scale * q.k`, before the bias, as `cap * tanh(x / cap)`; or
             `None`.
         pair_bias: A `PairBias` added to the logits, or `None`.
+        fused: Whether the backend's own kernel may be used.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
@@ -66,7 +68,7 @@ def dot_product_attention(
         key_bias = on_keys if key_bias is None else key_bias + on_keys
     options = (key_bias, dropout, return_weights, sink, cap)
     way = route(query, key, value, mask, *options)
-    if way == "fused" and pair_bias is None:
+    if fused and way == "fused" and pair_bias is None:
         if sink is not None:
             return _with_sink(query, key, value, mask, key_bias, scale, sink)
         return _fused(query, key, value, mask, key_bias, scale)

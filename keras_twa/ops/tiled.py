@@ -90,9 +90,7 @@ def tiled_attention(
         weights, tensors = None, (queries, keys, values, rules, parameters)
         output, log_total = _in_spans(score, *tensors, lags=lags, width=width)
     if sink is not None:
-        # What the sink leaves to the keys.
-        sink = ops.tile(ops.cast(sink, "float32"), (batch,))[:, None, None]
-        share = ops.sigmoid(log_total - sink)
+        share = share_beside(sink, log_total, batch)
         output = output * share
         weights = None if weights is None else weights * share
     output = ops.cast(from_rows(output, batch, heads), value.dtype)
@@ -138,6 +136,12 @@ def from_rows(x, batch, heads):
     """`(B * H, T, D)` to `(B, T, H, D)`."""
     _, length, dim = ops.shape(x)
     return ops.swapaxes(ops.reshape(x, (batch, heads, length, dim)), 1, 2)
+
+
+def share_beside(sink, log_total, batch):
+    """What sinks `(H,)` leave to the keys: `(B * H, T, 1)`, as `log_total` is."""
+    sink = ops.tile(ops.cast(sink, "float32"), (batch,))[:, None, None]
+    return ops.sigmoid(log_total - sink)
 
 
 def _in_spans(score, query, key, value, rules, parameters, lags, width):

@@ -312,3 +312,13 @@ def test_refuses_bad_options(case, name):
 def test_refuses_bad_calls(case):
     for name, call in checks.bad_calls(case).items():
         checks.refuses_bad_call(case, call, name)
+
+
+@on(EACH)
+def test_takes_nested_lists(case):
+    checks.takes_nested_lists(case)
+
+
+@on(EACH)
+def test_folds_axes(case):
+    checks.folds_axes(case)

@@ -1,33 +1,36 @@
 """What every attention layer shares: project, mix along the sequence, project back."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention import cache
+from keras_twa.layers.attention.axes import AnyAxes
+from keras_twa.layers.attention.axes import takes_any_axes
+from keras_twa.layers.attention.caching import Caching
 from keras_twa.layers.attention.counting import Counting
+from keras_twa.layers.attention.counting import packed
 from keras_twa.layers.attention.counting import real_steps
 from keras_twa.layers.attention.dense_options import DenseOptions
-from keras_twa.layers.attention.positioned import TIMES
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.positioned import times_at
 from keras_twa.layers.attention.projecting import Projecting
 from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.attention.projection import Projection
-from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
-from keras_twa.ops.packing import Packing
-from keras_twa.ops.packing import count
-from keras_twa.times import refuse_dates
 
 
 class Attention(
-    Counting, Positioned, Streaming, Projecting, DenseOptions, keras.layers.Layer
+    Counting,
+    Positioned,
+    Caching,
+    Projecting,
+    AnyAxes,
+    DenseOptions,
+    keras.layers.Layer,
 ):
     """Abstract multi-head attention; a variant implements `attend`, nothing else.
 
@@ -51,6 +54,8 @@ class Attention(
         seed: Seed of the dropout.
         positions: Positions inside of the attention: "rotary", "alibi", "t5", "shaw",
             or such a layer. Defaults to `None`.
+        attention_axes: Axes that are attended, of inputs with more than three axes.
+            Defaults to all but batch and features.
     """
 
     # What the variant can do; the contract tests hold it to this.
@@ -82,8 +87,10 @@ class Attention(
         bias_constraint=None,
         seed=None,
         positions=None,
+        attention_axes=None,
         **kwargs,
     ):
+        kwargs = checks.without_keras_options(self, kwargs)
         # Autocasting would round timestamps to half precision on the way in.
         kwargs.setdefault("autocast", False)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -107,6 +114,7 @@ class Attention(
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.seed = seed
         self._use_positions(positions)
+        self._use_axes(attention_axes)
         self.supports_masking = True
         if dropout > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
@@ -164,13 +172,14 @@ class Attention(
     def build(self, query_shape, value_shape=None, key_shape=None):
         value_shape = query_shape if value_shape is None else value_shape
         key_shape = value_shape if key_shape is None else key_shape
-        checks.input_shapes(query_shape, value_shape, key_shape)
+        self._fold(query_shape, value_shape, key_shape)
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
+        shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
         self._features = query_shape[-1]
         self._sublayers = {}
         for projection in self.projections():
             layer = self.projector(projection)
-            layer.build(shapes.get(projection.source, query_shape))
+            layer.build(shapes.get(projection.source, shapes["query"]))
             self._sublayers[projection.name] = layer
         self._build_positions()
         output_dims = self._output_dims or (query_shape[-1],)
@@ -184,25 +193,7 @@ class Attention(
         )
         self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
 
-    def __call__(self, query, *args, **kwargs):
-        # Keras would convert one array that is query and value, or the mask of both,
-        # into two tensors, and then nobody knows that they are one.
-        tensors = {}
-
-        def once(given, name="an array"):
-            if isinstance(given, list | tuple) and name in TIMES:
-                given = np.asarray(given)
-            if not isinstance(given, np.ndarray):
-                return given
-            refuse_dates(given, name)
-            if id(given) not in tensors:
-                tensors[id(given)] = ops.convert_to_tensor(given)
-            return tensors[id(given)]
-
-        args = [once(given) for given in args]
-        kwargs = {name: once(given, name) for name, given in kwargs.items()}
-        return super().__call__(once(query), *args, **kwargs)
-
+    @takes_any_axes
     def call(
         self,
         query,
@@ -260,14 +251,15 @@ class Attention(
             if self.counts(query_positions):
                 real = real_steps(query_mask, value_mask, key_mask)
         if real is not None and attention_mask is None:
-            packing = Packing.of(real)
-            query = value = key = packing.pack(hide_padding(self._cast(query), real))
-            query_mask, value_mask, key_mask = (
-                packing.pack_mask(x, real) for x in (query_mask, value_mask, key_mask)
+            packing, query, masks, query_positions = packed(
+                self._cast(query),
+                (query_mask, value_mask, key_mask),
+                times_at(query_positions),
+                real,
             )
-            if query_positions is not None:
-                times = ops.broadcast_to(times_at(query_positions), ops.shape(real))
-                query_positions = key_positions = packing.pack(times)
+            value = key = query
+            query_mask, value_mask, key_mask = masks
+            key_positions = query_positions
         mask = AttentionMask.from_arguments(
             query_mask, value_mask, key_mask, attention_mask, causal
         )
@@ -347,23 +339,7 @@ class Attention(
         outputs, weights = outputs if return_weights else (outputs, None)
         return outputs, weights, state
 
-    def extend(self, state, heads, mask, positions):
-        """Puts further steps into a state; see `cache.extend`."""
-        return cache.extend(state, heads, mask, positions)
-
-    def steps_before(self, state):
-        """How many real steps of each row a state has seen, integer `(B,)`."""
-        return count(state["real"])
-
-    def state_spec(self, dtype=None, max_length=None):
-        return cache.spec(self.projections(), dtype or self.compute_dtype, max_length)
-
-    def next_state_shapes(self, shapes, steps):
-        return cache.shapes_after(shapes, steps)
-
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
-        return (*query_shape[:-1], *(self._output_dims or (query_shape[-1],)))
-
+    @takes_any_axes
     def compute_output_spec(
         self,
         query,
@@ -397,8 +373,8 @@ class Attention(
             initial_state,
             return_state,
         )
-        batch, steps = query.shape[:2]
-        shape = self.compute_output_shape(query.shape)
+        batch, steps, features = query.shape
+        shape = (batch, steps, *(self._output_dims or (features,)))
         results = [keras.KerasTensor(shape, dtype=self.compute_dtype)]
         if return_attention_scores:
             keys = key.shape[1]
@@ -416,8 +392,7 @@ class Attention(
         """Refuses a call that does not fit, before anything is computed."""
         query, value, key = inputs
         itself = value is query and key is query
-        heads = sorted({self.num_heads, self.projections()[0].heads})
-        checks.call_arguments(query, value, key, *masks, heads)
+        checks.call_arguments(query, value, key, *masks[:3])
         checks.positions("query_positions", positions[0], query)
         checks.positions("key_positions", positions[1], key)
         checks.times_of_both(*positions)
@@ -439,6 +414,7 @@ class Attention(
             "output_shape": self._output_dims,
             "seed": self.seed,
             "positions": keras.saving.serialize_keras_object(self._given_positions),
+            "attention_axes": self.attention_axes,
             "activity_regularizer": keras.regularizers.serialize(
                 self.activity_regularizer
             ),

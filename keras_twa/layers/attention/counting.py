@@ -11,6 +11,8 @@ from dataclasses import replace
 from keras import ops
 
 from keras_twa.masks import both
+from keras_twa.masks import hide_padding
+from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import numbers
 
 
@@ -52,6 +54,25 @@ class Counting:
         if self.by_time and times is None:
             times = ops.cast(counted, "float32")
         return mask, times
+
+
+def packed(x, masks, times, real):
+    """A call of self-attention with the real steps of each row first.
+
+    Args:
+        x: `(B, T, F)`: query, value and key.
+        masks: Those of query, value and key, boolean `(B, T)` or `None`.
+        times: Float32 `(B or 1, T)`, or `None`.
+        real: Boolean `(B, T)`, which steps are no padding.
+
+    Returns:
+        The `Packing`, and `x`, the masks and the times as it packs them.
+    """
+    packing = Packing.of(real)
+    masks = [packing.pack_mask(mask, real) for mask in masks]
+    if times is not None:
+        times = packing.pack(ops.broadcast_to(times, ops.shape(real)))
+    return packing, packing.pack(hide_padding(x, real)), masks, times
 
 
 def real_steps(query_mask, value_mask, key_mask):

@@ -1,5 +1,7 @@
 """Dot-product attention, the conventional baseline, and its common variations."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -8,6 +10,7 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.matching import Matching
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import dot_product_attention
+from keras_twa.ops import near_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -51,6 +54,14 @@ class DotProductAttention(Attention):
             `None`: no bound.
         gated: Whether the output of each head is multiplied by `sigmoid(x W_G)`, with
             the query `x`. Defaults to `False`.
+        sliding_window: How many steps back a query sees, itself among them, and as many
+            ahead unless the call is causal: keys with `|i - j| < sliding_window`.
+            Padded steps count. Defaults to `None`: all keys.
+        flash_attention: With `None`, a call takes the fastest kernel. With `False`, it
+            does not take the backend's own fused kernel. With `True`, it refuses
+            dropout and scores, as Keras does: no call holds the scores of all pairs.
+            Defaults to `None`.
+        use_gate: Keras's name of `gated`.
         kernel_initializer: Initializer of the projection kernels and of `W`.
         bias_initializer: Initializer of the projection biases.
         kernel_regularizer: Regularizer of the projection kernels and of `W`.
@@ -61,15 +72,19 @@ class DotProductAttention(Attention):
         seed: Seed of the dropout.
         positions: "rotary", "alibi", "t5", "shaw", or such a layer: positions inside
             of the attention. Defaults to `None`.
+        attention_axes: The axes that are attended, of inputs with more than three: an
+            integer or several. They become one sequence in row-major order, and the
+            others join the batch. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: `(B, S, F)`. Defaults to `query`: self-attention.
         key: `(B, S, F)`. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.
         value_mask: Boolean `(B, S)`.
         key_mask: Boolean `(B, S)`.
-        attention_mask: Boolean `(B, T, S)` or `(B, H, T, S)`, `True` to attend.
+        attention_mask: Boolean `(T, S)`, `(B, T, S)` or `(B, H, T, S)`, `True` to
+            attend.
         return_attention_scores: Also return the weights. They need O(T S) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
@@ -88,7 +103,8 @@ class DotProductAttention(Attention):
 
     Raises:
         ValueError: If an argument is not one of its choices, a size is not positive,
-            `num_key_value_heads` does not divide `num_heads`, or a shape does not fit.
+            `num_key_value_heads` does not divide `num_heads`, a shape does not fit, or
+            a state is wanted with a `sliding_window`.
 
     Example:
 
@@ -129,6 +145,9 @@ class DotProductAttention(Attention):
         sinks=False,
         logit_soft_cap=None,
         gated=False,
+        sliding_window=None,
+        flash_attention=None,
+        use_gate=None,
         **kwargs,
     ):
         super().__init__(
@@ -137,13 +156,21 @@ class DotProductAttention(Attention):
         if num_key_value_heads is None:
             num_key_value_heads = num_heads
         checks.grouped_heads(num_heads, num_key_value_heads)
+        gated = _gated(gated, use_gate)
         checks.boolean(sinks=sinks, gated=gated)
+        if sliding_window is not None:
+            checks.positive_integer(sliding_window=sliding_window)
+        checks.one_of((None, True, False), flash_attention=flash_attention)
+        if flash_attention:
+            checks.no_flash_with("Dropout", dropout=dropout)
         if logit_soft_cap is not None:
             checks.positive_number(logit_soft_cap=logit_soft_cap)
         self.num_key_value_heads = num_key_value_heads
         self.sinks = sinks
         self.logit_soft_cap = logit_soft_cap
         self.gated = gated
+        self.sliding_window = sliding_window
+        self.flash_attention = flash_attention
         self.matching = Matching(
             num_heads,
             score,
@@ -205,17 +232,41 @@ class DotProductAttention(Attention):
             heads = heads | {
                 name: ops.repeat(x, group, axis=2) for name, x in few.items()
             }
-        return dot_product_attention(
+        attend = dot_product_attention
+        if self.sliding_window is not None:
+            attend = functools.partial(near_attention, window=self.sliding_window)
+        return attend(
             heads["query"],
             heads["key"],
             heads["value"],
-            mask,
+            mask=mask,
             scale=None if self.matching.score == "scaled_dot" else 1.0,
             dropout=dropout,
             return_weights=return_weights,
             sink=self.sink_logits,
             cap=self.logit_soft_cap,
             pair_bias=self.pair_bias(heads, query_positions, key_positions),
+            fused=self.flash_attention is not False,
+        )
+
+    def state_spec(self, dtype=None, max_length=None):
+        if self.sliding_window is not None:
+            raise ValueError(
+                "With a `sliding_window` there are no states: use `LocalAttention`, "
+                "whose `window` is the same and whose states hold no more. "
+                f"Received: a state, and sliding_window={self.sliding_window}"
+            )
+        return super().state_spec(dtype, max_length)
+
+    def _check_call(
+        self, inputs, masks, positions, scores, causal, state, return_state
+    ):
+        if self.flash_attention:
+            checks.no_flash_with(
+                "Returning attention scores", return_attention_scores=scores
+            )
+        super()._check_call(
+            inputs, masks, positions, scores, causal, state, return_state
         )
 
     def get_config(self):
@@ -227,4 +278,31 @@ class DotProductAttention(Attention):
             "sinks": self.sinks,
             "logit_soft_cap": self.logit_soft_cap,
             "gated": self.gated,
+            "sliding_window": self.sliding_window,
+            "flash_attention": self.flash_attention,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        """A layer from its config, or from that of a layer of Keras.
+
+        Args:
+            config: What `get_config` of this layer, of
+                `keras.layers.MultiHeadAttention` or of
+                `keras.layers.GroupQueryAttention` returned.
+        """
+        names = {"head_dim": "key_dim", "num_query_heads": "num_heads"}
+        return super().from_config({names.get(k, k): x for k, x in config.items()})
+
+
+def _gated(gated, use_gate):
+    """`gated`, for which Keras has another name."""
+    if use_gate is None:
+        return gated
+    checks.boolean(gated=gated, use_gate=use_gate)
+    if gated and not use_gate:
+        raise ValueError(
+            "`use_gate` is Keras's name of `gated`: give one of them. "
+            f"Received: gated={gated}, use_gate={use_gate}"
+        )
+    return use_gate

@@ -60,15 +60,18 @@ class LocalAttention(Attention):
         seed: Seed of the dropout.
         positions: "rotary", or such a layer: positions inside of the attention.
             Defaults to `None`.
+        attention_axes: The axes that are attended, of inputs with more than three; see
+            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: The query. Defaults to `query`: there is self-attention only.
         key: The query. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.
         value_mask: Boolean `(B, T)`.
         key_mask: Boolean `(B, T)`.
-        attention_mask: Boolean `(B, T, T)` or `(B, H, T, T)`, `True` to attend.
+        attention_mask: Boolean `(T, T)`, `(B, T, T)` or `(B, H, T, T)`, `True` to
+            attend.
         return_attention_scores: Also return the weights. They need O(T^2) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether a step sees only itself and steps before.

@@ -57,9 +57,11 @@ class LSHAttention(Attention):
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the directions. Defaults to a random one, which
             `keras.utils.set_random_seed` decides.
+        attention_axes: The axes that are attended, of inputs with more than three; see
+            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: The query. Defaults to `query`: there is self-attention only.
         key: The query. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.

@@ -47,9 +47,11 @@ class MultiTimescaleAttention(Attention):
         seed: Seed of the dropout.
         positions: "rotary", or such a layer: positions inside of the attention.
             Defaults to `None`.
+        attention_axes: The axes that are attended, of inputs with more than three; see
+            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: `(B, S, F)`. Defaults to `query`: self-attention.
         key: `(B, S, F)`. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.

@@ -72,9 +72,11 @@ class MultiTimescaleRetention(RecurrentAttention):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Not used here.
+        attention_axes: The axes that are attended, of inputs with more than three; see
+            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: The query. Defaults to `query`: there is self-attention only.
         key: The query. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.

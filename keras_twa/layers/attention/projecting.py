@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.arguments import named
 from keras_twa.layers.attention.positioned import times_at
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
@@ -49,9 +50,14 @@ class Projecting:
         """
         checks.crosses(self)
         checks.built(self)
+        names = ("value", "key", "value_mask", "key_mask", "key_positions")
+        given = (value, key, value_mask, key_mask, key_positions)
+        given = named((), dict(zip(names, given, strict=True)))
+        value, key, value_mask, key_mask, key_positions = given.values()
+        checks.sequence("value", value)
         value, value_mask = _with_mask(value, value_mask)
         key, key_mask = (value, key_mask) if key is None else _with_mask(key, key_mask)
-        checks.call_arguments(value, value, key, None, value_mask, key_mask, None, ())
+        checks.call_arguments(value, value, key, None, value_mask, key_mask)
         checks.positions("key_positions", key_positions, value)
         real = AttentionMask.from_arguments(None, value_mask, key_mask).keys
         inputs = {"key": key, "value": value}

@@ -55,15 +55,18 @@ class TransformerXLAttention(Attention):
         kernel_constraint: Constraint on the projection kernels and on `W`.
         bias_constraint: Constraint on the projection biases, `u` and `v`.
         seed: Seed of the dropout.
+        attention_axes: The axes that are attended, of inputs with more than three; see
+            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`.
+        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
         value: `(B, S, F)`. Defaults to `query`: self-attention.
         key: `(B, S, F)`. Defaults to `value`.
         query_mask: Boolean `(B, T)`, `True` for real steps.
         value_mask: Boolean `(B, S)`.
         key_mask: Boolean `(B, S)`.
-        attention_mask: Boolean `(B, T, S)` or `(B, H, T, S)`, `True` to attend.
+        attention_mask: Boolean `(T, S)`, `(B, T, S)` or `(B, H, T, S)`, `True` to
+            attend.
         return_attention_scores: Also return the weights. They need O(T S) memory.
         training: Whether dropout is active.
         use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.

@@ -5,19 +5,27 @@ from keras_twa.layers.checks.mechanisms import can_be_causal
 from keras_twa.layers.checks.mechanisms import crosses
 from keras_twa.layers.checks.mechanisms import defined_with
 from keras_twa.layers.checks.mechanisms import facts
+from keras_twa.layers.checks.mechanisms import has_pairs
 from keras_twa.layers.checks.mechanisms import has_states
 from keras_twa.layers.checks.mechanisms import no_dropout
+from keras_twa.layers.checks.mechanisms import no_flash_with
 from keras_twa.layers.checks.mechanisms import parts
 from keras_twa.layers.checks.mechanisms import projected
 from keras_twa.layers.checks.mechanisms import state
 from keras_twa.layers.checks.mechanisms import streaming
+from keras_twa.layers.checks.mechanisms import whole_sequences
+from keras_twa.layers.checks.mechanisms import without_keras_options
 from keras_twa.layers.checks.tensors import call_arguments
 from keras_twa.layers.checks.tensors import input_shapes
 from keras_twa.layers.checks.tensors import labels
 from keras_twa.layers.checks.tensors import padding
+from keras_twa.layers.checks.tensors import pairs
 from keras_twa.layers.checks.tensors import positions
+from keras_twa.layers.checks.tensors import ranks
 from keras_twa.layers.checks.tensors import sample_weight
+from keras_twa.layers.checks.tensors import sequence
 from keras_twa.layers.checks.tensors import times_of_both
+from keras_twa.layers.checks.values import axes
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
 from keras_twa.layers.checks.values import finite_number
@@ -36,6 +44,7 @@ from keras_twa.layers.checks.values import tokens
 from keras_twa.layers.checks.values import whole_number
 
 __all__ = [
+    "axes",
     "boolean",
     "built",
     "call_arguments",
@@ -46,16 +55,19 @@ __all__ = [
     "facts",
     "finite_number",
     "grouped_heads",
+    "has_pairs",
     "has_states",
     "input_shapes",
     "integer",
     "labels",
     "lags",
     "no_dropout",
+    "no_flash_with",
     "one_of",
     "output_dims",
     "padding",
     "pair",
+    "pairs",
     "parts",
     "positions",
     "positive_even_integer",
@@ -64,10 +76,14 @@ __all__ = [
     "positive_share",
     "probability",
     "projected",
+    "ranks",
     "sample_weight",
+    "sequence",
     "state",
     "streaming",
     "times_of_both",
     "tokens",
     "whole_number",
+    "whole_sequences",
+    "without_keras_options",
 ]

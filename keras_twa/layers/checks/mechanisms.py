@@ -2,15 +2,26 @@
 
 from keras_twa.layers.checks.tensors import same_shape
 
+# Options of Keras's attention layers, and what to use where a layer has none.
+OF_KERAS = {
+    "flash_attention": (
+        "leave it out, as no mechanism holds the scores of all pairs unless they are "
+        "asked for"
+    ),
+    "head_dim": "use `key_dim`",
+    "num_key_value_heads": "use `num_key_value_heads` of `DotProductAttention`",
+    "num_query_heads": "use `num_heads`",
+    "sliding_window": (
+        "use `window` of `LocalAttention`, or `sliding_window` of `DotProductAttention`"
+    ),
+    "use_gate": "use `gated` of `DotProductAttention`",
+}
+
 
 def facts(layer, itself, pairs, scores, causal):
     """A call asks nothing of a layer that it cannot do."""
     name = type(layer).__name__
-    if not layer.pairwise_mask and pairs is not None:
-        raise ValueError(
-            f"{name} has no scores of pairs to mask: use `query_mask`, `value_mask`. "
-            f"Received: attention_mask of shape {tuple(pairs.shape)}"
-        )
+    has_pairs(layer, pairs)
     if not layer.pairwise_mask and scores:
         raise ValueError(
             f"{name} has no scores of pairs to return. "
@@ -23,6 +34,26 @@ def facts(layer, itself, pairs, scores, causal):
         )
     if causal:
         can_be_causal(layer)
+
+
+def has_pairs(layer, mask):
+    """A layer whose pairs are to be masked, if they are, has scores of pairs."""
+    if not layer.pairwise_mask and mask is not None:
+        raise ValueError(
+            f"{type(layer).__name__} has no scores of pairs to mask: use `query_mask`, "
+            f"`value_mask`. Received: attention_mask of shape {tuple(mask.shape)}"
+        )
+
+
+def whole_sequences(given):
+    """A call with further axes neither goes on nor attends to what was projected."""
+    for name in ("initial_state", "return_state", "projected"):
+        if given.get(name) is not None and given[name] is not False:
+            raise ValueError(
+                f"`{name}` is for sequences (batch, length, features): make these of "
+                "the inputs first. "
+                f"Received: {name}, and query of shape {tuple(given['query'].shape)}"
+            )
 
 
 def can_be_causal(layer):
@@ -41,6 +72,37 @@ def crosses(layer):
             f"{name} attends to its own sequence only. Received: {name} in place of "
             "cross-attention, or another sequence that was projected for it"
         )
+
+
+def no_flash_with(what, **arguments):
+    """With `flash_attention=True`, nothing is asked for that holds all scores."""
+    for name, value in arguments.items():
+        if value:
+            raise ValueError(
+                f"{what} is not supported when flash attention is enabled. Please "
+                "disable flash attention to access attention scores. "
+                f"Received: flash_attention=True, {name}={value!r}"
+            )
+
+
+def without_keras_options(layer, options):
+    """The options without those of Keras's layers that ask for nothing.
+
+    Raises:
+        ValueError: If one asks for something, which here has another name.
+    """
+    name, kept = type(layer).__name__, {}
+    for option, value in options.items():
+        if option not in OF_KERAS:
+            kept[option] = value
+        elif value not in (None, False):
+            instead = OF_KERAS[option]
+            if option == "sliding_window" and name == "LocalAttention":
+                instead = "use `window`"
+            raise ValueError(
+                f"{name} has no `{option}`: {instead}. Received: {option}={value!r}"
+            )
+    return kept
 
 
 def no_dropout(layer, dropout):

@@ -1,75 +1,129 @@
 """Checks of tensors: shapes that fit one another."""
 
 
-def input_shapes(query, value, key):
-    """Shapes are `(B, T, F)`, `(B, S, F)`, `(B, S, F)` with known features."""
+def ranks(query, value, key):
+    """Shapes have three axes or more, equally many, and a known number of features."""
     named = {"query": query, "value": value, "key": key}
+    if not len(query) == len(value) == len(key):
+        raise ValueError(
+            "`query`, `value` and `key` must be equal in their number of axes. "
+            f"Received: {_shapes(named)}"
+        )
     for name, shape in named.items():
-        if len(shape) != 3 or shape[-1] is None:
+        if len(shape) < 3 or shape[-1] is None:
             raise ValueError(
-                f"`{name}` must have shape (batch, length, features) with a known "
-                f"number of features. Received: {name} of shape {tuple(shape)}"
+                f"`{name}` must have shape (batch, length, features), or more axes of "
+                "lengths, with a known number of features. "
+                f"Received: {name} of shape {tuple(shape)}"
             )
-    if not (same_size(query[0], value[0]) and same_size(value[0], key[0])):
+
+
+def sequence(name, x):
+    """An input is a sequence: it has no further axes of lengths."""
+    if len(x.shape) != 3:
         raise ValueError(
-            "`query`, `value` and `key` must have the same batch size. Received: "
-            f"query of shape {tuple(query)}, value of shape {tuple(value)}, key of "
-            f"shape {tuple(key)}"
-        )
-    if not same_size(value[1], key[1]):
-        raise ValueError(
-            "`value` and `key` must have the same length. Received: value of shape "
-            f"{tuple(value)}, key of shape {tuple(key)}"
+            f"`{name}` must have shape (batch, length, features). "
+            f"Received: {name} of shape {tuple(x.shape)}"
         )
 
 
-def call_arguments(query, value, key, query_mask, value_mask, key_mask, pairs, heads):
-    """Inputs fit one another, each mask its input, and mask heads one of `heads`."""
+def input_shapes(query, value, key, shared=(0,)):
+    """Shapes are `(B, ..., F)` and fit one another.
+
+    Args:
+        query: Shape of the query.
+        value: Shape of the value.
+        key: Shape of the key.
+        shared: The axes that are not attended, the batch first.
+    """
+    ranks(query, value, key)
+    named = {"query": query, "value": value, "key": key}
+    for axis in shared:
+        first, second, third = query[axis], value[axis], key[axis]
+        if not (same_size(first, second) and same_size(second, third)):
+            what = f"axis {axis}, which is not attended" if axis else "batch size"
+            raise ValueError(
+                f"`query`, `value` and `key` must be equal in their {what}. "
+                f"Received: {_shapes(named)}"
+            )
+    if not same_shape(value[1:-1], key[1:-1]):
+        raise ValueError(
+            "`value` and `key` must be equal in length. "
+            f"Received: {_shapes({'value': value, 'key': key})}"
+        )
+
+
+def call_arguments(query, value, key, query_mask, value_mask, key_mask):
+    """Inputs fit one another, and each mask its input."""
     input_shapes(query.shape, value.shape, key.shape)
     padding("query_mask", query_mask, query)
     padding("value_mask", value_mask, value)
     padding("key_mask", key_mask, key)
-    if pairs is None:
-        return
-    expected = (query.shape[0], query.shape[1], key.shape[1])
-    shape = tuple(pairs.shape)
-    trimmed = (shape[0], *shape[2:]) if len(shape) == 4 else shape
-    fits = len(trimmed) == 3 and same_size(trimmed[2], expected[2])
-    fits = fits and (len(shape) == 3 or shape[1] in (None, 1, *heads))
-    if not fits or not all(
-        given == 1 or same_size(given, wanted)
-        for given, wanted in zip(trimmed, expected, strict=True)
-    ):
+
+
+def pairs(mask, shared, heads, queries, keys):
+    """A mask of pairs has the sizes of what it is for, or 1.
+
+    Args:
+        mask: The mask.
+        shared: Sizes of the batch and of what else is not attended.
+        heads: The numbers of heads that fit.
+        queries: Sizes of the axes of queries.
+        keys: Sizes of the axes of keys.
+    """
+    shape, ends = tuple(mask.shape), (*queries, *keys)
+    before = len(shape) - len(ends)
+    fits = 0 <= before <= len(shared) + 1
+    pairs = [*zip(shape, shared, strict=False)][: max(before, 0)]
+    pairs += zip(shape[max(before, 0) :], ends, strict=False)
+    fits = fits and all(given == 1 or same_size(given, size) for given, size in pairs)
+    if before > len(shared):
+        fits = fits and shape[len(shared)] in (None, 1, *heads)
+    if not fits:
+        others = ", ..." if len(shared) > 1 else ""
         raise ValueError(
-            "`attention_mask` must have shape (batch, queries, keys) or (batch, "
-            f"heads, queries, keys), here with {expected} and heads one of {heads}; "
-            "all but the keys may be 1. "
+            f"`attention_mask` must have shape (queries, keys), (batch{others}, "
+            f"queries, keys) or (batch{others}, heads, queries, keys), here with "
+            f"batch{others} = {_listed(shared)}, heads one of {heads}, queries = "
+            f"{_listed(queries)} and keys = {_listed(keys)}; each size may be 1. "
             f"Received: attention_mask of shape {shape}"
         )
 
 
 def padding(name, mask, x):
     """A padding mask has the shape `(batch, length)` of its input."""
-    if mask is not None and not same_shape(mask.shape, x.shape[:2]):
+    if mask is not None and not same_shape(mask.shape, x.shape[:-1]):
         raise ValueError(
-            f"`{name}` must have shape (batch, length) = {tuple(x.shape[:2])}. "
+            f"`{name}` must have shape (batch, length) = {tuple(x.shape[:-1])}. "
             f"Received: {name} of shape {tuple(mask.shape)}"
         )
 
 
-def positions(name, given, x):
-    """Positions, if any, have shape `(length,)` or `(batch, length)`."""
+def positions(name, given, x, axes=None):
+    """Positions, if any, have shape `(length,)` or `(batch, length)`.
+
+    Args:
+        name: Name of the argument.
+        given: The positions, or `None`.
+        x: The input they are for.
+        axes: Its attended axes, if it may have several. In the others, the batch among
+            them, sizes may be 1.
+    """
     if given is None:
         return
-    shape = tuple(given.shape)
-    if len(shape) == 1 and same_size(shape[0], x.shape[1]):
+    shape, sizes = tuple(given.shape), tuple(x.shape[:-1] if axes else x.shape[:2])
+    axes = axes or (1,)
+    lengths = tuple(sizes[axis] for axis in axes)
+    if same_shape(shape, lengths):
         return
-    if len(shape) == 2 and (shape[0] == 1 or same_size(shape[0], x.shape[0])):
-        if same_size(shape[1], x.shape[1]):
-            return
+    if len(shape) == len(sizes) and all(
+        same_size(one, size) or (one == 1 and axis not in axes)
+        for axis, (one, size) in enumerate(zip(shape, sizes, strict=True))
+    ):
+        return
     raise ValueError(
-        f"`{name}` must have shape (length,) or (batch, length), here with "
-        f"{tuple(x.shape[:2])}. Received: {name} of shape {shape}"
+        f"`{name}` must have shape (length,) or (batch, length), here {lengths} or "
+        f"{sizes}. Received: {name} of shape {shape}"
     )
 
 
@@ -120,3 +174,12 @@ def same_shape(shape, expected):
 def same_size(a, b):
     """Two dimensions are equal, or one is not known yet."""
     return a is None or b is None or a == b
+
+
+def _shapes(named):
+    return ", ".join(f"{name} of shape {tuple(x)}" for name, x in named.items())
+
+
+def _listed(sizes):
+    """One size as it is, several as a tuple."""
+    return sizes[0] if len(sizes) == 1 else tuple(sizes)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 
 
 def positive_integer(**arguments):
@@ -10,7 +11,8 @@ def positive_integer(**arguments):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value <= 0:
             raise ValueError(
-                f"`{name}` must be a positive integer. Received: {name}={value!r}"
+                f"The argument `{name}` must be a positive integer. "
+                f"Received: {name}={value!r}"
             )
 
 
@@ -151,15 +153,32 @@ def lags(given):
         )
 
 
+def axes(given):
+    """`attention_axes` as a tuple of integers, or `None`."""
+    if given is None:
+        return None
+    listed = given if isinstance(given, list | tuple) else (given,)
+    try:
+        found = tuple(operator.index(axis) for axis in listed)
+    except TypeError:
+        found = ()
+    if not found or any(isinstance(axis, bool) for axis in listed):
+        raise ValueError(
+            "`attention_axes` must be an integer or a list of at least one. "
+            f"Received: attention_axes={given!r}"
+        )
+    return found
+
+
 def output_dims(output_shape):
     """`output_shape` as a tuple of one to five positive integers, or `None`."""
     if output_shape is None:
         return None
-    dims = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+    dims = output_shape if isinstance(output_shape, list | tuple) else (output_shape,)
     valid = all(isinstance(dim, int) and dim > 0 for dim in dims)
     if not valid or not 1 <= len(dims) <= 5:
         raise ValueError(
-            "`output_shape` must be a positive integer or up to five of them. "
-            f"Received: output_shape={output_shape!r}"
+            "Invalid `output_shape`: it must be a positive integer or up to five of "
+            f"them. Received: output_shape={output_shape!r}"
         )
-    return dims
+    return tuple(dims)

@@ -15,6 +15,8 @@ from tests.contract.checks.dropout import dropout_has_its_own_gradient
 from tests.contract.checks.dropout import dropout_is_sound
 from tests.contract.checks.extreme_numbers import coincident_points_stay_exact
 from tests.contract.checks.extreme_numbers import large_logits_stay_finite
+from tests.contract.checks.forms import folds_axes
+from tests.contract.checks.forms import takes_nested_lists
 from tests.contract.checks.keras_conventions import fits_at_unknown_length
 from tests.contract.checks.keras_conventions import masks_propagate
 from tests.contract.checks.keras_conventions import symbolic_equals_eager
@@ -57,6 +59,7 @@ __all__ = [
     "equals_reference_at_length",
     "equals_reference_in",
     "fits_at_unknown_length",
+    "folds_axes",
     "future_leaves_past",
     "gradients_equal_reference",
     "half_precision_does_not_overflow",
@@ -82,5 +85,6 @@ __all__ = [
     "states_stop_gradients",
     "steps_equal_one_call",
     "symbolic_equals_eager",
+    "takes_nested_lists",
     "timestamps_keep_their_precision",
 ]

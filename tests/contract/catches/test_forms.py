@@ -1,0 +1,53 @@
+"""The checks of lists and axes fail on layers that read them in another way."""
+
+import numpy as np
+
+from keras_twa.layers.attention.folding import Fold
+from tests.contract import checks
+from tests.contract.catches.faults import DOT
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import rejects
+
+
+class ForgetsLists(Broken):
+    """Does not see a mask that is a list."""
+
+    def __call__(self, query, *args, **kwargs):
+        kept = {k: x for k, x in kwargs.items() if not (k in MASKS and is_list(x))}
+        return super().__call__(query, *args, **kept)
+
+
+class TurnsPairsAround(Broken):
+    """Reads a mask of two axes as one of keys and queries."""
+
+    def __call__(self, query, *args, attention_mask=None, **kwargs):
+        if np.ndim(attention_mask) == 2:
+            attention_mask = np.rot90(attention_mask, 2)
+        return super().__call__(query, *args, attention_mask=attention_mask, **kwargs)
+
+
+class AttendsToAllAxes(Broken):
+    """Takes the axes that are not attended for further steps."""
+
+    def _fold(self, query, value, key):
+        super()._fold(query, value, key)
+        return Fold.of(len(query), None)
+
+
+MASKS = ("query_mask", "value_mask", "key_mask", "attention_mask")
+
+
+def is_list(x):
+    """Whether an argument is a list."""
+    return isinstance(x, list)
+
+
+def test_nested_lists():
+    checks.takes_nested_lists(DOT)
+    assert rejects(checks.takes_nested_lists, ForgetsLists)
+    assert rejects(checks.takes_nested_lists, TurnsPairsAround)
+
+
+def test_axes():
+    checks.folds_axes(DOT)
+    assert rejects(checks.folds_axes, AttendsToAllAxes)
