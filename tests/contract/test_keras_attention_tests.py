@@ -28,6 +28,13 @@ def on(cases):
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 
 
+def mostly_on_torch(cases):
+    """Mark cases but one as slow on JAX and TensorFlow, which compile each anew."""
+    if keras.backend.backend() == "torch":
+        return cases
+    return [cases[0], *(pytest.param(c, marks=pytest.mark.slow) for c in cases[1:])]
+
+
 def named(**params):
     """Parametrise a test by values with names."""
     return pytest.mark.parametrize("given", [*params.values()], ids=[*params])
@@ -58,7 +65,7 @@ def built(layer, *shapes):
     sizes={"value_dim": 4, "use_bias": False},
     dropout={"dropout": 0.5, "use_bias": False},
 )
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_basics(case, given):
     if case.id == "rwkv" and "value_dim" in given:
         with pytest.raises(ValueError, match="version 4"):
@@ -93,7 +100,7 @@ def test_basics(case, given):
     two_axes_of_two=((3, 4), (3, 2), (1, 2)),
     two_axes_of_three=((5, 3, 4), (5, 3, 2), (2, 3)),
 )
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_high_dim_attention(case, given):
     of_query, of_value, axes = given
     query, value = pair(case, (3, *of_query, 8), (3, *of_value, 8))
@@ -104,7 +111,7 @@ def test_high_dim_attention(case, given):
     assert len(loaded.weights) == len(layer.weights)
 
 
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_attention_axes_negative_indexing(case):
     x = normal(2, 3, 8, 4)
     positive, negative = (
@@ -129,7 +136,7 @@ def test_attention_axes_negative_indexing(case):
     more_axes_another_shape=((4, 2, 3, 8), (1, 1, 5, 8), (1, 1, 5, 2), (3, 2)),
     other_widths=((4, 2, 3, 8), (4, 2, 3, 7), (4, 2, 3, 8), None),
 )
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_compute_output_shape(case, given):
     *shapes, output_shape = given
     shapes = [(7, *shape) for shape in shapes if shape is not None]
@@ -180,7 +187,7 @@ def test_initializer(case):
             assert kernel.shape != other.shape or not np.allclose(kernel, other)
 
 
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_query_mask_propagation(case):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2], [1, 0, 0, 0, 0]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -190,7 +197,7 @@ def test_query_mask_propagation(case):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@on(CAUSAL)
+@on(mostly_on_torch(CAUSAL))
 def test_masking(case, causal):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2], [1, 0, 0, 0, 0]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -205,7 +212,7 @@ def test_masking(case, causal):
     close(to_numpy(automatic)[real], to_numpy(manual)[real])
 
 
-@on(WITH_PAIRS)
+@on(mostly_on_torch(WITH_PAIRS))
 def test_masking_with_different_shapes(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -226,7 +233,7 @@ def test_masking_with_different_shapes(case):
         close(outputs[0], output)
 
 
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_no_warning_with_keras_mask(case):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -254,7 +261,7 @@ def test_sliding_window(case, causal):
     np.testing.assert_array_equal(to_numpy(scores)[0, 0] > 0, seen)
 
 
-@on(CAUSAL)
+@on(mostly_on_torch(CAUSAL))
 def test_causal_only_fast_path(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -263,7 +270,7 @@ def test_causal_only_fast_path(case):
     close(flagged, layer(x, x, attention_mask=causal), 1e-4)
 
 
-@on(CAUSAL)
+@on(mostly_on_torch(CAUSAL))
 def test_causal_only_with_other_mask_falls_back(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -277,7 +284,7 @@ def test_causal_only_with_other_mask_falls_back(case):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1])
-@on(CAUSAL)
+@on(mostly_on_torch(CAUSAL))
 def test_causal_with_scores_and_dropout(case, rate):
     x = normal(1, 6, 16)
     layer = built(case.make(dropout=rate), x.shape)
@@ -288,7 +295,7 @@ def test_causal_with_scores_and_dropout(case, rate):
     close(flagged, layer(x, x, attention_mask=causal, training=False))
 
 
-@on(CAUSAL)
+@on(mostly_on_torch(CAUSAL))
 def test_causal_of_more_axes(case):
     x = normal(1, 5, 3, 8)
     layer = case.make(attention_axes=1)
@@ -329,7 +336,7 @@ def test_constraints(case, kind):
             assert isinstance(constraint, keras.constraints.NonNeg)
 
 
-@on(WITH_PAIRS)
+@on(mostly_on_torch(WITH_PAIRS))
 def test_symbolic_return_attention_scores(case):
     layer = case.make()
     x = keras.Input(batch_shape=(2, 3, 5))
@@ -367,7 +374,7 @@ def test_flash_attention_with_errors(case):
 
 
 @pytest.mark.parametrize("width", [8, (8, 8)], ids=str)
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_output_shape(case, width):
     x = normal(2, 4, 16)
     sizes = (width,) if isinstance(width, int) else width
@@ -380,7 +387,7 @@ def test_output_shape_error(case):
         case.make(output_shape=8.0)
 
 
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_quantize_int8(case):
     x = normal(1, 4, 8, scale=0.5)
     layer = built(case.make(use_bias=False), x.shape)

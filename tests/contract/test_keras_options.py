@@ -1,5 +1,8 @@
 """The options, configs and sublayers of Keras's attention layers, in ours."""
 
+import importlib
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from tests.contract.scenarios import normal
 from tests.contract.test_keras_attention_tests import DENSE
 from tests.contract.test_keras_attention_tests import built
 from tests.contract.test_keras_attention_tests import close
+from tests.contract.test_keras_attention_tests import mostly_on_torch
 from tests.contract.test_keras_attention_tests import on
 
 
@@ -28,6 +32,9 @@ def test_sliding_window_serialization():
     assert config["sliding_window"] == 5
     assert layers.DotProductAttention.from_config(config).sliding_window == 5
 
+
+# Functions of the same names may stand in their place in the package.
+near, fused = (importlib.import_module(f"keras_twa.ops.{x}") for x in ("near", "fused"))
 
 OF_KERAS = [
     {"num_heads": 2, "key_dim": 4},
@@ -112,6 +119,22 @@ def test_sliding_window_equals_a_mask_of_pairs(options, causal):
     close(windowed(x, x, **call), want, 1e-4)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_sliding_window_costs_what_its_keys_do(causal):
+    x = normal(1, 1024, 8)
+    layer = built(layers.DotProductAttention(2, 4, sliding_window=3), x.shape)
+    with mock.patch.object(near, "tiled_attention", side_effect=AssertionError):
+        layer(x, x, use_causal_mask=causal)
+
+
+def test_flash_attention_off_takes_no_fused_kernel():
+    x = normal(2, 6, 8)
+    layer = built(layers.DotProductAttention(2, 4, flash_attention=False), x.shape)
+    want = built(layers.DotProductAttention(2, 4), x.shape)(x, x)
+    with mock.patch.object(fused, "_fused", side_effect=AssertionError):
+        close(layer(x, x), want)
+
+
 def test_sliding_window_has_no_states():
     layer = layers.DotProductAttention(2, 4, sliding_window=3)
     x = normal(2, 5, 8)
@@ -142,7 +165,7 @@ def test_dense_sublayers_are_read_only(case):
         layer.output_dense = None
 
 
-@on(PLAIN)
+@on(mostly_on_torch(PLAIN))
 def test_lora(case, tmp_path):
     def model():
         x = keras.Input((3, 8))

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from keras_twa import layers
+from keras_twa.masks import AttentionMask
 from tests.contract import harness
 from tests.contract import scenarios
 from tests.contract.cases import PLAIN
@@ -15,7 +16,10 @@ from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
 
 VIDEO = 2, 3, 2, 4, 5
-AXES = [None, 1, -2, (3,), (1, 3), [3, 1], (-3, -2)]
+AXES = [[3, 1], None, 1, -2, (3,), (1, 3), (-3, -2)]
+if keras.backend.backend() != "torch":
+    # JAX and TensorFlow compile each of these anew.
+    AXES[1:] = [pytest.param(axes, marks=pytest.mark.slow) for axes in AXES[1:]]
 
 
 def built(layer, *shapes):
@@ -267,6 +271,58 @@ def test_an_encoder_takes_images():
     for row in range(3):
         want = harness.to_numpy(rows(x[:, row], padding_mask=mask[:, row]))
         np.testing.assert_allclose(got[:, row], want, rtol=1e-4, atol=1e-4)
+
+
+def test_blocks_take_nested_lists():
+    x, mask = scenarios.normal(2, 3, 8), scenarios.lengths_mask([3, 2], 3)
+    pairs, times = np.tril(np.ones((3, 3), int)), scenarios.timestamps(3)
+    block = layers.TransformerEncoder(16, 2, "temporal_weighted")
+    call = {"padding_mask": mask, "attention_mask": pairs, "positions": times}
+    rows = {name: [list(row) for row in call[name]] for name in list(call)[:2]}
+    got = block(x, **rows, positions=times.tolist())
+    want = harness.to_numpy(block(x, **call))
+    np.testing.assert_allclose(harness.to_numpy(got), want, rtol=1e-5, atol=1e-6)
+    decoder = layers.TransformerDecoder(16, 2)
+    masks = {"decoder_padding_mask": mask, "decoder_attention_mask": pairs}
+    masks["encoder_padding_mask"] = mask
+    got = decoder(x, x, **{name: x.tolist() for name, x in masks.items()})
+    want = harness.to_numpy(decoder(x, x, **masks))
+    np.testing.assert_allclose(harness.to_numpy(got), want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("query", [[[1.0], [1.0, 2.0]], [None], ["a"]], ids=str)
+def test_lists_that_are_no_numbers_are_refused(query):
+    with pytest.raises(ValueError, match="Received: query"):
+        layers.LinearAttention(2, 4)(query)
+
+
+def test_a_list_of_inputs_is_refused():
+    x = ops.convert_to_tensor(scenarios.normal(2, 3, 8))
+    for inputs in ([x, x], [scenarios.normal(2, 3, 8)] * 2, [keras.Input((3, 8))]):
+        with pytest.raises(ValueError, match=r"arguments of their own.* Received: "):
+            layers.DotProductAttention(2, 4)(inputs)
+
+
+def test_nested_lists_are_inputs_too():
+    x = scenarios.normal(2, 3, 8)
+    layer = built(layers.RetentionAttention(2, 4), x.shape)
+    listed = x.tolist()
+    got, want = harness.to_numpy(layer(listed, listed)), harness.to_numpy(layer(x))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (1, 3, 5), (1, 1, 3, 5)], ids=str)
+def test_a_mask_of_pairs_has_two_to_four_axes(shape):
+    pairs = scenarios.random_mask(3, 5)
+    mask = AttentionMask.from_arguments(attention_mask=pairs.reshape(shape))
+    np.testing.assert_array_equal(ops.convert_to_numpy(mask.pairs)[0, 0], pairs)
+
+
+def test_spec_names_arguments_as_the_call_does():
+    layer = layers.DotProductAttention(2, 4)
+    x, mask = keras.Input((3, 8)), keras.Input((3,), dtype="bool")
+    # The fourth argument is a mask, and not whether scores are returned.
+    assert layer(x, x, x, mask).shape == (None, 3, 8)
 
 
 def test_a_mask_rides_on_images_of_tokens():

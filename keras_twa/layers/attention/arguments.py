@@ -86,6 +86,14 @@ def before_conversion(args, kwargs):
     return converted, {name: convert(name, x) for name, x in kwargs.items()}
 
 
+def masks_and_times(kwargs):
+    """Arguments by name, with arrays where masks or positions are nested lists."""
+    return {
+        name: as_array(name, x) if name.endswith(("_mask", "positions")) else x
+        for name, x in kwargs.items()
+    }
+
+
 def _converter():
     """A function from the name and value of an argument to a tensor, if it is one.
 

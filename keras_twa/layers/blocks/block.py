@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.arguments import masks_and_times
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.blocks.channel_mixing import ChannelMixing
 from keras_twa.layers.blocks.feed_forward import FeedForward
@@ -79,6 +80,10 @@ class TransformerBlock(keras.layers.Layer):
         self.feed_forward_kind = feed_forward
         self.remat = remat
         self.supports_masking = True
+
+    def __call__(self, *args, **kwargs):
+        # Of nested lists, Keras would convert the numbers.
+        return super().__call__(*args, **masks_and_times(kwargs))
 
     def _build_attention(self, name, attention, shape, source_shape):
         """Makes and builds an attention, its norm and its dropout, as attributes."""
