@@ -46,7 +46,7 @@ class _Differentiable(torch.autograd.Function):
         saved = ctx.saved_tensors
         tensors, outputs = saved[: ctx.num_inputs], saved[ctx.num_inputs :]
         needed = ctx.needs_input_grad[1:]
-        if _by_hand():
+        if _by_hand(gradients):
             return None, *ctx.passes.backward(tensors, outputs, gradients, needed)
         return None, *_gradients(ctx.passes.forward, tensors, gradients, needed)
 
@@ -79,15 +79,18 @@ class _KernelOutput(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         needed = ctx.needs_input_grad[2:]
-        if _by_hand():
+        if _by_hand([gradient]):
             return None, gradient, *(None for _ in needed)
         found = _gradients(ctx.function, ctx.saved_tensors, [gradient], needed)
         return None, None, *found
 
 
-def _by_hand():
-    """Whether the gradient that is being computed will not be differentiated."""
-    return not torch.is_grad_enabled() and not transformed()
+def _by_hand(gradients):
+    """Whether what comes of these needs no more than a number for each input."""
+    if torch.is_grad_enabled() or transformed():
+        return False
+    # Several gradients at once, with `is_grads_batched`.
+    return not any(torch._C._functorch.is_legacy_batchedtensor(x) for x in gradients)
 
 
 def _gradients(function, tensors, gradients, needed):
