@@ -198,7 +198,9 @@ class Rows:
         blocks = self.work.key_blocks
         if blocks == 1:
             return x
-        return ops.moveaxis(ops.reshape(x, (*ops.shape(x)[1:-1], blocks, -1)), -2, 0)
+        x = ops.reshape(x, (*ops.shape(x)[1:-1], blocks, -1))
+        # By tuples: PyTorch's `vmap` knows no other way.
+        return ops.moveaxis(x, (-2,), (0,))
 
     def joined(self, x):
         """What keys got, with all keys in one block: `(g, ..., S)`."""
@@ -218,7 +220,7 @@ class Rows:
         return backend.add_columns(total, part, first)
 
     def _uncut(self, x):
-        x = ops.moveaxis(x, 0, -2)
+        x = ops.moveaxis(x, (0,), (-2,))
         return ops.reshape(x, (1, *ops.shape(x)[:-2], -1))
 
     def _band(self, x):

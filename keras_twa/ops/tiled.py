@@ -124,7 +124,8 @@ def as_queries(x, batch, heads):
 
 def as_keys(x, batch, heads):
     """`(B or 1, S, H or 1, ...)` to float32 `(B * H, ..., S)`."""
-    return ops.moveaxis(as_queries(x, batch, heads), 1, -1)
+    # By tuples: PyTorch's `vmap` knows no other way.
+    return ops.moveaxis(as_queries(x, batch, heads), (1,), (-1,))
 
 
 def as_lags(x, batch):

@@ -118,6 +118,15 @@ def test_gradients_equal_reference_in_scenario(case, scenario):
 
 @on([*PLAIN, *SELDOM])
 @by_route
+@pytest.mark.parametrize("causal", [False, True])
+def test_second_derivatives_equal_reference(case, route, causal):
+    call = {**scenarios.everything_for(case), "use_causal_mask": causal}
+    with scenarios.route(route):
+        checks.second_derivatives_equal_reference(case, call)
+
+
+@on([*PLAIN, *SELDOM])
+@by_route
 def test_future_leaves_past(case, route):
     with scenarios.route(route):
         checks.future_leaves_past(case)

@@ -6,9 +6,15 @@ import math
 
 import numpy
 import torch
+from torch.nn.attention import SDPBackend
+from torch.nn.attention import sdpa_kernel
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
+from keras_twa.ops.backend.torch_gradients import differentiable as differentiable
+from keras_twa.ops.backend.torch_gradients import kernel_output
+from keras_twa.ops.backend.torch_gradients import pullback as pullback
+from keras_twa.ops.backend.torch_gradients import transformed
 
 LOG2_E = math.log2(math.e)
 # Products of stacks of such matrices run at up to four times the speed of one with
@@ -60,63 +66,6 @@ def add_blocks(total, part, places):
     return total.index_add_(1, places, part)
 
 
-# A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
-@torch.compiler.disable
-def differentiable(passes, tensors):
-    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
-    return _Differentiable.apply(passes, *tensors)
-
-
-class _Differentiable(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, passes, *tensors):
-        outputs = passes.forward(*tensors)
-        ctx.passes = passes
-        ctx.num_inputs = len(tensors)
-        ctx.save_for_backward(*tensors, *outputs)
-        return outputs
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, *gradients):
-        # Asked for once: where activations are computed again, they are given once.
-        saved = ctx.saved_tensors
-        tensors, outputs = saved[: ctx.num_inputs], saved[ctx.num_inputs :]
-        needed = ctx.needs_input_grad[1:]
-        return None, *ctx.passes.backward(tensors, outputs, gradients, needed)
-
-
-def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
-    leaves = [
-        tensor.detach().requires_grad_(need)
-        for tensor, need in zip(tensors, needed, strict=True)
-    ]
-    wanted = [leaf for leaf in leaves if leaf.requires_grad]
-    with torch.enable_grad():
-        output = function(*leaves)
-    outputs = output if isinstance(output, list) else [output]
-
-    def pull(cotangent):
-        cotangents = cotangent if isinstance(cotangent, list) else [cotangent]
-        pairs = [
-            (x, gradient)
-            for x, gradient in zip(outputs, cotangents, strict=True)
-            if x.requires_grad
-        ]
-        if not pairs:
-            return [torch.zeros_like(leaf) for leaf in leaves]
-        some, theirs = zip(*pairs, strict=True)
-        found = iter(torch.autograd.grad(some, wanted, theirs, materialize_grads=True))
-        return [
-            next(found) if leaf.requires_grad else torch.zeros_like(leaf)
-            for leaf in leaves
-        ]
-
-    detached = [x.detach() for x in outputs]
-    return detached if isinstance(output, list) else detached[0], pull
-
-
 def matmul(x, y):
     """Product of two stacks of matrices; see `backend/__init__.py`."""
     rows = max(x.shape[0], y.shape[0])
@@ -148,12 +97,15 @@ class _ExpDifference(torch.autograd.Function):
 
 def exp_difference(x, y):
     """`exp(x - y)`; see `backend/__init__.py`."""
+    if transformed():
+        return torch.exp(x - y)
     return _ExpDifference.apply(x, y)
 
 
 def softmax(logits, axes):
     """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
-    highest = torch.amax(logits, axes, keepdim=True).clamp_min_(LEAST_LOGIT)
+    # It cancels, and so needs no gradient.
+    highest = torch.amax(logits.detach(), axes, keepdim=True).clamp_min_(LEAST_LOGIT)
     weights = exp_difference(logits, highest)
     total = torch.sum(weights, axes, keepdim=True).clamp_min_(LEAST_TOTAL)
     return weights, total, torch.log(total).add_(highest)
@@ -182,11 +134,15 @@ def kept(left, right, threshold):
 
 def keep(weights, kept):
     """The weights that are kept, else zero; see `backend/__init__.py`."""
+    if transformed():
+        return torch.where(kept != 0, weights, 0.0)
     return _Keep.apply(weights, kept)
 
 
 def keep_only(weights, kept):
     """The same, in place; see `backend/__init__.py`."""
+    if torch.is_grad_enabled() or transformed():
+        return keep(weights, kept)
     return weights.view(torch.int32).bitwise_and_(kept).view(torch.float32)
 
 
@@ -199,8 +155,7 @@ class _Keep(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (kept,) = ctx.saved_tensors
-        bits = gradient.contiguous().view(torch.int32)
-        return torch.bitwise_and(bits, kept).view(torch.float32), None
+        return keep(gradient.contiguous(), kept), None
 
 
 class _FlooredInverse(torch.autograd.Function):
@@ -220,6 +175,9 @@ class _FlooredInverse(torch.autograd.Function):
 
 def floored_inverse(x, floor):
     """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    if transformed():
+        # The gradient does not look at the floor.
+        return torch.reciprocal(x + (torch.maximum(x, floor) - x).detach())
     return _FlooredInverse.apply(x, floor)
 
 
@@ -296,15 +254,22 @@ def fused_attention(query, key, value, mask, causal, scale):
     """
     # Heads that lie apart cost the kernel more than to put them together.
     query, key, value = (x.transpose(1, 2).contiguous() for x in (query, key, value))
-    output = torch.nn.functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask,
-        is_causal=causal,
-        scale=scale,
-    )
+    tensors = [query, key, value, *([] if mask is None else [mask])]
+    options = {"is_causal": causal, "scale": scale}
+    if transformed():
+        (output,) = _attention_in_steps(*tensors, **options)
+    else:
+        output = torch.nn.functional.scaled_dot_product_attention(*tensors, **options)
+        in_steps = functools.partial(_attention_in_steps, **options)
+        output = kernel_output(output, in_steps, tensors)
     return output.transpose(1, 2)
+
+
+def _attention_in_steps(*tensors, **options):
+    """The same from products and a softmax, differentiable however often."""
+    with sdpa_kernel(SDPBackend.MATH):
+        attend = torch.nn.functional.scaled_dot_product_attention
+        return (attend(*tensors, **options),)
 
 
 def flexes(gpu, dtype, width, value_width):

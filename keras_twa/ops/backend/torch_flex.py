@@ -7,6 +7,10 @@ from torch._dynamo import config
 from torch.nn.attention.flex_attention import BlockMask
 from torch.nn.attention.flex_attention import flex_attention
 
+from keras_twa.ops.backend.torch import softmax
+from keras_twa.ops.backend.torch_gradients import kernel_output
+from keras_twa.ops.backend.torch_gradients import transformed
+
 BLOCK = 128
 # Tensor cores want at least so many channels, and a power of two.
 LEAST_WIDTH = 16
@@ -27,17 +31,42 @@ def attend(query, key, value, constants, mask, exponent, log, adds):
     block_mask = None
     if mask.causal:
         block_mask = causal_blocks(query.shape[2], key.shape[2], query.device)
-    attention = _compiled() if query.is_cuda else flex_attention
-    with config.patch(recompile_limit=MOST_KERNELS):
-        output = attention(
-            query, key, values, score_mod=score_mod, block_mask=block_mask, scale=1.0
-        )
+    in_steps = functools.partial(_in_steps, score_mod, mask.causal)
+    if transformed():
+        (output,) = in_steps(query, key, values)
+    else:
+        attention = _compiled() if query.is_cuda else flex_attention
+        with config.patch(recompile_limit=MOST_KERNELS):
+            output = attention(
+                query,
+                key,
+                values,
+                score_mod=score_mod,
+                block_mask=block_mask,
+                scale=1.0,
+            )
+        output = kernel_output(output, in_steps, [query, key, values])
     return output[..., :value_dim].transpose(1, 2).to(value.dtype)
 
 
 @functools.cache
 def _compiled():
     return torch.compile(flex_attention)
+
+
+def _in_steps(score_mod, causal, query, key, values):
+    """The same from products and a softmax, differentiable however often."""
+    sizes = (*query.shape[:3], key.shape[2])
+    indices = torch.meshgrid(
+        *(torch.arange(size, device=query.device) for size in sizes), indexing="ij"
+    )
+    logits = score_mod(query.float() @ key.float().transpose(2, 3), *indices)
+    if causal:
+        _, _, queries, keys = indices
+        hidden = keys > queries + sizes[3] - sizes[2]
+        logits = logits.masked_fill(hidden, -float("inf"))
+    weights, total, _ = softmax(logits, -1)
+    return ((weights @ values.float() / total).to(values.dtype),)
 
 
 def _in_parts(query, key):

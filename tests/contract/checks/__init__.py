@@ -10,6 +10,7 @@ from tests.contract.checks.bad_input import bad_calls
 from tests.contract.checks.bad_input import refuses_bad_call
 from tests.contract.checks.bad_input import refuses_bad_options
 from tests.contract.checks.causality import future_leaves_past
+from tests.contract.checks.curvature import second_derivatives_equal_reference
 from tests.contract.checks.dropout import dropout_drops_whole_weights
 from tests.contract.checks.dropout import dropout_has_its_own_gradient
 from tests.contract.checks.dropout import dropout_is_sound
@@ -79,6 +80,7 @@ __all__ = [
     "refuses_projected",
     "refuses_states",
     "saves_and_loads",
+    "second_derivatives_equal_reference",
     "small_tokens",
     "states_carry_gradients",
     "states_have_the_stated_shapes",

@@ -1,0 +1,149 @@
+"""PyTorch: gradients computed by hand, and what stands in where they cannot serve.
+
+A backward pass by hand is fast since it works in place and keeps little, and PyTorch
+cannot look into it: nothing may differentiate it again. The mark that PyTorch has for
+that, `once_differentiable`, does not help: `torch.autograd.grad` leaves out whatever
+does not lead to the tensors it was asked about, with it the error, and gives a number
+that lacks a part. So where a gradient is to be differentiated (`create_graph=True`), it
+is taken of the forward pass in ordinary operations, and all of `torch.func` and of
+forward mode runs in these from the beginning. They keep their tiles.
+"""
+
+import torch
+from torch.autograd import forward_ad
+
+
+def transformed():
+    """Whether `torch.func` or forward mode, which need ordinary operations, runs."""
+    if torch.compiler.is_compiling():
+        return False
+    # PyTorch has no public names for these.
+    levels = torch._C._are_functorch_transforms_active()
+    return levels or forward_ad._current_level >= 0
+
+
+# A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
+@torch.compiler.disable
+def differentiable(passes, tensors):
+    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    if transformed():
+        return passes.forward(*tensors)
+    return _Differentiable.apply(passes, *tensors)
+
+
+class _Differentiable(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, passes, *tensors):
+        outputs = passes.forward(*tensors)
+        ctx.passes = passes
+        ctx.num_inputs = len(tensors)
+        ctx.save_for_backward(*tensors, *outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        # Asked for once: where activations are computed again, they are given once.
+        saved = ctx.saved_tensors
+        tensors, outputs = saved[: ctx.num_inputs], saved[ctx.num_inputs :]
+        needed = ctx.needs_input_grad[1:]
+        if _by_hand(gradients):
+            return None, *ctx.passes.backward(tensors, outputs, gradients, needed)
+        return None, *_gradients(ctx.passes.forward, tensors, gradients, needed)
+
+
+def kernel_output(output, function, tensors):
+    """The output of a kernel whose own gradient cannot be differentiated.
+
+    Args:
+        output: What the kernel made of the tensors.
+        function: A function of the tensors that gives a tuple of the same, by ordinary
+            operations.
+        tensors: The tensors.
+
+    Returns:
+        The output, with the kernel's gradient where that is all that is wanted, and
+        with that of the function where it is to be differentiated.
+    """
+    if torch.compiler.is_compiling() or not output.requires_grad:
+        return output
+    return _KernelOutput.apply(function, output, *tensors)
+
+
+class _KernelOutput(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, function, output, *tensors):
+        ctx.function = function
+        ctx.save_for_backward(*tensors)
+        return output.view_as(output)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        needed = ctx.needs_input_grad[2:]
+        if _by_hand([gradient]):
+            return None, gradient, *(None for _ in needed)
+        found = _gradients(ctx.function, ctx.saved_tensors, [gradient], needed)
+        return None, None, *found
+
+
+def _by_hand(gradients):
+    """Whether what comes of these needs no more than a number for each input."""
+    if torch.is_grad_enabled() or transformed():
+        return False
+    # Several gradients at once, with `is_grads_batched`.
+    return not any(torch._C._functorch.is_legacy_batchedtensor(x) for x in gradients)
+
+
+def _gradients(function, tensors, gradients, needed):
+    """The gradients of a function of ordinary operations, `None` if not needed."""
+    differentiated_again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # One tensor may be made of another: of views, none is.
+        views = [x.view_as(x) for x in tensors]
+        outputs = function(*views)
+        wanted = [x for x, need in zip(views, needed, strict=True) if need]
+        pairs = [
+            (x, gradient)
+            for x, gradient in zip(outputs, gradients, strict=True)
+            if x.requires_grad
+        ]
+        found = iter(
+            torch.autograd.grad(
+                [x for x, _ in pairs],
+                wanted,
+                [gradient for _, gradient in pairs],
+                create_graph=differentiated_again,
+                allow_unused=True,
+            )
+        )
+    return [next(found) if need else None for need in needed]
+
+
+def pullback(function, tensors, needed):
+    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    leaves = [
+        tensor.detach().requires_grad_(need)
+        for tensor, need in zip(tensors, needed, strict=True)
+    ]
+    wanted = [leaf for leaf in leaves if leaf.requires_grad]
+    with torch.enable_grad():
+        output = function(*leaves)
+    outputs = output if isinstance(output, list) else [output]
+
+    def pull(cotangent):
+        cotangents = cotangent if isinstance(cotangent, list) else [cotangent]
+        pairs = [
+            (x, gradient)
+            for x, gradient in zip(outputs, cotangents, strict=True)
+            if x.requires_grad
+        ]
+        if not pairs:
+            return [torch.zeros_like(leaf) for leaf in leaves]
+        some, theirs = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(some, wanted, theirs, materialize_grads=True))
+        return [
+            next(found) if leaf.requires_grad else torch.zeros_like(leaf)
+            for leaf in leaves
+        ]
+
+    detached = [x.detach() for x in outputs]
+    return detached if isinstance(output, list) else detached[0], pull

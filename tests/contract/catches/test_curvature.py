@@ -1,0 +1,38 @@
+"""The check of second derivatives fails where only first ones are right."""
+
+from keras import ops
+
+from tests.contract import checks
+from tests.contract.catches.faults import DOT
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import rejects
+
+
+class BendsTooMuch(Broken):
+    """Adds what is zero, and so is its gradient, but not the gradient of that."""
+
+    def after(self, result, arguments):
+        x = arguments["value"]
+        off = ops.subtract(x, ops.stop_gradient(x))
+        return ops.add(result, ops.sum(ops.square(off), axis=(1, 2), keepdims=True))
+
+
+class ForgetsHowItBends(Broken):
+    """Has the right gradient, which does not depend on one of the inputs any more."""
+
+    def after(self, result, arguments):
+        x = arguments["value"]
+        off = ops.subtract(x, ops.stop_gradient(x))
+        bend = ops.sum(ops.square(off), axis=(1, 2), keepdims=True)
+        return ops.subtract(result, ops.multiply(bend, ops.stop_gradient(result)))
+
+
+def test_first_derivatives_notice_nothing():
+    for layer in (BendsTooMuch, ForgetsHowItBends):
+        checks.gradients_equal_reference(DOT.with_layer(layer))
+
+
+def test_second_derivatives():
+    checks.second_derivatives_equal_reference(DOT)
+    for layer in (BendsTooMuch, ForgetsHowItBends):
+        assert rejects(checks.second_derivatives_equal_reference, layer)
