@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.tiled import tiled_attention
 
 
+@takes_empty()
 def additive_attention(
     query, key, value, vector, mask=None, dropout=None, return_weights=False
 ):

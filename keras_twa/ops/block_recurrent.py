@@ -14,6 +14,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops.chunks import run_in_chunks
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.gather import steps_at
 from keras_twa.ops.packing import Packing
 
@@ -24,6 +25,7 @@ HIDDEN = -1e30
 EPSILON = 1e-6
 
 
+@takes_empty(queries=("query", "state_query"), rows=("state",))
 def block_recurrent_attention(
     query, state_query, key, value, block_size, weights, gate, mask=None, state=None
 ):
@@ -242,7 +244,11 @@ def _next_state(state, end, steps, filled, block_size):
     first = total - total % block_size
     slots = ops.arange(0, block_size - 1, dtype="int32")
     index = ops.minimum(first[:, None] + slots[None], length - 1)
-    found = {"count": count - count % block_size + total, "states": states}
+    count = count - count % block_size + total
+    # Before the first block ends, there is nothing to hold.
+    begun = ops.greater_equal(count, block_size)[:, None, None]
+    states = ops.where(begun, states, ops.cast(state["states"], states.dtype))
+    found = {"count": count, "states": states}
     for name, x in zip(("key", "value"), before, strict=True):
         x = ops.concatenate([x, steps_at(steps[name], index)], axis=1)
         found[name] = ops.cast(x, state[name].dtype)

@@ -19,6 +19,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
 from keras_twa.ops import backend
 from keras_twa.ops.cuts import even
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.patterns import groups_of
 from keras_twa.ops.scores import inner_product
@@ -33,6 +34,7 @@ MOST_WORK, MOST_CAUSAL_WORK = 0.5, 0.25
 SLICE_ELEMENTS = 2**20
 
 
+@takes_empty()
 def blocked_attention(
     query,
     key,

@@ -18,6 +18,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops.cuts import Window
 from keras_twa.ops.cuts import tile_queries
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
@@ -40,6 +41,9 @@ LOG_FACTOR, LOG_TERM = math.log(1e-6 / 1e3), -128.0
 MOST_BIAS = 64.0
 
 
+@takes_empty(
+    queries=("query", "query_positions"), keys=("key", "value", "key_positions")
+)
 def discounted_attention(
     score,
     query,

@@ -16,6 +16,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.biases import biased
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.tiled import tiled_attention
 
@@ -23,6 +24,7 @@ from keras_twa.ops.tiled import tiled_attention
 MOST_CHANNELS = 2
 
 
+@takes_empty(keys=("key", "value", "key_bias"))
 def dot_product_attention(
     query,
     key,

@@ -14,6 +14,7 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import chunk_for
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_with_memory
 
@@ -23,6 +24,7 @@ CHUNK = 64
 LEAST_LOG_DECAY = -50.0
 
 
+@takes_empty(keys=("key", "value", "log_decay", "rate"), rows=("memory",))
 def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
     """Computes `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T`, `S_t^T q_t`.
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import chunk_for
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.linear import past
 from keras_twa.ops.linear import run_with_memory
 
@@ -19,6 +20,7 @@ from keras_twa.ops.linear import run_with_memory
 CHUNK = 64
 
 
+@takes_empty(keys=("key", "value", "log_decay", "removal", "rate"), rows=("memory",))
 def generalized_delta_rule(
     query, key, value, log_decay, removal, rate, mask, memory=None
 ):

@@ -17,6 +17,7 @@ from keras_twa.ops import backend
 from keras_twa.ops import blocks
 from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.chunks import run_in_chunks
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
 
@@ -24,6 +25,7 @@ from keras_twa.ops.tiled import from_rows
 LEAST_TOTAL = 1e-30
 
 
+@takes_empty(rows=("memory",))
 def linear_attention(query, key, value, mask=None, memory=None):
     """Computes `sum_j (q_i . k_j) v_j / sum_j (q_i . k_j)`.
 

@@ -13,6 +13,7 @@ from keras_twa.masks import real_keys
 from keras_twa.ops.cuts import Window
 from keras_twa.ops.cuts import tile_queries
 from keras_twa.ops.discounted import windowed_attention
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.scores import Discounted
@@ -32,6 +33,7 @@ from keras_twa.ops.tiles import merge
 NEAR = Discounted(InnerProduct(), adds=True)
 
 
+@takes_empty()
 def local_attention(
     query,
     key,

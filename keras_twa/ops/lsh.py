@@ -16,6 +16,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.chunks import in_chunks
 from keras_twa.ops.cuts import even
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.unit import unit
 
 # So many scores at once, 2 MB: little memory, and still large products.
@@ -27,6 +28,7 @@ ALONE = -1e30
 UNSEEN = 2**30
 
 
+@takes_empty(queries=(), keys=("query", "value"))
 def lsh_attention(query, value, rotations, bucket_size, mask=None):
     """Computes `softmax(q . k / sqrt(D)) v` over keys whose hashes are alike.
 

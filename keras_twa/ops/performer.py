@@ -9,6 +9,7 @@ from keras import ops
 from keras_twa.ops import backend
 from keras_twa.ops import blocks
 from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.linear import longer
 from keras_twa.ops.linear import over_sum
 from keras_twa.ops.linear import run_causally
@@ -35,6 +36,7 @@ def orthogonal_features(width, count, rng):
     return (directions * lengths).astype("float32")
 
 
+@takes_empty(rows=("memory", "highest"))
 def performer_attention(query, key, value, directions, mask, memory=None, highest=None):
     """Estimates `softmax(q . k / sqrt(D)) v` from random features.
 

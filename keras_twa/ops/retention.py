@@ -7,10 +7,12 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.ops import blocks
 from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.linear import memory_shape
 from keras_twa.ops.linear import run_causally
 
 
+@takes_empty(keys=("key", "value", "times"), rows=("memory", "last"))
 def retention(
     query, key, value, mask, log_discounts, times=None, memory=None, last=None
 ):

@@ -16,6 +16,8 @@ from keras_twa.ops import backend
 # Masses outside e^-30 ... e^30 would let forces and their inverses leave float32.
 LOG_MASS_LIMIT = 30.0
 LEAST_LOG_FADE = -60.0
+# The least of no numbers.
+LARGEST = 3e38
 
 
 def inner_product(query, key):
@@ -125,7 +127,7 @@ class Force:
         """
         query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
         # Distances do not depend on the origin, but their digits do.
-        origin = ops.stop_gradient(key[:, :1])
+        origin = ops.stop_gradient(ops.sum(key[:, :1], axis=1, keepdims=True))
         query, key = query - origin, key - origin
         query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
         key_norm = ops.sum(ops.square(key), axis=-1, keepdims=True)
@@ -174,7 +176,8 @@ class Force:
         query_scale = self._inverse_mass(log_query_mass)
         key_scale = self._inverse_mass(log_key_mass)
         # Rounding may bring the product below what no distance of zero can reach.
-        least = ops.min(key_scale, axis=1, keepdims=True) * self.softening**2
+        least = ops.min(key_scale, axis=1, keepdims=True, initial=LARGEST)
+        least = least * self.softening**2
         floor = ops.stop_gradient(query_scale * least)
         return query * query_scale, key * key_scale, floor
 

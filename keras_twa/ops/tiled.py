@@ -18,6 +18,7 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops import flex
 from keras_twa.ops.cuts import by_lag
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rules import Rules
 from keras_twa.ops.tiles import attend_in_tiles
 
@@ -27,6 +28,7 @@ CAUSAL_SPANS = 8
 LEAST_SPAN = 256
 
 
+@takes_empty()
 def tiled_attention(
     score,
     query,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from keras import ops
 
 from keras_twa.masks import past
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.scores import earliest
 from keras_twa.ops.scores import times_of
@@ -15,6 +16,9 @@ LONGEST = 10_000.0
 MOST_PAIRS = 2**22
 
 
+@takes_empty(
+    queries=("query", "query_positions"), keys=("key", "value", "key_positions")
+)
 def relative_attention(
     query,
     key,

@@ -15,6 +15,7 @@ from keras_twa.masks import real_keys
 from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.chunks import chunk_for
 from keras_twa.ops.chunks import run_in_chunks
+from keras_twa.ops.empty import takes_empty
 
 # The largest weight is about one: a smaller sum is one of nothing.
 LEAST_TOTAL = 1e-6
@@ -22,6 +23,7 @@ LEAST_TOTAL = 1e-6
 CHUNK = 512
 
 
+@takes_empty(queries=(), rows=("sums", "maximum"))
 def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
     """Computes a weighted mean of the values up to each step, channel by channel.
 

@@ -172,6 +172,21 @@ def test_large_logits_stay_finite(case):
 
 
 @on([*PLAIN, *SELDOM])
+def test_empty_axes_are_answered(case):
+    checks.empty_axes_are_answered(case)
+
+
+@on(WITH_CROSS)
+def test_no_keys_are_hidden_keys(case):
+    checks.no_keys_are_hidden_keys(case)
+
+
+@on(WITH_STATES)
+def test_empty_chunks_leave_states(case):
+    checks.empty_chunks_leave_states(case)
+
+
+@on([*PLAIN, *SELDOM])
 def test_coincident_points_stay_exact(case):
     checks.coincident_points_stay_exact(case)
 

@@ -14,6 +14,9 @@ from tests.contract.checks.curvature import second_derivatives_equal_reference
 from tests.contract.checks.dropout import dropout_drops_whole_weights
 from tests.contract.checks.dropout import dropout_has_its_own_gradient
 from tests.contract.checks.dropout import dropout_is_sound
+from tests.contract.checks.empty_axes import empty_axes_are_answered
+from tests.contract.checks.empty_axes import empty_chunks_leave_states
+from tests.contract.checks.empty_axes import no_keys_are_hidden_keys
 from tests.contract.checks.extreme_numbers import coincident_points_stay_exact
 from tests.contract.checks.extreme_numbers import large_logits_stay_finite
 from tests.contract.checks.forms import folds_axes
@@ -56,6 +59,8 @@ __all__ = [
     "dropout_drops_whole_weights",
     "dropout_has_its_own_gradient",
     "dropout_is_sound",
+    "empty_axes_are_answered",
+    "empty_chunks_leave_states",
     "equals_reference",
     "equals_reference_at_length",
     "equals_reference_in",
@@ -68,6 +73,7 @@ __all__ = [
     "large_logits_stay_finite",
     "masked_rows_give_zero",
     "masks_propagate",
+    "no_keys_are_hidden_keys",
     "padding_is_inert",
     "parts_equal_one_call",
     "projected_equals_one_call",

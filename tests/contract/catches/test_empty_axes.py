@@ -1,0 +1,59 @@
+"""The checks of empty axes fail on layers that make something of nothing."""
+
+import pytest
+from keras import ops
+
+from keras_twa.layers import DotProductAttention
+from tests.contract import checks
+from tests.contract.catches.faults import Broken
+from tests.contract.catches.faults import rejects
+
+
+class AddsARow(Broken):
+    """Answers an empty batch with one row."""
+
+    def after(self, result, arguments):
+        """Put a row in place of none."""
+        return ops.zeros((1, *result.shape[1:])) if result.shape[0] == 0 else result
+
+
+class IsNotANumber(Broken):
+    """Divides by the number of keys."""
+
+    def after(self, result, arguments):
+        """Scale by a ratio that is undefined without keys."""
+        keys = arguments["value"].shape[1] * ops.ones(())
+        return result * (keys / keys)
+
+
+class ShowsNothing(Broken):
+    """Gives queries without keys one, and those whose keys are hidden zero."""
+
+    def after(self, result, arguments):
+        """Replace the output where there are no keys."""
+        return ops.ones_like(result) if arguments["value"].shape[1] == 0 else result
+
+
+class CountsEmptyChunks(DotProductAttention):
+    """Puts a step into its state for a chunk of none."""
+
+    def mix(self, *arguments):
+        """Attend, and hold one more step if there was none."""
+        outputs, weights, state = super().mix(*arguments)
+        if state is not None and outputs.shape[1] == 0:
+            state = {**state, "real": ops.ones_like(state["real"])}
+            state["time"] = state["time"] + 1.0
+        return outputs, weights, state
+
+
+@pytest.mark.parametrize("layer", [AddsARow, IsNotANumber])
+def test_empty_axes(layer):
+    assert rejects(checks.empty_axes_are_answered, layer)
+
+
+def test_no_keys():
+    assert rejects(checks.no_keys_are_hidden_keys, ShowsNothing)
+
+
+def test_empty_chunks():
+    assert rejects(checks.empty_chunks_leave_states, CountsEmptyChunks)
