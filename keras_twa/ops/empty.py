@@ -138,6 +138,7 @@ def _filled_mask(mask, batch, num_keys, has_state):
         _filled(mask.queries, 0, 1),
         _filled(keys, 0, 1),
         _filled(mask.pairs, 0, 2, 3),
+        _filled(mask.steps, 0, 1),
     )
 
 

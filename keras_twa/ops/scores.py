@@ -62,7 +62,9 @@ def earliest(times, real=None):
     """
     if real is not None:
         times = ops.where(real, times, math.inf)
-    found = ops.min(times, axis=1, keepdims=True)
+    # There may be no step at all, or no row.
+    padded = ops.pad(times, [[0, 1], [0, 1]], constant_values=math.inf)
+    found = ops.min(padded, axis=1, keepdims=True)[:-1]
     return ops.where(ops.less(found, math.inf), found, 0.0)
 
 

@@ -5,6 +5,7 @@ the step before, these stay small, and float32 keeps their digits however long a
 has been running.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +89,7 @@ class Clock:
         passed = ops.where(started, last, 0.0)
         shape = ops.shape(memory)
         # As if the rest of the axes were steps.
-        keys = ops.reshape(memory, (*shape[:3], -1))
+        keys = ops.reshape(memory, (*shape[:3], math.prod(shape[3:])))
         keys = rotate(ops.transpose(keys, (0, 3, 1, 2)), -passed[:, None])
         keys = ops.reshape(ops.transpose(keys, (0, 2, 3, 1)), shape)
         time = ops.where(started, self.origin + passed, NOTHING)

@@ -32,7 +32,9 @@ class StopsGradients(DotProductAttention):
 
 class ForgetsTimes(TemporalWeightedAttention):
     def project(self, *arguments, key_positions=None, **options):
-        """Project without the times."""
+        """Project with all times at 0."""
+        if key_positions is not None:
+            options["key_positions"] = ops.zeros_like(key_positions)
         return super().project(*arguments, **options)
 
 
