@@ -88,10 +88,14 @@ def before_conversion(args, kwargs):
 
 def masks_and_times(kwargs):
     """Arguments by name, with arrays where masks or positions are nested lists."""
-    return {
+    found = {
         name: as_array(name, x) if name.endswith(("_mask", "positions")) else x
         for name, x in kwargs.items()
     }
+    for name, x in found.items():
+        if isinstance(x, np.ndarray):
+            refuse_dates(x, name)
+    return found
 
 
 def _converter():

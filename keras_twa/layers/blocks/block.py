@@ -1,7 +1,6 @@
 """What Transformer blocks share: branches with norms, dropout and residuals."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
@@ -15,7 +14,6 @@ from keras_twa.layers.blocks.remat import rematerialised
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.layers.registry import get
-from keras_twa.times import refuse_dates
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -37,13 +35,6 @@ class TransformerBlock(keras.layers.Layer):
         feed_forward: "dense" or "channel_mixing".
         remat: Whether activations are computed again in the backward pass.
     """
-
-    def __call__(self, *arguments, **options):
-        # Keras makes tensors of arrays, and there are none of dates.
-        for name, given in options.items():
-            if isinstance(given, np.ndarray):
-                refuse_dates(given, name)
-        return super().__call__(*arguments, **options)
 
     def __init__(
         self,
