@@ -278,8 +278,6 @@ class DotProductAttention(Attention):
             "sinks": self.sinks,
             "logit_soft_cap": self.logit_soft_cap,
             "gated": self.gated,
-            # Keras's name of it: what it was, `gated` says.
-            "use_gate": None,
             "sliding_window": self.sliding_window,
             "flash_attention": self.flash_attention,
         }
