@@ -6,12 +6,14 @@ from keras_twa.datasets import imdb
 from keras_twa.datasets import irregular_series
 from keras_twa.datasets import listops
 from keras_twa.datasets import text_pairs
+from keras_twa.datasets.duplicates import count_shared
 from keras_twa.datasets.segments import cut_into_segments
 from keras_twa.times import check_times
 
 __all__ = [
     "check_times",
     "cifar10",
+    "count_shared",
     "cut_into_segments",
     "dates",
     "imdb",

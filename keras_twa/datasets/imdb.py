@@ -11,6 +11,7 @@ import numpy as np
 from keras_twa.datasets import cache
 from keras_twa.datasets import checks
 from keras_twa.datasets import imdb_sources
+from keras_twa.datasets.duplicates import number_rows
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.progress import shown
 from keras_twa.datasets.token_sequences import TokenSequences
@@ -61,9 +62,14 @@ def load_data(
     """Loads the reviews of the Large Movie Review Dataset as bytes.
 
     Every byte is a token: byte + 1, and 0 pads. The validation reviews are held
-    out from the training reviews, the same fraction of both classes, and the
-    test reviews are left as they are. Within a split the order is fixed, mixed,
-    and the same for every source of the same reviews.
+    out from the training reviews, the same fraction of both classes. Reviews that
+    are equal, as cut, stay together: no validation review is among the training
+    reviews. The test reviews are left as they are. Within a split the order is
+    fixed, mixed, and the same for every source of the same reviews.
+
+    Of the 25,000 official test reviews, 123 are also among the 25,000 official
+    training reviews. `keras_twa.datasets.count_shared(reviews.test[0],
+    reviews.train[0])` counts those among the reviews that are used for training.
 
     Args:
         source: Where the reviews are:
@@ -93,7 +99,8 @@ def load_data(
 
     Raises:
         ValueError: If an argument is out of range, if there is nothing at the
-            path, if an archive is truncated, or if a folder is not `aclImdb`.
+            path, if an archive is truncated, if a folder is not `aclImdb`, or if a
+            class has too few different reviews to hold any out.
 
     Example:
 
@@ -134,7 +141,7 @@ def load_sequences(
     if warning is not None:
         logger.warning(warning)
     x, y = _tokens_and_labels(arrays, "train", max_length)
-    held_out = _stratified(y, validation_fraction, seed)
+    held_out = _stratified(x, y, validation_fraction, seed)
     train, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     return Reviews(
         (x.take(train), y[train]),
@@ -263,11 +270,30 @@ def _tokens_and_labels(arrays, split, max_length):
     return TokenSequences(tokens, sequences.lengths), labels
 
 
-def _stratified(labels, fraction, seed):
-    """Returns a mask with the same fraction of each class, at least one row."""
+def _stratified(x, labels, fraction, seed):
+    """Returns a mask with the same fraction of each class, and all of equal rows.
+
+    Of each class, at least one row is in the mask, and one is not.
+    """
     rng = np.random.default_rng(seed)
-    mask = np.zeros(len(labels), bool)
+    numbers = number_rows(x)
+    counts = np.zeros((numbers.max() + 1, NUM_CLASSES), int)
+    np.add.at(counts, (numbers, labels), 1)
+    rows = np.bincount(labels, minlength=NUM_CLASSES)
+    wanted = np.minimum(np.maximum(1, np.round(fraction * rows)), rows - 1)
+    chosen, taken = np.zeros(len(counts), bool), np.zeros(NUM_CLASSES, int)
     for label in range(NUM_CLASSES):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        mask[rows[: max(1, round(fraction * len(rows)))]] = True
-    return mask
+        for number in numbers[rng.permutation(np.flatnonzero(labels == label))]:
+            fits = (taken + counts[number] <= wanted).all()
+            if fits and not chosen[number]:
+                chosen[number] = True
+                taken += counts[number]
+    if not taken.all():
+        raise ValueError(
+            "Each class must have two different training reviews or more, one of them "
+            "to hold out for validation; equal ones stay together. Received: "
+            f"{rows.tolist()} negative and positive training reviews, of which "
+            f"{[int((counts[:, c] > 0).sum()) for c in range(NUM_CLASSES)]} differ, as "
+            f"cut after {int(x.lengths.max())} bytes"
+        )
+    return chosen[numbers]

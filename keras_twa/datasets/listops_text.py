@@ -14,7 +14,8 @@ from keras_twa.datasets.listops_grammar import TOKEN_IDS
 from keras_twa.datasets.listops_grammar import UNKNOWN_ID
 from keras_twa.datasets.listops_grammar import apply_operator
 
-HEADER = "Source\tTarget"
+COLUMNS = ("Source", "Target")
+HEADER = "\t".join(COLUMNS)
 PARENTHESES = ("(", ")")
 OPERATOR_INDICES = {name: index for index, name in enumerate(OPERATORS)}
 DIGITS = {str(digit): digit for digit in range(10)}
@@ -122,7 +123,9 @@ def read_tsv(path):
     """Reads a file of expressions and values, released or without parentheses.
 
     Args:
-        path: The file. Its first line is `Source`, tabulator, `Target`.
+        path: The file, in UTF-8. Its first line names the columns, `Source` and
+            `Target`, in either order, with a tabulator between them. Empty lines at the
+            end are left out.
 
     Returns:
         A tuple `(sources, targets)`: a list of strings without parentheses, and
@@ -135,14 +138,17 @@ def read_tsv(path):
     """
     sources, targets = [], []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"Cannot read ListOps: {error}. Received: {path=}") from error
-    if not lines or lines[0] != HEADER:
+    lines = text.rstrip().splitlines()
+    names = lines[0].split("\t") if lines else []
+    if sorted(names) != sorted(COLUMNS):
         raise ValueError(
             f"{path}, line 1: expected the header {HEADER!r}. "
             f"Received: {_excerpt(lines[0] if lines else '')}"
         )
+    source_column, target_column = (names.index(name) for name in COLUMNS)
     for number, line in enumerate(lines[1:], start=2):
         fields = line.split("\t")
         if len(fields) != 2:
@@ -150,8 +156,9 @@ def read_tsv(path):
                 f"{path}, line {number}: expected two columns, a source and a "
                 f"target. Received: {_excerpt(line)}"
             )
-        targets.append(_check_row(path, number, *fields))
-        sources.append(" ".join(_without_parentheses(fields[0])))
+        source, target = fields[source_column], fields[target_column]
+        targets.append(_check_row(path, number, source, target))
+        sources.append(" ".join(_without_parentheses(source)))
     return sources, np.array(targets, "int32")
 
 

@@ -1,5 +1,8 @@
 """Pairs of texts as bytes, for models that read one and write the other."""
 
+import gzip
+import unicodedata
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,15 @@ from keras_twa.datasets import checks
 START = 257
 END = 258
 VOCABULARY_SIZE = 259
+
+GZIP = b"\x1f\x8b"
+# What a file begins with that is something else than UTF-8.
+OTHERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"\xff\xfe": "UTF-16 or UTF-32",
+    b"\xfe\xff": "UTF-16",
+    b"\x00\x00\xfe\xff": "UTF-32",
+}
 
 
 def encode(texts, length=None, markers=False):
@@ -74,10 +86,12 @@ def load_data(
 
     Further columns, as in the files of [Anki](https://www.manythings.org/anki/), are
     left out. The pairs of one source go to the same split, so that no split holds a
-    source of another.
+    source of another. Sources that differ only in white space, in upper and lower case,
+    or in their Unicode form (NFKC) count as one source for that. Tokens are the bytes
+    of the texts as they are.
 
     Args:
-        path: The file, in UTF-8.
+        path: The file, in UTF-8; it may be compressed by gzip, whatever its name.
         max_length: Pairs with a text of more bytes than this are left out. Defaults to
             `128`.
         validation_fraction: Share of the sources for validation. Defaults to `0.05`.
@@ -89,8 +103,8 @@ def load_data(
         targets begin with `START` and end with `END`. All splits have the same lengths.
 
     Raises:
-        ValueError: If a line has no tab, too few pairs are left, or an argument is out
-            of range.
+        ValueError: If the file is not there or not in UTF-8, a line has no tab, too few
+            pairs are left, or an argument is out of range.
     """
     fractions = {
         "validation_fraction": validation_fraction,
@@ -104,20 +118,26 @@ def load_data(
     pairs = [
         pair
         for pair in _read(path)
-        if all(0 < len(text.encode()) <= max_length for text in pair)
+        if all(text.strip() and len(text.encode()) <= max_length for text in pair)
     ]
-    sources = sorted({source for source, _ in pairs})
-    order = np.random.default_rng(seed).permutation(len(sources))
+    # In the order of the texts, so that it does not matter how the file has them.
+    numbers = {}
+    for source in sorted({source for source, _ in pairs}):
+        numbers.setdefault(_identity(source), len(numbers))
+    order = np.random.default_rng(seed).permutation(len(numbers))
     ends = np.cumsum(
-        [round(fraction * len(sources)) for fraction in (*fractions.values(), 1)]
+        [round(fraction * len(numbers)) for fraction in (*fractions.values(), 1)]
     )
-    if not 0 < ends[0] < ends[1] < len(sources):
+    if not 0 < ends[0] < ends[1] < len(numbers):
         raise ValueError(
             "There must be a source for each of the three splits. Received: "
-            f"{len(sources)} different sources of at most {max_length} bytes in {path}"
+            f"{len(numbers)} different sources of at most {max_length} bytes in {path}"
         )
-    place = {sources[index]: rank for rank, index in enumerate(order)}
-    split_of = [int(np.searchsorted(ends, place[s], side="right")) for s, _ in pairs]
+    rank = np.argsort(order)
+    split_of = [
+        int(np.searchsorted(ends, rank[numbers[_identity(source)]], side="right"))
+        for source, _ in pairs
+    ]
     validation, test, train = (
         [pair for pair, split in zip(pairs, split_of, strict=True) if split == number]
         for number in range(3)
@@ -144,11 +164,18 @@ def to_arrays(splits):
     )
 
 
+def _identity(source):
+    """What sources have in common that are the same but for their spelling."""
+    # Folding the case may undo the form, and the other way round.
+    folded = unicodedata.normalize("NFKC", source).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
 def _read(path):
     """The first two columns of each line that is not empty."""
     # Not `splitlines`: a text may hold what Unicode takes for the end of a line.
-    lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-    for number, line in enumerate(lines, 1):
+    text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         columns = line.split("\t")
@@ -158,3 +185,37 @@ def _read(path):
                 f"{number} of {path}: {line[:80]!r}"
             )
         yield columns[0], columns[1]
+
+
+def _text(path):
+    """What a file holds, once it is known to be UTF-8."""
+    try:
+        data = Path(path).expanduser().read_bytes()
+        if data.startswith(GZIP):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"Cannot read pairs of texts: {error}. Received: path={str(path)!r}"
+        ) from error
+    for start, kind in OTHERS.items():
+        if data.startswith(start):
+            raise _not_utf8(path, f"{kind}, which begins with {start!r}")
+    # UTF-16 without a mark at its beginning may be valid UTF-8, with these in between.
+    if 0 in data:
+        raise _not_utf8(path, _place(data, data.index(0)))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, _place(data, error.start)) from error
+
+
+def _place(data, byte):
+    line = data.count(b"\n", 0, byte) + 1
+    return f"the byte 0x{data[byte]:02x} in line {line}"
+
+
+def _not_utf8(path, found):
+    return ValueError(
+        "Pairs of texts must be a text file in UTF-8, or one compressed by gzip. "
+        f"Received: {found}, path={str(path)!r}"
+    )

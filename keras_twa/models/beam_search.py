@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.models import generation
 from keras_twa.ops import backend
 
 # The token that pads a sequence. The search never chooses it.
@@ -53,6 +54,10 @@ def beam_search(
         For each source the sequence of the highest score, with its end token if it has
         one: a NumPy array `(B, length)`, padded with 0.
 
+    Raises:
+        ValueError: If logits that the search needs are NaN, +infinity, or -infinity for
+            all tokens but padding.
+
     Reference:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
     """
@@ -65,14 +70,21 @@ def beam_search(
     # The best complete sequence of each source, which may have left the beam.
     best_score = np.full(batch_size, -np.inf)
     best = np.zeros((batch_size, max_length), "int32")
-    sources = np.arange(batch_size)
+    sources, done = np.arange(batch_size), np.zeros(batch_size, bool)
 
     def penalised(scores, lengths):
         return scores / ((5 + lengths) / 6) ** length_penalty
 
     for number in range(max_length):
         logits, state = step(last.reshape(-1), state, number)
-        further = _log_probabilities(logits).reshape(*shape, -1)
+        # Nothing is added to sequences that have ended, or that never were; and no more
+        # is needed where no sequence can become better than the best.
+        needed = ~ended & np.isfinite(scores) & ~done[:, None]
+        wrong = ops.convert_to_numpy(generation.broken(logits))
+        generation.refuse_broken(
+            np.flatnonzero((wrong.reshape(shape) & needed).any(axis=1)), number
+        )
+        further = _log_probabilities(logits, wrong).reshape(*shape, -1)
         vocabulary = further.shape[-1]
         further[..., PADDING] = -np.inf
         # A sequence that has ended can only be padded, at no cost.
@@ -98,7 +110,8 @@ def beam_search(
         better = final[sources, place] > best_score
         best_score = np.where(better, final[sources, place], best_score)
         best = np.where(better[:, None], tokens[sources, place], best)
-        if (best_score >= bound).all():
+        done = best_score >= bound
+        if done.all():
             break
         state = _rows(state, parents)
     return best[:, : (best != PADDING).sum(axis=1).max()]
@@ -130,8 +143,10 @@ def check_search(vocabulary_size, max_length, beam_size, length_penalty, **token
             )
 
 
-def _log_probabilities(logits):
+def _log_probabilities(logits, wrong):
+    """The logarithms of the probabilities; of rows that are wrong, any finite ones."""
     logits = ops.convert_to_numpy(logits).astype("float64")
+    logits[wrong] = 0.0
     logits = logits - logits.max(axis=-1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 

@@ -161,7 +161,9 @@ class CausalLM(TokenTransformer):
         Raises:
             ValueError: If there is no prompt, one is empty or has a token outside of
                 the vocabulary, a text could become longer than the learned positions,
-                an argument is out of its range, or the attention has no states.
+                an argument is out of its range, the attention has no states, the
+                sampler chooses no token, or the logits of a text that is not complete
+                are NaN, +infinity, or all -infinity.
 
         Example:
 
@@ -223,8 +225,11 @@ class CausalLM(TokenTransformer):
         def predict(tokens, state):
             x, state = self._read(tokens, False, state)
             logits = self.head(x[:, -1])
+            wrong = generation.broken(logits)
+            # No sampler has to cope with them: they are refused, or not needed.
+            logits = ops.where(wrong[:, None], 0.0, logits)
             padding = ops.equal(ops.arange(0, logits.shape[-1]), 0)
-            return ops.where(padding, -float("inf"), logits), state
+            return ops.where(padding, -float("inf"), logits), wrong, state
 
         return parts.compiled(self, predict)
 

@@ -263,8 +263,9 @@ class EncoderDecoder(keras.Model):
 
         Raises:
             ValueError: If an argument is out of its range, `source` has a token
-                outside of the vocabulary, or a sequence is longer than learned
-                positions reach.
+                outside of the vocabulary, a sequence is longer than learned positions
+                reach, or the logits of a target that is not complete are NaN,
+                +infinity, or all -infinity.
 
         Reference:
             [Wu et al., 2016](https://arxiv.org/abs/1609.08144)

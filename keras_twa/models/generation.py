@@ -66,6 +66,36 @@ def room_for(steps):
     return -(-steps // ROOM) * ROOM
 
 
+def broken(logits):
+    """Which rows say nothing of the next token, boolean of the shape without an axis.
+
+    These hold NaN or +infinity, or -infinity for all tokens but padding. A token of
+    -infinity among others is one that a model never writes.
+
+    Args:
+        logits: `(..., vocabulary)`, where the first token is padding.
+    """
+    wrong = ops.logical_or(ops.isnan(logits), ops.equal(logits, float("inf")))
+    none = ops.all(ops.equal(logits[..., 1:], -float("inf")), axis=-1)
+    return ops.logical_or(ops.any(wrong, axis=-1), none)
+
+
+def refuse_broken(rows, number):
+    """Raises an error if there are rows with broken logits.
+
+    Args:
+        rows: Integers, the rows of the batch that are broken.
+        number: Of the token that was to come, from 0.
+    """
+    if len(rows):
+        raise ValueError(
+            "The model gives NaN or infinite logits, so no token can be chosen. Look "
+            "for NaN in its weights, or for an overflow of float16. "
+            f"Received: logits that are not finite in rows {[int(r) for r in rows]}, "
+            f"for the new token {number}"
+        )
+
+
 def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     """Continues prompts of different lengths together, each as if it were alone.
 
@@ -80,7 +110,7 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
         max_new_tokens: How many tokens a row gets at most.
         stop_tokens: After one of these, a row is complete.
         predict: Function of tokens `(B, T)` and a state to logits `(B, vocabulary)` of
-            the token after these, and the next state.
+            the token after these, which of them are `broken`, and the next state.
         choose: Function from logits to tokens `(B,)`.
         state: The state before the first token.
 
@@ -95,14 +125,29 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
     read, place = 0, int(starts.min())
     while (left := place - read) & (left - 1):
         size = 1 << (left.bit_length() - 1)
-        _, state = predict(tokens[:, read : read + size], state)
+        *_, state = predict(tokens[:, read : read + size], state)
         read += size
     while place < ends.max():
-        logits, state = predict(tokens[:, read:place], state)
-        chosen = ops.convert_to_numpy(choose(logits))
+        logits, wrong, state = predict(tokens[:, read:place], state)
         # The others are still at their prompts, or complete: then padding follows.
         open_rows = (starts <= place) & (place < ends)
+        rows = np.flatnonzero(open_rows & ops.convert_to_numpy(wrong))
+        refuse_broken(rows, place - starts[rows[0]] if len(rows) else 0)
+        chosen = ops.convert_to_numpy(choose(logits))
+        _check_chosen(chosen, open_rows, logits.shape[-1])
         tokens[open_rows, place] = chosen[open_rows]
         ends[open_rows & np.isin(chosen, stop_tokens)] = place + 1
         read, place = place, place + 1
     return [row[:end].tolist() for row, end in zip(tokens, ends, strict=True)]
+
+
+def _check_chosen(chosen, open_rows, vocabulary_size):
+    """Refuses what a sampler chose for open rows, if it is not a token for each."""
+    fits = chosen.shape == open_rows.shape and chosen.dtype.kind in "iu"
+    wanted = chosen[open_rows] if fits else chosen
+    if not fits or not ((wanted > 0) & (wanted < vocabulary_size)).all():
+        raise ValueError(
+            "`sampler` must choose one token for each row, an integer from 1 to "
+            f"{vocabulary_size - 1}: 0 is padding. "
+            f"Received: {chosen.dtype} of shape {chosen.shape}, {wanted.tolist()!r}"
+        )

@@ -1,5 +1,8 @@
 """BLEU of whole corpora, by sacrebleu."""
 
+import itertools
+import operator
+
 import keras
 import numpy as np
 from keras import ops
@@ -47,9 +50,11 @@ class BLEU(keras.metrics.Metric):
 
     Call arguments:
         references: The right sentences: strings, or integer tokens, an array `(B, T)`
-            or lists of them.
-        hypotheses: The sentences of a model, one for each reference and of the same
-            kind.
+            or lists of them. Where there are several for a hypothesis, a list of them
+            in place of one: `[["a b", "a c"], ["d"]]`, or an array `(B, R, T)`, where
+            rows of padding alone are left out.
+        hypotheses: The sentences of a model, of the same kind: as many as there are
+            references, or lists of them.
 
     Returns:
         The BLEU so far, a float. Without an n-gram in common, it is 0.
@@ -57,7 +62,7 @@ class BLEU(keras.metrics.Metric):
     Raises:
         ImportError: If sacrebleu is not installed.
         ValueError: If an argument is out of range, or there is not one hypothesis for
-            each reference.
+            each reference, or for each list of them.
 
     Example:
 
@@ -91,22 +96,32 @@ class BLEU(keras.metrics.Metric):
         """Adds sentences.
 
         Args:
-            references: Strings, or integer tokens.
+            references: Strings, or integer tokens; or lists of them, one list for each
+                hypothesis.
             hypotheses: As many, of the same kind.
         """
-        references, words = self._sentences(references, "references")
-        hypotheses, same = self._sentences(hypotheses, "hypotheses")
-        if len(references) != len(hypotheses) or words != same:
+        references = [
+            self._alternatives(given) for given in _listed(references, "references")
+        ]
+        hypotheses = [
+            self._sentence(given, "hypotheses")
+            for given in _listed(hypotheses, "hypotheses")
+        ]
+        kinds = {isinstance(given, str) for given in hypotheses}
+        kinds |= {isinstance(one, str) for given in references for one in given}
+        if len(references) != len(hypotheses) or len(kinds) > 1:
             raise ValueError(
-                "There must be one hypothesis for each reference, both strings or both "
-                f"integer tokens. Received: references={references[:3]!r}, ... "
-                f"({len(references)}), hypotheses={hypotheses[:3]!r}, ... "
-                f"({len(hypotheses)})"
+                "There must be one reference, or one list of references, for each "
+                "hypothesis, all strings or all integer tokens. Received: "
+                f"references={references[:3]!r}, ... ({len(references)}), "
+                f"hypotheses={hypotheses[:3]!r}, ... ({len(hypotheses)})"
             )
         if not references:
             return
-        scorer = self._of_strings if words else self._of_tokens
-        found = scorer.corpus_score(hypotheses, [references])
+        scorer = self._of_strings if kinds == {True} else self._of_tokens
+        # The library wants the first reference of each, then the second of each.
+        columns = itertools.zip_longest(*(map(_spelled, given) for given in references))
+        found = scorer.corpus_score([*map(_spelled, hypotheses)], [*columns])
         counts = [*found.counts, *found.totals, found.sys_len, found.ref_len]
         self.counts.assign(self.counts + np.array(counts, "int32"))
 
@@ -118,26 +133,30 @@ class BLEU(keras.metrics.Metric):
         )
         return float(score.score)
 
-    def _sentences(self, given, name):
-        """A list of strings, and whether they came as such; tokens become numbers."""
-        if isinstance(given, str):
-            raise ValueError(
-                f"`{name}` must be several sentences. Received: {name}={given!r}"
-            )
-        if hasattr(given, "shape"):
-            given = ops.convert_to_numpy(given)
-        rows = [row.decode() if isinstance(row, bytes) else row for row in given]
-        if all(isinstance(row, str) for row in rows):
-            return rows, True
-        if any(isinstance(row, str) or np.ndim(row) != 1 for row in rows):
-            raise ValueError(
-                f"`{name}` must be strings, or rows of integer tokens. "
-                f"Received: {name}={rows[:3]!r}, ..."
-            )
-        return [self._numbers(row) for row in rows], False
+    def _alternatives(self, given):
+        """The references of one hypothesis, as `_sentence` gives them."""
+        if not _several(given) or not any(
+            isinstance(one, str | bytes) or _several(one) for one in given
+        ):
+            return [self._sentence(given, "references")]
+        found = [self._sentence(one, "references") for one in given]
+        # Of an array, padding makes up the number of references.
+        return [one for one in found if one != []] or [[]]
 
-    def _numbers(self, row):
-        return " ".join(str(int(t)) for t in row if int(t) != self.padding_token)
+    def _sentence(self, given, name):
+        """A string, or a list of the tokens that are no padding."""
+        if isinstance(given, bytes):
+            return given.decode()
+        if isinstance(given, str):
+            return given
+        try:
+            return [t for t in map(operator.index, given) if t != self.padding_token]
+        except TypeError as error:
+            raise ValueError(
+                f"`{name}` must be strings, or rows of integer tokens; for each "
+                "hypothesis there may be a list of references. "
+                f"Received: {name} with {given!r}"
+            ) from error
 
     def get_config(self):
         return {
@@ -145,6 +164,27 @@ class BLEU(keras.metrics.Metric):
             "padding_token": self.padding_token,
             "name": self.name,
         }
+
+
+def _listed(given, name):
+    """Several sentences, as a list."""
+    if isinstance(given, str | bytes):
+        raise ValueError(
+            f"`{name}` must be several sentences. Received: {name}={given!r}"
+        )
+    if hasattr(given, "shape"):
+        given = ops.convert_to_numpy(given)
+    return list(given)
+
+
+def _several(given):
+    """Whether something is a list or an array, not one string or number."""
+    return isinstance(given, list | tuple) or len(getattr(given, "shape", ())) > 0
+
+
+def _spelled(sentence):
+    """A sentence as words: each token is one."""
+    return sentence if isinstance(sentence, str) else " ".join(map(str, sentence))
 
 
 def _import_scorer():

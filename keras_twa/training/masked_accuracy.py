@@ -12,7 +12,8 @@ class MaskedAccuracy(MaskedMean):
 
     `sum_i w_i [argmax_v z_iv = y_i] / sum_i w_i` over all tokens of all batches, where
     `w_i` is 0 for padding and for steps that a Keras mask on the predictions hides,
-    else 1 or the sample weight. If no token counted, it is 0.
+    else 1 or the sample weight. If no token counted, it is 0. If one counted whose
+    label is no class, or whose predictions hold NaN, it is NaN.
 
     On JAX, Keras hands no mask on to metrics in `fit`: give steps that do not count the
     label of padding there, or weights of 0 (`weighted_metrics`).

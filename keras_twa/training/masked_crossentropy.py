@@ -18,7 +18,9 @@ class MaskedCrossentropy(keras.losses.Loss):
     no token counts, the loss is 0.
 
     The predictions of tokens that do not count, even NaN, reach neither the loss nor a
-    gradient. All is computed in float32 whatever the policy.
+    gradient. A label of any other token that is no class, below 0, V or above, or not a
+    whole number, makes the loss NaN, and its gradients too. All is computed in float32
+    whatever the policy.
 
     Args:
         label_smoothing: Share `s` of each label that is spread over all V classes, in
@@ -64,7 +66,7 @@ class MaskedCrossentropy(keras.losses.Loss):
             name=name, reduction="mean_with_sample_weight", dtype="float32"
         )
         checks.probability(label_smoothing=label_smoothing)
-        checks.integer(padding_token=padding_token)
+        tokens.check_padding(padding_token)
         self.label_smoothing = label_smoothing
         self.padding_token = padding_token
         self.from_logits = from_logits
@@ -72,18 +74,16 @@ class MaskedCrossentropy(keras.losses.Loss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         labels, predictions = tokens.read(y_true, y_pred)
         mask = tokens.mask_of(y_pred)
-        # Keras hands neither weights nor mask on to `call`, but labels say it all.
-        labels, weights = tokens.weigh(labels, self.padding_token, sample_weight, mask)
+        labels, predictions, weights = tokens.counted(
+            labels, predictions, self.padding_token, sample_weight, mask
+        )
         return super().__call__(labels, predictions, weights)
 
     def call(self, y_true, y_pred):
+        """What each token costs, float32 `(B, T)`, padding or not."""
         labels, predictions = tokens.read(y_true, y_pred)
         return tokens.crossentropy(
-            labels,
-            predictions,
-            self.padding_token,
-            self.from_logits,
-            self.label_smoothing,
+            labels, predictions, self.from_logits, self.label_smoothing
         )
 
     def get_config(self):

@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_twa.layers import checks
 from keras_twa.training import tokens
 
 
 class MaskedMean(keras.metrics.Metric):
     """A mean over real tokens: each counts the same, whatever its batch.
 
-    Derived classes say in `values` what a token contributes.
+    Derived classes say in `values` what a token contributes. If a token counts whose
+    label is no class, or whose predictions hold NaN, the mean is NaN.
 
     Args:
         padding_token: The label of padding.
@@ -19,7 +19,7 @@ class MaskedMean(keras.metrics.Metric):
 
     def __init__(self, padding_token, name):
         super().__init__(name=name, dtype="float32")
-        checks.integer(padding_token=padding_token)
+        tokens.check_padding(padding_token)
         self.padding_token = padding_token
         self.total = self.add_variable((), "zeros", dtype="float32", name="total")
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
@@ -28,8 +28,8 @@ class MaskedMean(keras.metrics.Metric):
         """What each token contributes, float32 `(B, T)`.
 
         Args:
-            labels: Int32 `(B, T)`: `padding_token` for all tokens that do not count.
-            predictions: Float32 `(B, T, V)`. Those of padding may be NaN.
+            labels: Int32 `(B, T)`: 0 for all tokens that do not count.
+            predictions: Float32 `(B, T, V)`, likewise.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `values`.")
 
@@ -43,9 +43,15 @@ class MaskedMean(keras.metrics.Metric):
         """
         labels, predictions = tokens.read(y_true, y_pred)
         mask = tokens.mask_of(y_pred)
-        labels, weights = tokens.weigh(labels, self.padding_token, sample_weight, mask)
+        labels, predictions, weights = tokens.counted(
+            labels, predictions, self.padding_token, sample_weight, mask
+        )
+        undefined = ops.logical_or(
+            tokens.outside(labels, predictions.shape[-1]),
+            ops.any(ops.isnan(predictions), axis=-1),
+        )
         values = self.values(labels, predictions) * weights
-        values = ops.where(ops.equal(weights, 0.0), 0.0, values)
+        values = ops.where(undefined, float("nan"), values)
         self.total.assign(self.total + ops.sum(values))
         self.count.assign(self.count + ops.sum(weights))
 

@@ -15,6 +15,7 @@ class Perplexity(MaskedMean):
     `l_i = -log softmax(z_i)_{y_i}`, and `w_i` is 0 for padding and for steps that a
     Keras mask on the predictions hides, else 1 or the sample weight. So it is that of
     the whole text, not a mean of those of its batches. If no token counted, it is 0.
+    If one counted whose label is no class, or whose predictions hold NaN, it is NaN.
 
     Its logarithm to base 2 is the number of bits per token.
 
@@ -54,9 +55,7 @@ class Perplexity(MaskedMean):
         self.from_logits = from_logits
 
     def values(self, labels, predictions):
-        return tokens.crossentropy(
-            labels, predictions, self.padding_token, self.from_logits
-        )
+        return tokens.crossentropy(labels, predictions, self.from_logits)
 
     def result(self):
         perplexity = ops.exp(super().result())

@@ -1,6 +1,7 @@
 """Which tokens of a batch count, and what each of them costs."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
@@ -8,28 +9,55 @@ from keras_twa.masks import both
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
+# Of an int32.
+LOWEST, HIGHEST = -(2**31), 2**31 - 1
+# In place of labels that are no int32. It is never the label of padding.
+NO_CLASS = LOWEST
+
+
+def check_padding(padding_token):
+    """The label of padding is an int32, and not the one that stands for no class."""
+    checks.integer(padding_token=padding_token)
+    if not NO_CLASS < padding_token <= HIGHEST:
+        raise ValueError(
+            f"`padding_token` must be from {NO_CLASS + 1} to {HIGHEST}. "
+            f"Received: padding_token={padding_token}"
+        )
+
 
 def read(y_true, y_pred):
-    """Labels as int32 `(B, T)` and predictions as float32 `(B, T, V)`."""
-    labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
+    """Labels as int32 `(B, T)` and predictions as float32 `(B, T, V)`.
+
+    A label that no int32 equals, such as 0.5, NaN or 2^40, becomes one outside of the
+    classes, `NO_CLASS`: a cast alone would make it another label.
+    """
+    if isinstance(y_true, list | tuple | np.ndarray):
+        y_true = np.asarray(y_true)
+        if y_true.dtype == "int64":
+            # JAX would keep the lower half of each.
+            y_true = np.clip(y_true, LOWEST, HIGHEST)
+    given = ops.convert_to_tensor(y_true)
+    labels = ops.cast(given, "int32")
+    whole = ops.equal(ops.cast(labels, given.dtype), given)
+    labels = ops.where(whole, labels, NO_CLASS)
     predictions = ops.cast(ops.convert_to_tensor(y_pred), "float32")
     checks.labels(labels, predictions)
     return labels, predictions
 
 
-def weigh(labels, padding_token, sample_weight=None, mask=None):
+def counted(labels, predictions, padding_token, sample_weight=None, mask=None):
     """Decides which tokens count, and how much.
 
     Args:
-        labels: Integer `(B, T)`.
+        labels: Int32 `(B, T)`.
+        predictions: Float32 `(B, T, V)`.
         padding_token: The label of padding.
         sample_weight: `(B, T)`, `(B, 1)` or `(B,)`, or `None`.
         mask: Boolean `(B, T)`, `True` for real steps, or `None`.
 
     Returns:
-        The labels, with `padding_token` for all tokens that do not count: padding,
-        steps that the mask hides, and those of weight 0. And the weights, float32
-        `(B, T)`, which are 0 there.
+        Labels, predictions and weights, float32 `(B, T)`. All three are 0 for tokens
+        that do not count: padding, steps that the mask hides, and those of weight 0.
 
     Raises:
         ValueError: If the shape of the weights does not fit.
@@ -42,7 +70,13 @@ def weigh(labels, padding_token, sample_weight=None, mask=None):
         given = given[:, None] if len(given.shape) == 1 else given
         # Not a product: the weight of padding may be infinite or NaN.
         weights = ops.where(real, given, 0.0)
-    return ops.where(ops.equal(weights, 0.0), padding_token, labels), weights
+        real = ops.not_equal(weights, 0.0)
+    return ops.where(real, labels, 0), hide_padding(predictions, real), weights
+
+
+def outside(labels, classes):
+    """Which labels are no class, boolean `(B, T)`."""
+    return ops.logical_or(ops.less(labels, 0), ops.greater_equal(labels, classes))
 
 
 def mask_of(y_pred):
@@ -51,28 +85,26 @@ def mask_of(y_pred):
     return None if mask is None else ops.cast(mask, "bool")
 
 
-def crossentropy(
-    labels, predictions, padding_token, from_logits=True, label_smoothing=0.0
-):
+def crossentropy(labels, predictions, from_logits=True, label_smoothing=0.0):
     """Cross-entropy in nats of each token, float32 `(B, T)`.
 
-    Predictions of padding are not read: the result is finite there, even if they are
-    not.
+    A label outside of the classes costs NaN, and so do its gradients: in a compiled
+    graph nothing can raise, and any number would be wrong.
 
     Args:
-        labels: Integer `(B, T)`.
+        labels: Int32 `(B, T)`.
         predictions: Float32 `(B, T, V)`: logits, or probabilities.
-        padding_token: The label of padding.
         from_logits: Whether the predictions are logits.
         label_smoothing: Share of each label that is spread over all V classes.
     """
-    real = ops.not_equal(labels, padding_token)
-    labels = ops.where(real, labels, 0)
-    logits = hide_padding(predictions, real)
+    wrong = outside(labels, predictions.shape[-1])
+    labels = ops.where(wrong, 0, labels)
+    logits = predictions
     if not from_logits:
         logits = ops.log(ops.maximum(logits, keras.config.epsilon()))
     cost = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     if label_smoothing:
         spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
         cost = (1.0 - label_smoothing) * cost + label_smoothing * spread
-    return cost
+    # A product, not a choice: that would have a gradient of 0.
+    return cost * ops.where(wrong, float("nan"), 1.0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from keras_twa.datasets import cache
+from keras_twa.datasets import count_shared
 from keras_twa.datasets import imdb
 from keras_twa.datasets import imdb_sources
 from keras_twa.datasets.baselines import byte_ngram_naive_bayes_baseline
@@ -121,6 +122,77 @@ def test_held_out_reviews_depend_on_seed_only(archive, load):
     other = load(archive, seed=1)
     assert texts(first.validation) != texts(other.validation)
     assert texts(first.test) == texts(other.test)
+
+
+def doubled(path, copies):
+    """Write a folder where the first reviews of each class occur several times."""
+    for split in ("train", "test"):
+        for name in ("neg", "pos"):
+            place = path / split / name
+            place.mkdir(parents=True)
+            for number in range(NUM_PER_CLASS):
+                text = review("train", name, number % copies[name])
+                (place / f"{number}_7.txt").write_bytes(text)
+    return path
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_reviews_stay_together(load, tmp_path, seed):
+    copies = {"neg": 20, "pos": 33}
+    folder = doubled(tmp_path / "doubled", copies)
+    reviews = load(folder, validation_fraction=0.3, seed=seed)
+    train, validation = texts(reviews.train), texts(reviews.validation)
+    assert not {*train} & {*validation}
+    assert len({*train}) + len({*validation}) == 53
+    assert [len(y) for _, y in reviews[:3]] == [56, 24, 80]
+    assert reviews.validation[1].sum() == 12
+    assert count_shared(reviews.validation[0], reviews.train[0]) == 0
+    shared = count_shared(reviews.test[0], reviews.train[0])
+    assert shared == sum(text in train for text in texts(reviews.test)) == 56
+    assert same(reviews, load(folder, validation_fraction=0.3, seed=seed))
+
+
+def test_reviews_that_are_equal_as_cut_stay_together(archive, load):
+    for source, length in ((archive, 12), ("sample", 40), ("sample", 300)):
+        reviews = load(source, max_length=length)
+        assert not {*texts(reviews.train)} & {*texts(reviews.validation)}
+        assert len(reviews.validation[1]) > 7
+
+
+def test_two_classes_may_share_a_review(load, tmp_path):
+    folder = doubled(tmp_path / "shared", {"neg": 40, "pos": 40})
+    for number in range(10):
+        path = folder / "train" / "pos" / f"{number}_7.txt"
+        path.write_bytes(review("train", "neg", number))
+    for seed in range(5):
+        reviews = load(folder, validation_fraction=0.5, seed=seed)
+        assert not {*texts(reviews.train)} & {*texts(reviews.validation)}
+        assert [y.sum() for _, y in reviews[:2]] == [20, 20]
+        assert [len(y) for _, y in reviews[:2]] == [40, 40]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_too_few_reviews_to_hold_any_out(load, tmp_path, kept):
+    folder = doubled(tmp_path / "few", {"neg": 1, "pos": 40})
+    for name in ("neg", "pos"):
+        for file in (folder / "train" / name).iterdir():
+            if int(file.name.partition("_")[0]) >= kept:
+                file.unlink()
+    message = rf"two different training reviews.*Received: \[{kept}, {kept}\]"
+    for fraction in (0.1, 0.9):
+        with pytest.raises(ValueError, match=message):
+            load(folder, validation_fraction=fraction)
+
+
+def test_two_reviews_of_each_class_are_enough(folder, load):
+    for name in ("neg", "pos"):
+        for file in (folder / "train" / name).glob("*_7.txt"):
+            if file.name not in ("0_7.txt", "1_7.txt"):
+                file.unlink()
+    for fraction in (0.01, 0.99):
+        reviews = load(folder, validation_fraction=fraction)
+        assert [len(y) for _, y in reviews[:2]] == [2, 2]
+        assert [y.sum() for _, y in reviews[:2]] == [1, 1]
 
 
 def test_cache(archive, folder, load, tmp_path, monkeypatch):
@@ -337,5 +409,7 @@ def test_real_reviews(tmp_path):
         assert np.mean(lengths <= length) == pytest.approx(part, abs=0.0006)
     tokens = [x.tokens for x, _ in reviews[:2]]
     assert len(np.unique(np.concatenate(tokens))) == 157
+    assert not {*texts(reviews.train)} & {*texts(reviews.validation)}
+    assert count_shared(reviews.test[0], reviews.train[0]) == 92
     train = {*texts(reviews.train), *texts(reviews.validation)}
     assert len(train & {*texts(reviews.test)}) == 123

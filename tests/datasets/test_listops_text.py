@@ -88,6 +88,30 @@ def test_malformed_rows_name_file_and_line(tmp_path, row):
         listops.read_tsv(path)
 
 
+@pytest.mark.parametrize("mark", ["", "\N{ZERO WIDTH NO-BREAK SPACE}"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("after", ["", "\n", "\n\n", "\n  \n\t\n"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_reads_files_of_other_programs(tmp_path, mark, end, after, turned):
+    rows = [["Source", "Target"], [RELEASED, "4"], ["[MIN 1 2 ]", "1"], ["7", "7"]]
+    text = "\n".join("\t".join(row[::-1] if turned else row) for row in rows)
+    path = tmp_path / "rows.tsv"
+    path.write_bytes((mark + (text + after).replace("\n", end)).encode())
+    sources, targets = listops.read_tsv(path)
+    assert sources == [PLAIN, "[MIN 1 2 ]", "7"]
+    assert targets.tolist() == [4, 1, 7]
+
+
+@pytest.mark.parametrize(
+    "header", ["Source\tLabel", "Source", "Source\tSource", "Source\tTarget\tId", ""]
+)
+def test_refuses_other_headers(tmp_path, header):
+    path = tmp_path / "rows.tsv"
+    path.write_text(f"{header}\n7\t7\n")
+    with pytest.raises(ValueError, match=r"rows\.tsv, line 1: .*header.*Received: "):
+        listops.read_tsv(path)
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(ValueError, match="Cannot read ListOps"):
         listops.read_tsv(tmp_path / "missing.tsv")

@@ -1,5 +1,8 @@
 """Pairs of texts: bytes there and back, and no source in two splits."""
 
+import gzip
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,82 @@ def test_refuses_lines_without_a_tab(tmp_path):
     path.write_text("one\tun\ntwo deux\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"line 2 of .*two deux"):
         text_pairs.load_data(path)
+
+
+def spellings(number):
+    """Return spellings of one source, as files from several hands have them."""
+    text = f"Ça va bien, n{number} ﬁn ?"
+    return [
+        text,
+        f"{text} ",
+        f"  {text}",
+        text.replace(" ", "\N{NO-BREAK SPACE}"),
+        text.replace(" ", "  "),
+        unicodedata.normalize("NFD", text),
+        unicodedata.normalize("NFKC", text),
+        text.upper(),
+    ]
+
+
+def test_spellings_of_a_source_stay_together(tmp_path):
+    path = tmp_path / "pairs.txt"
+    rows = [f"{s}\t{n} {i}" for n in range(40) for i, s in enumerate(spellings(n))]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    numbers = []
+    for source, target in text_pairs.load_data(path, 128, 0.2, 0.2, seed=3):
+        rows = [text_pairs.decode(row).split() for row in target]
+        numbers.append([int(number) for number, _ in rows])
+        for row, (number, spelling) in zip(source, rows, strict=True):
+            want = spellings(int(number))[int(spelling)]
+            assert text_pairs.decode(row) == want
+    assert [len({*found}) for found in numbers] == [24, 8, 8]
+    assert len({*numbers[0], *numbers[1], *numbers[2]}) == 40
+    assert sum(map(len, numbers)) == 320
+
+
+def test_the_order_of_lines_moves_no_source(file, tmp_path):
+    turned = tmp_path / "turned.txt"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    turned.write_text("\n".join(lines[::-1]), encoding="utf-8")
+    for (_, one), (_, other) in zip(
+        text_pairs.load_data(file), text_pairs.load_data(turned), strict=True
+    ):
+        assert sorted(one.tolist()) == sorted(other.tolist())
+
+
+@pytest.mark.parametrize("name", ["pairs.gz", "pairs.txt"])
+def test_reads_gzip_by_its_content(file, tmp_path, name):
+    path = tmp_path / "packed" / name
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress(file.read_bytes()))
+    for one, other in zip(
+        text_pairs.load_data(file), text_pairs.load_data(path), strict=True
+    ):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+LINES = "Go.\tVa !\nHi.\tÇa va ?\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (LINES.encode("utf-16"), "UTF-16"),
+        (LINES.encode("utf-16-le"), "0x00 in line 1"),
+        (b"\xfe\xff" + LINES.encode("utf-16-be"), "UTF-16"),
+        (LINES.encode("utf-32"), "UTF-32"),
+        (LINES.encode("latin-1"), "0xc7 in line 2"),
+        (gzip.compress(LINES.encode("latin-1")), "0xc7 in line 2"),
+        (b"PK\x03\x04 and more", "zip"),
+        (gzip.compress(LINES.encode())[:-9], "pairs"),
+        (b"\x1f\x8b no gzip", "pairs"),
+        (None, "pairs"),
+    ],
+)
+def test_names_files_that_are_not_utf8(tmp_path, data, found):
+    path = tmp_path / "given.txt"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{found}.*given\.txt") as caught:
+        text_pairs.load_data(path)
+    assert "Received: " in str(caught.value)

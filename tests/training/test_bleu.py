@@ -1,5 +1,6 @@
 """BLEU equals sacrebleu on the whole corpus, however it came."""
 
+import itertools
 import sys
 
 import keras
@@ -39,6 +40,11 @@ def tokens(seed, rows=6, length=12):
     return references, hypotheses.astype("int32")
 
 
+def spelled(row):
+    """Return a row of tokens as words."""
+    return " ".join(f"w{token}" for token in row if token)
+
+
 @pytest.mark.parametrize("tokenize", ["13a", "char", "none"])
 @pytest.mark.parametrize("cuts", [(), (1,), (2, 3)])
 def test_equals_the_library_on_strings(tokenize, cuts):
@@ -62,11 +68,8 @@ def test_equals_the_library_on_tokens(form):
         elif form == "lists":
             pair = [[[t for t in row if t] for row in x.tolist()] for x in pair]
         metric.update_state(*pair)
-    spelled = [
-        [" ".join(f"w{t}" for t in row if t) for pair in pairs for row in pair[side]]
-        for side in (0, 1)
-    ]
-    want = sacrebleu.corpus_bleu(spelled[1], [spelled[0]], tokenize="none")
+    words = [[spelled(row) for pair in pairs for row in pair[side]] for side in (0, 1)]
+    want = sacrebleu.corpus_bleu(words[1], [words[0]], tokenize="none")
     assert metric.result() == pytest.approx(want.score, abs=1e-9)
     assert 0 < want.score < 100
 
@@ -90,6 +93,54 @@ def test_reads_bytes_as_strings(form):
     want.update_state(references, HYPOTHESES)
     found.update_state(in_bytes(references, form), in_bytes(HYPOTHESES, form))
     assert found.result() == want.result()
+
+
+def several(of_tokens, form="lists"):
+    """Return one to three references for each hypothesis, and the hypotheses."""
+    if not of_tokens:
+        others = [[h.lower()] * (i % 3) for i, h in enumerate(HYPOTHESES)]
+        references = [[r, *o] for r, o in zip(REFERENCES, others, strict=True)]
+        return references, HYPOTHESES
+    references, hypotheses = tokens(0)
+    array = np.zeros((len(references), 3, 12), "int32")
+    array[:, 0] = references
+    array[2:, 1] = np.where(np.arange(12) % 5 == 4, 32, hypotheses[2:])
+    array[4, 2] = hypotheses[4]
+    if form == "array":
+        return array, hypotheses
+    if form == "tensor":
+        return ops.convert_to_tensor(array), ops.convert_to_tensor(hypotheses)
+    lists = [[[t for t in row if t] for row in rows] for rows in array.tolist()]
+    return [[row for row in rows if row] for rows in lists], hypotheses.tolist()
+
+
+@pytest.mark.parametrize("form", ["lists", "array", "tensor"])
+@pytest.mark.parametrize("of_tokens", [False, True])
+def test_several_references_equal_the_library(of_tokens, form):
+    sacrebleu = library()
+    references, hypotheses = several(of_tokens, form)
+    metric = BLEU()
+    metric.update_state(references[:2], hypotheses[:2])
+    metric.update_state(references[2:], hypotheses[2:])
+    references, hypotheses = several(of_tokens)
+    if of_tokens:
+        references = [[spelled(row) for row in rows] for rows in references]
+        hypotheses = [spelled(row) for row in hypotheses]
+    columns = list(itertools.zip_longest(*references))
+    tokenize = "none" if of_tokens else "13a"
+    want = sacrebleu.corpus_bleu(hypotheses, columns, tokenize=tokenize)
+    assert metric.result() == pytest.approx(want.score, abs=1e-9)
+    first = sacrebleu.corpus_bleu(hypotheses, columns[:1], tokenize=tokenize)
+    assert want.score > first.score
+
+
+def test_lists_of_one_reference_are_references():
+    library()
+    for references, hypotheses in ((REFERENCES, HYPOTHESES), tokens(0)):
+        one, nested = BLEU(), BLEU()
+        one.update_state(references, hypotheses)
+        nested.update_state([[given] for given in references], hypotheses)
+        assert nested.result() == one.result() > 0
 
 
 def test_rises_and_forgets():
@@ -145,6 +196,16 @@ def test_refuses_bad_arguments(arguments):
         (["a b"], [[1, 2]]),
         (["a b", [1, 2]], ["a b", "c d"]),
         ([1, 2], [1, 2]),
+        # One list for each hypothesis, not one for each translator.
+        ([["a b", "c d", "e"]], ["a b", "c d", "e"]),
+        ([["a b"], ["c d"]], ["a b"]),
+        ([["a b"], []], ["a b", "c d"]),
+        ([["a b", [1, 2]]], ["a b"]),
+        ([[["a b"]]], ["a b"]),
+        (["a b"], [["a b"]]),
+        ([[[1, 2], [3]]], [[[1, 2], [3]]]),
+        (np.ones((2, 3)), np.ones((2, 3))),
+        (np.ones((2, 3), int), np.full((2, 3), 1.5)),
     ],
 )
 def test_refuses_what_it_cannot_compare(sentences):
