@@ -338,11 +338,11 @@ def test_refuses_bad_calls(case):
         checks.refuses_bad_call(case, call, name)
 
 
-@on(EACH)
+@on(PLAIN)
 def test_takes_nested_lists(case):
     checks.takes_nested_lists(case)
 
 
-@on(EACH)
+@on(PLAIN)
 def test_folds_axes(case):
     checks.folds_axes(case)

@@ -20,6 +20,7 @@ from tests.contract.harness import to_numpy
 from tests.contract.scenarios import normal
 
 CAUSAL = [case for case in WITH_PAIRS if case.layer.causality == "optional"]
+QUANTIZED = [case for case in PLAIN if case.id in ("dot_product", "lsh", "rwkv")]
 DENSE = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
@@ -77,9 +78,8 @@ def test_basics(case, given):
         return
     layer = case.make(**given)
     query, value = pair(case, (2, 8, 16), (2, 4, 16))
-    symbols = keras.KerasTensor(query.shape), keras.KerasTensor(value.shape)
-    if value is query:
-        symbols = symbols[:1] * 2
+    symbols = [keras.KerasTensor(x.shape) for x in (query, value)]
+    symbols[1] = symbols[value is not query]
     assert layer.supports_masking
     assert tuple(layer(query, value).shape) == layer(*symbols).shape == (2, 8, 16)
     assert layer.losses == []
@@ -114,14 +114,13 @@ def test_high_dim_attention(case, given):
 @on(mostly_on_torch(PLAIN))
 def test_attention_axes_negative_indexing(case):
     x = normal(2, 3, 8, 4)
-    positive, negative = (
-        built(case.make(attention_axes=axis), x.shape) for axis in (2, -2)
-    )
+    layers = [built(case.make(attention_axes=axis), x.shape) for axis in (2, -2)]
+    positive, negative = layers
     for one, other in zip(negative.variables, positive.variables, strict=True):
         one.assign(other.value)
     close(positive(x), negative(x))
     if case.has_pairs:
-        scores = [y(x, return_attention_scores=True)[1] for y in (positive, negative)]
+        scores = [y(x, return_attention_scores=True)[1] for y in layers]
         assert tuple(scores[0].shape[-2:]) == (8, 8)
         close(*scores)
 
@@ -387,7 +386,7 @@ def test_output_shape_error(case):
         case.make(output_shape=8.0)
 
 
-@on(mostly_on_torch(PLAIN))
+@on(mostly_on_torch(QUANTIZED))
 def test_quantize_int8(case):
     x = normal(1, 4, 8, scale=0.5)
     layer = built(case.make(use_bias=False), x.shape)

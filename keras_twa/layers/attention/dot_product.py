@@ -147,16 +147,15 @@ class DotProductAttention(Attention):
         gated=False,
         sliding_window=None,
         flash_attention=None,
-        use_gate=None,
         **kwargs,
     ):
+        gated = _gated(gated, kwargs.pop("use_gate", None))
         super().__init__(
             num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
         )
         if num_key_value_heads is None:
             num_key_value_heads = num_heads
         checks.grouped_heads(num_heads, num_key_value_heads)
-        gated = _gated(gated, use_gate)
         checks.boolean(sinks=sinks, gated=gated)
         if sliding_window is not None:
             checks.positive_integer(sliding_window=sliding_window)
