@@ -19,6 +19,7 @@ from keras_twa.experiments.data import load_task
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.report import write_report
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import read_json
 from keras_twa.experiments.settings import Settings
 from tests.experiments.test_run import assert_same_learning
 from tests.experiments.test_run import start_and_expect_a_kill
@@ -167,7 +168,8 @@ def test_files_are_called_after_their_folder(tmp_path):
     for name in TSV_FILES:
         (folder / name).write_text("Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n")
     experiment = dataclasses.replace(tiny_experiment(), data=str(folder))
-    facts = prepared(tmp_path / "out", [experiment]).prepare(None)
+    prepared(tmp_path / "out", [experiment])
+    facts = read_json(tmp_path / "out" / "comparison.json")
     assert facts["source"] == "files in sample"
     assert facts["note"].startswith("Expressions of 4 to 4 tokens, 1 for training.")
     report = write_report(tmp_path / "out").with_suffix(".md").read_text("utf-8")
