@@ -347,7 +347,7 @@ def _check_same(folder: Path, facts: dict[str, Any]) -> None:
 
 def _warn(messages: list[str]) -> None:
     for message in messages:
-        warnings.warn(message, stacklevel=4)
+        warnings.warn(message, stacklevel=5)
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import warnings
+import zlib
 
 import keras_tuner
 import pytest
@@ -16,6 +17,7 @@ from keras_twa.experiments.data import write_listops
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 from keras_twa.tuner import TuningResult
+from keras_twa.tuner import hypermodel
 from keras_twa.tuner import search
 from keras_twa.tuner.trials import OutOfTime
 from tests.experiments.tiny import tiny_experiment
@@ -26,6 +28,24 @@ TRIAL = "trials/trial_{}/trial.json"
 WEIGHTS = "trials/trial_{}/best.weights.h5"
 ORACLE = "trials/oracle.json"
 TUNER = "trials/tuner0.json"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_training():
+    """Trainings that only write weights: what breaks are files."""
+
+    def train(self, configuration, model, callbacks, epochs, initial_epoch):
+        chosen = json.dumps(configuration.to_json())
+        score = zlib.crc32(chosen.encode()) / 2**32
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.on_epoch_end(initial_epoch, {"val_accuracy": score})
+        return {"val_accuracy": score, "val_loss": 1.0, "params": 9.0, "seconds": 1.0}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hypermodel.AttentionHyperModel, "train", train)
+        patch.setattr(hypermodel.AttentionHyperModel, "test", lambda *_: 0.5)
+        yield
 
 
 def interrupted(folder, algorithm="random"):
@@ -64,17 +84,19 @@ def go_on(folder, algorithm="random", **options):
 
 def cut(path, how):
     data = path.read_bytes()
-    path.write_bytes(
-        {"empty": b"", "half": data[: len(data) // 2], "other": b"[]"}[how]
-    )
+    half = data[: len(data) // 2]
+    path.write_bytes({"empty": b"", "half": half, "other": b"[]"}[how])
 
 
 def without(result, name):
     return [trial for trial in result.trials if trial["id"] != name]
 
 
-@pytest.mark.parametrize("how", ["empty", "half", "other"])
-@pytest.mark.parametrize("number", ["0", "1", "2", "3"])
+@pytest.mark.parametrize(
+    ("number", "how"),
+    # The last is the one that was stopped.
+    [("0", "empty"), ("1", "half"), ("2", "other"), ("3", "empty")],
+)
 def test_a_broken_trial_is_set_aside(stopped, tmp_path, number, how):
     algorithm, before = stopped
     folder = shutil.copytree(before.directory, tmp_path / "s")
@@ -93,13 +115,12 @@ def test_a_broken_trial_is_set_aside(stopped, tmp_path, number, how):
     assert go_on(folder, algorithm) == (result, [])
 
 
-@pytest.mark.parametrize("how", ["empty", "half"])
-def test_broken_weights_set_their_trial_aside(stopped, tmp_path, how):
+def test_broken_weights_set_their_trial_aside(stopped, tmp_path):
     algorithm, before = stopped
     folder = shutil.copytree(before.directory, tmp_path / "s")
     best = before.best["id"]
     path = folder / WEIGHTS.format(best)
-    cut(path, how)
+    cut(path, "half")
     result, (text,) = go_on(folder, algorithm)
     assert text.startswith(f"{path} is broken (")
     assert [one for one in result.trials if one in before.trials] == without(
@@ -109,7 +130,7 @@ def test_broken_weights_set_their_trial_aside(stopped, tmp_path, how):
     assert 0 <= result.best["test_accuracy"] <= 1
 
 
-@pytest.mark.parametrize("how", ["empty", "half", "other", "gone"])
+@pytest.mark.parametrize("how", ["empty", "half", "gone"])
 @pytest.mark.parametrize("name", [ORACLE, TUNER])
 def test_what_is_no_trial_is_made_again(stopped, tmp_path, name, how):
     algorithm, before = stopped
@@ -174,6 +195,8 @@ def test_a_folder_without_the_trials_file_is_no_trial(tmp_path):
     )
 
 
+# Warnings of this package are errors in tests.
+@pytest.mark.filterwarnings("default:.*is broken")
 def test_the_command_tells_it_in_a_line(tmp_path, monkeypatch, capsys):
     tiny = {"listops": tiny_experiment(epochs=1, max_buckets=1).settings}
     monkeypatch.setitem(config.PRESETS, "quick", tiny)
@@ -190,8 +213,8 @@ def test_the_command_tells_it_in_a_line(tmp_path, monkeypatch, capsys):
     assert told[0].startswith(f"keras-twa: warning: {path} is broken (")
 
 
-@pytest.mark.parametrize("name", ["search.json.123.part"])
-def test_a_search_that_was_killed_at_its_first_file_begins(tmp_path, name):
+def test_a_search_that_was_killed_at_its_first_file_begins(tmp_path):
+    name = "search.json.123.part"
     (tmp_path / name).write_text('{"form')
     (tmp_path / ".lock").touch()
     tiny_search(tmp_path, time_limit=0.001)
