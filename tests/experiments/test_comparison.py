@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa.experiments import machine
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import PRESETS
 from keras_twa.experiments.data import IMDB_COUNTS
@@ -110,6 +111,36 @@ def test_a_folder_with_other_things_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no comparison"):
         prepared(tmp_path, [tiny_experiment()])
     assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_comparison_that_was_killed_at_its_first_file_begins(tmp_path):
+    part = tmp_path / "comparison.json.123.part"
+    part.write_text('{"form')
+    (tmp_path / ".lock").touch()
+    comparison = prepared(tmp_path, [tiny_experiment()])
+    comparison.run(lambda *_: None, time_limit=1e-9)
+    assert not part.exists()
+    # Other files are not ours.
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.part").touch()
+    with pytest.raises(ValueError, match="holds no comparison"):
+        prepared(tmp_path / "b", [tiny_experiment()])
+
+
+def test_the_current_folder_replaces_no_module(tmp_path, monkeypatch):
+    for name in ("keras_twa", "keras"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        (tmp_path / "here" / name / "__init__.py").write_text("raise SystemExit(7)")
+    for name in ("random", "queue", "json", "numpy"):
+        (tmp_path / "here" / f"{name}.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path / "here")
+    experiment = tiny_experiment(epochs=1, max_steps=1)
+    (result,) = prepared(tmp_path / "out", [experiment]).run(lambda *_: None)
+    assert result.status == "completed", result.reason
+    # What really ran is what runs here.
+    told = machine.environment()
+    for name in ("keras_twa", "commit", "keras"):
+        assert result.environment[name] == told[name]
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):
