@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,18 @@ def whole(path: str | os.PathLike[str], mode: str = "wb", **options: Any) -> Ite
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def leftovers(path: str | os.PathLike[str]) -> list[Path]:
+    """Returns what processes left that were killed while they wrote this file.
+
+    Also what other processes are writing this moment.
+    """
+    path = Path(path)
+    pattern = re.compile(rf"{re.escape(path.name)}\.\d+\.part")
+    if not path.parent.is_dir():
+        return []
+    return [other for other in path.parent.iterdir() if pattern.fullmatch(other.name)]
 
 
 def write_arrays(

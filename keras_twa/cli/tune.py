@@ -1,6 +1,8 @@
 """`keras-twa tune`: searches for good settings of mechanisms on a task."""
 
 import argparse
+import sys
+import warnings
 from typing import Any
 
 from keras_twa.cli import common
@@ -66,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
     )
     console = common.console(options)
     try:
-        with TuningView(console, options.max_trials) as view:
+        with warnings.catch_warnings(), TuningView(console, options.max_trials) as view:
+            warnings.showwarning = _print_warning
             result = search(
                 options.task,
                 preset=options.preset,
@@ -91,3 +94,7 @@ def run(options: argparse.Namespace) -> int:
         common.print_json(result.to_json())
     tried = [*result.trials, *filter(None, [result.default])]
     return int(any(one["status"] == "failed" for one in tried))
+
+
+def _print_warning(message: Any, *_: Any, **__: Any) -> None:
+    print(f"keras-twa: warning: {message}", file=sys.stderr)

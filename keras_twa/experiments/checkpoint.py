@@ -2,7 +2,6 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from keras_twa import files
+
+# Ends a message; the path of the checkpoint follows.
+REMEDY = "Remove it to start this run anew. Received"
 
 
 def save_checkpoint(
@@ -50,7 +52,8 @@ def load_checkpoint(
         ValueError: If the file is something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, as NumPy leaves a damaged file open.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             text = json.loads(str(file["state"]))
             arrays = {
                 name: [file[f"{name}/{index}"] for index in range(count)]
@@ -59,8 +62,5 @@ def load_checkpoint(
             return arrays, text["state"]
     except FileNotFoundError:
         return None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"Not a checkpoint ({error}). Remove it to start this run anew. "
-            f"Received: {path}"
-        ) from None
+    except Exception as error:  # a damaged file raises whatever it meets first
+        raise ValueError(f"Not a checkpoint ({error}). {REMEDY}: {path}") from None

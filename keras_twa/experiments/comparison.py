@@ -10,12 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_twa import files
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.fingerprint import Fingerprint
+from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import LOCK
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 
@@ -49,6 +53,7 @@ class Comparison:
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
+        self._fingerprint: Fingerprint = {}
 
     def check_writable(self) -> None:
         """Checks the folder before anything takes time.
@@ -60,11 +65,16 @@ class Comparison:
         check_folder(self.output)
         if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
             return
-        if any(entry.name != LOCK for entry in self.output.iterdir()):
+        own = {LOCK, *(part.name for part in self._leftovers)}
+        if any(entry.name not in own for entry in self.output.iterdir()):
             raise ValueError(
                 "The output folder is not empty, and holds no comparison. "
                 f"Received: {self.output}"
             )
+
+    @property
+    def _leftovers(self) -> list[Path]:
+        return files.leftovers(self.output / COMPARISON_FILE)
 
     @property
     def _wanted(self) -> dict[str, Any]:
@@ -87,14 +97,20 @@ class Comparison:
             What is written down.
 
         Raises:
-            ValueError: If it holds another comparison, or something else.
+            ValueError: If it holds another comparison, one on other rows, or
+                something else.
             OSError: If it cannot be written.
         """
         self.check_writable()
+        self._fingerprint = data.fingerprint
         path = self.output / COMPARISON_FILE
         if path.exists():
             _check_same(path, self._wanted)
-            return read_json(path)
+            facts = read_json(path)
+            check_same_rows(facts.get("fingerprint"), data.fingerprint, path)
+            # All of them, as they share tables.
+            load_results(self.output, data.fingerprint)
+            return facts
         first = self.experiments[0]
         facts = {
             "format": FORMAT,
@@ -102,6 +118,7 @@ class Comparison:
             "note": data.note(first.task, first.settings),
             "source": data.source,
             "rows": {name: len(x) for name, (x, _) in data.splits.items()},
+            "fingerprint": data.fingerprint,
             "baselines": data.baselines(first.task),
         }
         self.output.mkdir(parents=True, exist_ok=True)
@@ -125,6 +142,8 @@ class Comparison:
         """
         deadline = None if time_limit is None else time.monotonic() + time_limit
         with locked(self.output):
+            for part in self._leftovers:
+                part.unlink(missing_ok=True)
             return self._run(on_event, deadline)
 
     def _run(self, on_event: OnEvent, deadline: float | None) -> list[Result]:
@@ -138,7 +157,13 @@ class Comparison:
                     if result is not None:
                         results.append(result)
                     continue
-                result = _run_in_process(experiment, folder, left, on_event)
+                result = _run_in_process(
+                    result or Result(experiment),
+                    folder,
+                    left,
+                    on_event,
+                    self._fingerprint,
+                )
             results.append(result)
             on_event(experiment, {"event": "end", "result": result})
         return results
@@ -195,13 +220,20 @@ def _load(folder: Path, experiment: Experiment) -> Result | None:
 
 
 def _run_in_process(
-    experiment: Experiment, folder: Path, time_limit: float | None, on_event: OnEvent
+    earlier: Result,
+    folder: Path,
+    time_limit: float | None,
+    on_event: OnEvent,
+    fingerprint: Fingerprint,
 ) -> Result:
+    experiment = earlier.experiment
     folder.mkdir(parents=True, exist_ok=True)
     spec = folder / SPEC
     write_json(spec, experiment.to_json())
     module = "keras_twa.experiments.run"
-    command = [sys.executable, "-m", module, str(spec), str(folder)]
+    # Not from the current folder (-P), which may hold modules of the same names.
+    command = [sys.executable, "-P", "-m", module, str(spec), str(folder)]
+    command += ["--fingerprint", json.dumps(fingerprint)]
     if time_limit is not None:
         command += ["--time-limit", str(time_limit)]
     # The same package in the new process, wherever this one found it.
@@ -228,8 +260,8 @@ def _run_in_process(
         except BaseException:
             _stop(process)
             raise
-    result = _load(folder, experiment) or Result(experiment)
-    if result.status == "running":
+    result = _load(folder, experiment) or earlier
+    if result.status == "running" or result.starts == earlier.starts:
         # It could not say so itself.
         result.status = "failed"
         result.reason = _crash(code, folder / LOG)

@@ -19,6 +19,8 @@ from keras_twa.datasets.baselines import root_operator_baseline
 from keras_twa.datasets.batches import BucketedBatches
 from keras_twa.datasets.batches import length_buckets
 from keras_twa.datasets.token_sequences import TokenSequences
+from keras_twa.experiments.fingerprint import Fingerprint
+from keras_twa.experiments.fingerprint import fingerprint
 from keras_twa.experiments.settings import Settings
 
 # Called with rows done and rows wanted.
@@ -81,6 +83,11 @@ class TaskData:
     def _bucket_lengths(self) -> tuple[int, ...]:
         lengths = np.concatenate([x.lengths for x, _ in self.splits.values()])
         return length_buckets(lengths, self.max_buckets)
+
+    @functools.cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What tells these rows from others: one text for each split."""
+        return fingerprint(self.splits)
 
     @property
     def example(self) -> np.ndarray:

@@ -77,13 +77,20 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Returns the commit of a checkout, `None` for an installed package."""
+    """Returns the commit of a checkout, `None` for an installed package.
+
+    Where the checkout has changes that are in no commit, `-dirty` follows.
+    """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+        # Git's own variables may name another repository.
+        own = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        done = subprocess.run(
+            command, cwd=folder, env=own, capture_output=True, text=True, timeout=10
+        )
         return done.stdout.strip() or None
     return None
 

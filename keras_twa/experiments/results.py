@@ -13,6 +13,8 @@ from typing import Any
 
 from keras_twa import files
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.fingerprint import Fingerprint
+from keras_twa.experiments.fingerprint import check_same_rows
 
 FORMAT = 1
 STATUSES = ("running", "stopped", "completed", "failed")
@@ -52,7 +54,10 @@ class Result:
         memory: Bytes: `peak` and `before_model` of the process, and
             `device_peak` where the backend tells it.
         starts: How many processes worked on this run.
-        wall_seconds: Seconds from start to end, of all processes.
+        wall_seconds: Seconds from start to end, of all processes whose work is in
+            this result.
+        fingerprint: What tells the rows from others, one text for each split. Empty
+            if unknown, as in results of versions that kept none.
     """
 
     experiment: Experiment
@@ -69,6 +74,7 @@ class Result:
     memory: dict[str, int | None] = field(default_factory=dict)
     starts: int = 0
     wall_seconds: float = 0.0
+    fingerprint: Fingerprint = field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON that appears whole or not at all."""
@@ -100,6 +106,7 @@ class Result:
             experiment = Experiment.from_json(values["experiment"])
             result = cls(**{**values, "experiment": experiment})
             result.curve = [{name: at[name] for name in POINT} for at in result.curve]
+            result.fingerprint = dict(result.fingerprint)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"Not a complete result: {error} Received: {source}"
@@ -145,11 +152,18 @@ class Result:
         return None
 
 
-def load_results(directory: str | os.PathLike[str]) -> list[Result]:
+def load_results(
+    directory: str | os.PathLike[str], fingerprint: Fingerprint | None = None
+) -> list[Result]:
     """Returns the results in the folders of a comparison, in order of name.
 
+    Args:
+        directory: The folder of the comparison.
+        fingerprint: That of its rows, where it is known.
+
     Raises:
-        ValueError: If a file is something else, or in the folder of another run.
+        ValueError: If a file is something else, or in the folder of another run, or
+            the rows of two runs differ.
     """
     results = []
     for path in sorted(Path(directory).glob(f"*/{FILE_NAME}")):
@@ -159,6 +173,9 @@ def load_results(directory: str | os.PathLike[str]) -> list[Result]:
                 f"The result of {result.experiment.name} is in the folder of another "
                 f"run. Received: {path}"
             )
+        check_same_rows(result.fingerprint, fingerprint, path)
+        # Without one to compare with, the first that is known has to do.
+        fingerprint = fingerprint or result.fingerprint
         results.append(result)
     return results
 

@@ -18,6 +18,10 @@ import numpy as np
 
 from keras_twa import files
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.data import load_task
+from keras_twa.experiments.fingerprint import Fingerprint
+from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Result
@@ -42,8 +46,11 @@ def run(
     stop: StopSignal | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     build_model: Callable[[Experiment, Any], Any] | None = None,
+    fingerprint: Fingerprint | None = None,
 ) -> Result:
     """Runs an experiment, or goes on with it where it ended.
+
+    It goes on from the checkpoint in the folder. Without one, it starts from nothing.
 
     Args:
         experiment: The `Experiment`.
@@ -52,46 +59,70 @@ def run(
         on_event: Called with what to show.
         build_model: From the experiment and its data to a Keras model. Defaults
             to the encoder classifier with the mechanism.
+        fingerprint: What the rows must be, as `TaskData.fingerprint` tells it.
+            Defaults to whatever they are, in a new folder.
 
     Returns:
         The `Result`, which is in `directory` too. What goes wrong in training is
         told there, not raised.
+
+    Raises:
+        ValueError: If the folder holds another experiment, or one on other rows.
     """
     stop = stop or StopSignal()
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     # What a killed comparison has left may still be compiling its last step.
     with locked(folder, wait_seconds=600):
-        return _run(experiment, folder, stop, on_event, build_model or _build_model)
+        path = folder / FILE_NAME
+        result = Result.load(path) if path.exists() else Result(experiment)
+        if result.experiment != experiment:
+            raise ValueError(f"The folder holds another experiment. Received: {folder}")
+        check_same_rows(result.fingerprint, fingerprint, folder)
+        if result.status == "completed":
+            if result.fingerprint:
+                check_same_rows(result.fingerprint, _load(result).fingerprint, folder)
+            # The process may have been killed before it could do this.
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+            return result
+        build_model = build_model or _build_model
+        return _run(result, folder, stop, on_event, build_model, fingerprint)
 
 
 def _run(
-    experiment: Experiment,
+    result: Result,
     folder: Path,
     stop: StopSignal,
     on_event: Callable[[Event], None],
     build_model: Callable[[Experiment, Any], Any],
+    fingerprint: Fingerprint | None,
 ) -> Result:
     started = time.monotonic()
     path = folder / FILE_NAME
-    result = Result.load(path) if path.exists() else Result(experiment)
-    if result.experiment != experiment:
-        raise ValueError(f"The folder holds another experiment. Received: {folder}")
-    if result.status == "completed":
-        return result
-    result.status, result.reason = "running", ""
     result.starts += 1
-    result.save(path)
     earlier = result.wall_seconds
     try:
-        _train_and_test(result, folder, stop, on_event, build_model)
+        data = _load(result)
+    except Exception as error:  # as below
+        _fail(result, error)
+        result.save(path)
+        return result
+    check_same_rows(fingerprint or result.fingerprint, data.fingerprint, folder)
+    if not (folder / CHECKPOINT).exists():
+        # Numbers alone cannot go on: the run starts from nothing.
+        result = Result(
+            result.experiment, starts=result.starts, fingerprint=data.fingerprint
+        )
+        earlier = 0.0
+    result.status, result.reason = "running", ""
+    result.save(path)
+    try:
+        _train_and_test(result, data, folder, stop, on_event, build_model)
         result.status = "completed"
     except Stopped as stopped:
         result.status, result.reason = "stopped", str(stopped)
     except Exception as error:  # whatever it is, the other runs go on
-        traceback.print_exc()
-        result.status = "failed"
-        result.reason = error_text(error)
+        _fail(result, error)
     result.wall_seconds = earlier + time.monotonic() - started
     result.save(path)
     if result.status == "completed":
@@ -99,8 +130,19 @@ def _run(
     return result
 
 
+def _load(result: Result) -> TaskData:
+    experiment = result.experiment
+    return load_task(experiment.task, experiment.data, experiment.settings)
+
+
+def _fail(result: Result, error: Exception) -> None:
+    traceback.print_exception(error)
+    result.status, result.reason = "failed", error_text(error)
+
+
 def _train_and_test(
     result: Result,
+    data: TaskData,
     folder: Path,
     stop: StopSignal,
     on_event: Callable[[Event], None],
@@ -110,12 +152,10 @@ def _train_and_test(
     import keras
 
     from keras_twa.experiments import machine
-    from keras_twa.experiments.data import load_task
     from keras_twa.experiments.training import Training
 
     experiment = result.experiment
     keras.utils.set_random_seed(experiment.seed)
-    data = load_task(experiment.task, experiment.data, experiment.settings)
     result.environment = machine.environment()
     machine.reset_peak_memory()
     before = machine.peak_memory()
@@ -152,14 +192,14 @@ def _train_and_test(
                     "accuracy": accuracy,
                 }
             )
+        stop.check()
+
+    while not training.finished:
         try:
-            stop.check()
+            training.train_epoch(on_batch)
         except Stopped:
             save()
             raise
-
-    while not training.finished:
-        training.train_epoch(on_batch)
         result.memory |= machine.memory(before)
         save()
         result.save(folder / FILE_NAME)
@@ -228,6 +268,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("experiment", help="JSON file of an experiment")
     parser.add_argument("directory", help="folder for result and checkpoint")
     parser.add_argument("--time-limit", type=float, help="seconds")
+    parser.add_argument(
+        "--fingerprint", type=json.loads, help="what the rows must be, as JSON"
+    )
     options = parser.parse_args(arguments)
     stop = StopSignal(options.time_limit)
     stop.listen()
@@ -244,7 +287,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         experiment = Experiment.from_json(read_json(options.experiment))
-        result = run(experiment, options.directory, stop, show)
+        result = run(
+            experiment,
+            options.directory,
+            stop,
+            show,
+            fingerprint=options.fingerprint,
+        )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -114,7 +114,7 @@ class Summary:
         check_types(facts["baselines"], baselines, path)
         check_types(facts["rows"], dict.fromkeys(facts["rows"], int), path)
         by_name: dict[str, list[Result]] = {}
-        for result in load_results(folder):
+        for result in load_results(folder, facts.get("fingerprint")):
             _check_same(result, facts, folder)
             by_name.setdefault(result.experiment.attention, []).append(result)
         order = sorted(by_name, key=lambda name: (name != BASELINE, *_place(name)))

@@ -9,14 +9,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_twa.experiments.checkpoint import REMEDY
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
 from keras_twa.experiments.clock import StepClock
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.data import TaskData
+from keras_twa.experiments.fingerprint import check_same_rows
+from keras_twa.experiments.generators import Generators
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.schedule import LearningRate
 
+# What a checkpoint keeps of a result.
+KEPT = ("steps", "curve", "best_epoch", "fingerprint")
 # After every batch: number of the batch, and the mean loss and accuracy so far.
 OnBatch = Callable[[str, int, int, float, float], None]
 
@@ -25,8 +30,9 @@ class Training:
     """A model in training, with everything that its continuation needs.
 
     The order of the batches follows from the seed and the epoch, so epoch and
-    batch number, the variables of model and optimizer (the states of the random
-    generators among them) and the best weights so far are the whole state.
+    batch number, the variables of model and optimizer, the states of all random
+    generators and the best weights so far are the whole state. What goes on from it
+    gives the same numbers as a training that was never put down.
 
     Args:
         experiment: The `Experiment`.
@@ -38,6 +44,7 @@ class Training:
     def __init__(
         self, experiment: Experiment, data: TaskData, model: Any, result: Result
     ) -> None:
+        self.experiment = experiment
         self.settings = experiment.settings
         self.data = data
         self.model = model
@@ -45,7 +52,7 @@ class Training:
         self.batches = data.train_batches(self.settings.batch_size, experiment.seed)
         steps = len(self.batches) * self.settings.epochs
         self.total_steps = min(steps, self.settings.max_steps or steps)
-        self.optimizer = keras.optimizers.AdamW(
+        optimizer = keras.optimizers.AdamW(
             learning_rate=LearningRate(
                 self.settings.learning_rate,
                 self.settings.warmup_steps,
@@ -58,7 +65,7 @@ class Training:
             clipnorm=self.settings.clipnorm,
         )
         model.compile(
-            optimizer=self.optimizer,
+            optimizer=optimizer,
             # Rows of weight 0 only fill up a batch.
             loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"
@@ -67,7 +74,10 @@ class Training:
         )
         if not model.built:
             model.build((self.settings.batch_size, None))
+        # In half precision Keras wraps it, with a scale of the loss that changes.
+        self.optimizer = model.optimizer
         self.optimizer.build(model.trainable_variables)
+        self.generators = Generators(model)
         result.parameters = sum(
             math.prod(variable.shape) for variable in model.trainable_variables
         )
@@ -139,13 +149,21 @@ class Training:
         return min(len(self.batches), left)
 
     def evaluate(self, split: str, on_batch: OnBatch) -> tuple[float, float]:
-        """Returns loss and accuracy on the `"validation"` or the `"test"` rows."""
+        """Returns loss and accuracy on the `"validation"` or the `"test"` rows.
+
+        It leaves the random generators as they were, so that a training which stops
+        in here starts it again with the same numbers.
+        """
         batches = self.data.evaluation_batches(split, self.settings.batch_size)
         sums = [0.0, 0.0, 0.0]
-        for number, batch in enumerate(batches.epoch(), start=1):
-            loss, accuracy = self._timed("evaluate", *batch)
-            self._add(sums, loss, accuracy, batch[2])
-            on_batch(split, number, len(batches), *_means(sums))
+        states = self.generators.states()
+        try:
+            for number, batch in enumerate(batches.epoch(), start=1):
+                loss, accuracy = self._timed("evaluate", *batch)
+                self._add(sums, loss, accuracy, batch[2])
+                on_batch(split, number, len(batches), *_means(sums))
+        finally:
+            self.generators.restore(states)
         return _means(sums)
 
     def use_best_weights(self) -> None:
@@ -161,33 +179,64 @@ class Training:
             "sums": self.sums,
             "epoch_seconds": self.clock.epoch_seconds,
             "compilation": self.clock.compilation,
-            "steps": self.result.steps,
-            "curve": self.result.curve,
-            "best_epoch": self.result.best_epoch,
+            "experiment": self.experiment.to_json(),
+            **{name: getattr(self.result, name) for name in KEPT},
         }
         arrays = {
             "model": self._values(self.model.variables),
             "optimizer": self._values(self.optimizer.variables),
             "best": self.best,
+            **self.generators.states(),
         }
         save_checkpoint(path, arrays, state)
 
     def restore(self, path: str | os.PathLike[str]) -> bool:
-        """Goes back to a checkpoint, and returns whether there was one."""
+        """Goes back to a checkpoint, and returns whether there was one.
+
+        Raises:
+            ValueError: If the file is none, or of another model, experiment or data.
+        """
         loaded = load_checkpoint(path)
         if loaded is None:
             return False
         arrays, state = loaded
+        self._check_own(arrays, state, path)
         self._assign(self.model.variables, arrays["model"])
         self._assign(self.optimizer.variables, arrays["optimizer"])
+        # Earlier versions kept no generators but those of the model.
+        if "backend" in arrays:
+            self.generators.restore(arrays)
         self.best = arrays["best"]
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.sums = state["sums"]
         self.clock = StepClock(state["compilation"])
         self.clock.start_epoch(state["epoch_seconds"])
-        for name in ("steps", "curve", "best_epoch"):
-            setattr(self.result, name, state[name])
+        for name in KEPT:
+            setattr(self.result, name, state.get(name, getattr(self.result, name)))
         return True
+
+    def _check_own(self, arrays: Any, state: Any, path: Any) -> None:
+        """Refuses a checkpoint that does not fit, before anything is assigned."""
+        check_same_rows(state.get("fingerprint"), self.data.fingerprint, path)
+        values = state.get("experiment")
+        if values is not None and Experiment.from_json(values) != self.experiment:
+            raise ValueError(
+                f"The checkpoint is of another experiment. {REMEDY}: {path}"
+            )
+        variables = {
+            "model": self.model.variables,
+            "optimizer": self.optimizer.variables,
+            # None before the first epoch ends.
+            "best": self.model.variables if state["best_epoch"] else [],
+        }
+        for name, own in variables.items():
+            found = [value.shape for value in arrays[name]]
+            if found != [tuple(variable.shape) for variable in own]:
+                raise ValueError(
+                    f"A checkpoint of another model: its {name} has {len(found)} "
+                    f"arrays for {len(own)} variables, or of other shapes. "
+                    f"{REMEDY}: {path}"
+                )
 
     def _check_finite(self, what: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -231,12 +280,6 @@ class Training:
 
     @staticmethod
     def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
-        shapes = [tuple(variable.shape) for variable in variables]
-        if shapes != [value.shape for value in values]:
-            raise ValueError(
-                "The checkpoint is of another model. Received: "
-                f"{len(values)} arrays for {len(variables)} variables"
-            )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 

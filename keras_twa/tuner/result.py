@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from keras_twa.experiments.fingerprint import Fingerprint
 from keras_twa.experiments.results import check_types
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
@@ -23,6 +24,7 @@ KINDS = {
     "baselines": dict,
     "environment": dict,
     "complete": bool,
+    "fingerprint": dict,
 }
 KINDS_OF_ONE = {
     "id": str,
@@ -53,6 +55,8 @@ class TuningResult:
         baselines: Test accuracies that need no attention, by name.
         environment: Versions, backend and hardware.
         complete: Whether the search came to its end; else it can go on.
+        fingerprint: What tells the rows from others, one text for each split. Empty
+            if unknown, as in searches of versions that kept none.
     """
 
     directory: Path
@@ -62,6 +66,7 @@ class TuningResult:
     baselines: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     complete: bool = False
+    fingerprint: Fingerprint = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -88,6 +93,8 @@ class TuningResult:
                 "Not the result of a search with this version of keras_twa. "
                 f"Received: {path}"
             )
+        # Earlier versions kept none.
+        values.setdefault("fingerprint", {})
         check_types(values, KINDS, path)
         baselines = values["baselines"]
         check_types(baselines, dict.fromkeys(baselines, NUMBER), path)

@@ -4,15 +4,19 @@ import contextlib
 import dataclasses
 import io
 import os
+import warnings
+from collections.abc import Callable
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from keras_twa import files
 from keras_twa.datasets import checks
 from keras_twa.experiments import machine
 from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.data import load_task
+from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import LOCK
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import read_json
@@ -21,6 +25,7 @@ from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.experiments.text import error_text
 from keras_twa.ops import backend
+from keras_twa.tuner import repair
 from keras_twa.tuner.hypermodel import AttentionHyperModel
 from keras_twa.tuner.hypermodel import check_attentions
 from keras_twa.tuner.result import FILE_NAME
@@ -65,6 +70,8 @@ def search(
 
     A search that was stopped or killed goes on when it is called again with the same
     directory; a trial that was cut short begins anew. `max_trials` may be larger then.
+    A trial with a broken file is set aside, as a warning says, and another one takes
+    its place.
 
     Several processes can share a search, as KerasTuner has it: one with
     `KERASTUNER_TUNER_ID=chief`, others with "tuner0", "tuner1", ..., all with the same
@@ -96,7 +103,7 @@ def search(
 
     Raises:
         ValueError: If an argument does not fit, or the directory holds something
-            else.
+            else, or a search on other rows.
         BlockingIOError: If another process searches in the directory.
     """
     _check_arguments(algorithm, max_trials, time_limit)
@@ -120,17 +127,22 @@ def search(
     hypermodel = AttentionHyperModel(experiment, attentions, rows)
     runner = Runner(hypermodel, stop, view or (lambda event: None))
     settings = experiment.settings
-    oracle = make_oracle(algorithm, max_trials, settings.epochs, experiment.seed)
+
+    def oracle() -> Any:
+        return make_oracle(algorithm, max_trials, settings.epochs, experiment.seed)
+
     facts = {
         "format": FORMAT,
         "backend": backend.NAME,
         "algorithm": algorithm,
         "attentions": list(attentions),
         **experiment.to_json(),
+        "fingerprint": rows.fingerprint,
     }
     if role() == "worker":
         _check_same(folder, facts)
-        return _work(AttentionTuner(oracle, runner, folder), folder)
+        _warn(repair.repair_tuner(folder / TRIALS))
+        return _work(AttentionTuner(oracle(), runner, folder), folder)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         _claim(folder, facts)
@@ -150,14 +162,19 @@ def _check_arguments(algorithm: str, max_trials: int, time_limit: float | None) 
 class _Search:
     """What the one process does that chooses the trials."""
 
-    def __init__(self, runner: Runner, oracle: Any, folder: Path) -> None:
+    def __init__(
+        self, runner: Runner, make_oracle: Callable[[], Any], folder: Path
+    ) -> None:
         self.runner = runner
         if (folder / FILE_NAME).exists():
             self.result = TuningResult.load(folder)
         else:
-            self.result = TuningResult(folder)
+            fingerprint = read_json(folder / SEARCH_FILE).get("fingerprint", {})
+            self.result = TuningResult(folder, fingerprint=fingerprint)
+        self._repair(make_oracle)
         with contextlib.redirect_stdout(io.StringIO()):
-            self.tuner = AttentionTuner(oracle, runner, folder, self._on_end)
+            self.tuner = AttentionTuner(make_oracle(), runner, folder, self._on_end)
+        repair.fill_gaps(self.tuner.oracle)
 
     def run(self) -> TuningResult:
         result, hypermodel = self.result, self.runner.hypermodel
@@ -179,6 +196,25 @@ class _Search:
             self._test(result.best, configuration, self.tuner.weights(best.trial_id))
         result.save()
         return result
+
+    def _repair(self, make_oracle: Callable[[], Any]) -> None:
+        result = self.result
+
+        def oracle_with_space() -> Any:
+            oracle = make_oracle()
+            space = oracle.get_space()
+            self.runner.hypermodel.declare_hyperparameters(space)
+            oracle.update_space(space)
+            return oracle
+
+        best = result.best or {}
+        tested = best["id"] if "test_accuracy" in best else None
+        _warn(repair.repair(result.directory / TRIALS, oracle_with_space, tested))
+        if result.default is not None and "test_accuracy" not in result.default:
+            told = repair.set_aside_weights(self._default_weights)
+            _warn(told)
+            if told:
+                result.default = None
 
     @property
     def _default_weights(self) -> Path:
@@ -269,7 +305,9 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise NotADirectoryError(f"Not a folder. Received: directory={folder}")
     # A worker may have been there before its chief.
-    if any(entry.name not in (LOCK, TRIALS) for entry in folder.iterdir()):
+    leftovers = files.leftovers(folder / SEARCH_FILE)
+    own = {LOCK, TRIALS, *(part.name for part in leftovers)}
+    if any(entry.name not in own for entry in folder.iterdir()):
         raise ValueError(
             "The directory is not empty, and holds no search. "
             f"Received: directory={folder}"
@@ -280,7 +318,12 @@ def _claim(folder: Path, facts: dict[str, Any]) -> None:
     """Writes down what is searched in a folder, or compares it with what was."""
     _check_folder(folder)
     _check_same(folder, facts)
-    write_json(folder / SEARCH_FILE, facts)
+    path = folder / SEARCH_FILE
+    for part in files.leftovers(path):
+        part.unlink(missing_ok=True)
+    # One of an earlier version stays as it is: nobody knows its rows.
+    if not path.exists():
+        write_json(path, facts)
 
 
 def _check_same(folder: Path, facts: dict[str, Any]) -> None:
@@ -288,6 +331,7 @@ def _check_same(folder: Path, facts: dict[str, Any]) -> None:
     if not path.exists():
         return
     found, wanted = _flat(read_json(path)), _flat(facts)
+    rows = found.pop("fingerprint", None), wanted.pop("fingerprint", None)
     differences = [
         f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
         for name in {**wanted, **found}
@@ -298,10 +342,15 @@ def _check_same(folder: Path, facts: dict[str, Any]) -> None:
             f"The directory holds another search: {'; '.join(differences)}. "
             f"Received: directory={folder}"
         )
+    check_same_rows(*rows, f"directory={folder}")
+
+
+def _warn(messages: list[str]) -> None:
+    for message in messages:
+        warnings.warn(message, stacklevel=5)
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
     settings = facts.get("settings")
-    return (
-        {**facts, **settings, "settings": None} if isinstance(settings, dict) else facts
-    )
+    settings = {**settings, "settings": None} if isinstance(settings, dict) else {}
+    return {**facts, **settings}

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa.experiments import machine
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import PRESETS
 from keras_twa.experiments.data import IMDB_COUNTS
@@ -19,6 +20,7 @@ from keras_twa.experiments.data import load_task
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.report import write_report
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import read_json
 from keras_twa.experiments.settings import Settings
 from tests.experiments.test_run import assert_same_learning
 from tests.experiments.test_run import start_and_expect_a_kill
@@ -111,6 +113,36 @@ def test_a_folder_with_other_things_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+def test_a_comparison_that_was_killed_at_its_first_file_begins(tmp_path):
+    part = tmp_path / "comparison.json.123.part"
+    part.write_text('{"form')
+    (tmp_path / ".lock").touch()
+    comparison = prepared(tmp_path, [tiny_experiment()])
+    comparison.run(lambda *_: None, time_limit=1e-9)
+    assert not part.exists()
+    # Other files are not ours.
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "thesis.part").touch()
+    with pytest.raises(ValueError, match="holds no comparison"):
+        prepared(tmp_path / "b", [tiny_experiment()])
+
+
+def test_the_current_folder_replaces_no_module(tmp_path, monkeypatch):
+    for name in ("keras_twa", "keras"):
+        (tmp_path / "here" / name).mkdir(parents=True)
+        (tmp_path / "here" / name / "__init__.py").write_text("raise SystemExit(7)")
+    for name in ("random", "queue", "json", "numpy"):
+        (tmp_path / "here" / f"{name}.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path / "here")
+    experiment = tiny_experiment(epochs=1, max_steps=1)
+    (result,) = prepared(tmp_path / "out", [experiment]).run(lambda *_: None)
+    assert result.status == "completed", result.reason
+    # What really ran is what runs here.
+    told = machine.environment()
+    for name in ("keras_twa", "commit", "keras"):
+        assert result.environment[name] == told[name]
+
+
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError, match="Received"):
@@ -167,7 +199,8 @@ def test_files_are_called_after_their_folder(tmp_path):
     for name in TSV_FILES:
         (folder / name).write_text("Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n")
     experiment = dataclasses.replace(tiny_experiment(), data=str(folder))
-    facts = prepared(tmp_path / "out", [experiment]).prepare(None)
+    prepared(tmp_path / "out", [experiment])
+    facts = read_json(tmp_path / "out" / "comparison.json")
     assert facts["source"] == "files in sample"
     assert facts["note"].startswith("Expressions of 4 to 4 tokens, 1 for training.")
     report = write_report(tmp_path / "out").with_suffix(".md").read_text("utf-8")

@@ -1,6 +1,7 @@
 """What a run says about the memory that it took."""
 
 import mmap
+import subprocess
 
 from keras_twa.experiments import machine
 
@@ -26,3 +27,28 @@ def test_the_peak_never_falls_below_what_was_told_before(monkeypatch):
 def test_a_system_that_tells_no_peak_gets_none(monkeypatch):
     monkeypatch.setattr(machine, "peak_memory", lambda: None)
     assert machine.memory(None)["peak"] is None
+
+
+def test_the_commit_says_whether_it_is_all_that_ran(tmp_path, monkeypatch):
+    def git(*arguments):
+        options = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        command = ["git", *options, *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    package = tmp_path / "keras_twa" / "experiments"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(machine, "__file__", str(package / "machine.py"))
+    assert machine._commit() is None
+    (package / "machine.py").write_text("")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "First")
+    commit = git("rev-parse", "--short", "HEAD")
+    # As in a hook of another repository.
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another"))
+    assert machine._commit() == commit
+    (package / "machine.py").write_text("changed")
+    assert machine._commit() == f"{commit}-dirty"

@@ -94,6 +94,10 @@ Each module offers the same few functions; this one picks the module, once.
 
 `flexes(gpu, dtype, width, value_width)`
     Whether that kernel takes heads of such widths.
+
+`random_states() -> arrays`, `set_random_states(arrays)`
+    The states of the backend's global random generators that Keras reads. Only
+    PyTorch has some: its dropout without a seed reads them.
 """
 
 import importlib
@@ -139,3 +143,5 @@ flexes = _module.flexes
 flex_attention = _module.flex_attention
 device_name = _module.device_name
 device_peak_memory = _module.device_peak_memory
+random_states = _module.random_states
+set_random_states = _module.set_random_states

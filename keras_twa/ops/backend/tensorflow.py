@@ -27,6 +27,16 @@ def device_peak_memory():
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
+def random_states():
+    """Keras gives all operations here a seed: there are none."""
+    return []
+
+
+def set_random_states(states):
+    """Does nothing: there are none."""
+    del states
+
+
 def turned(pairs, cosine, sine):
     """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
     x, y = pairs[..., 0], pairs[..., 1]

@@ -39,6 +39,23 @@ def device_peak_memory():
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
+def random_states():
+    """The states of PyTorch's own generators; see `backend/__init__.py`."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_available():
+        states += torch.cuda.get_rng_state_all()
+    return [state.numpy().copy() for state in states]
+
+
+def set_random_states(states):
+    """Puts PyTorch's own generators into states that `random_states` gave."""
+    host, *devices = map(torch.from_numpy, states)
+    torch.set_rng_state(host)
+    # Another machine may have fewer.
+    for device, state in zip(range(torch.cuda.device_count()), devices, strict=False):
+        torch.cuda.set_rng_state(state, device)
+
+
 def scan(body, carry, slices, num_results):
     """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
     del num_results

@@ -1,0 +1,63 @@
+"""What tells the rows of one data set from those of another."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+# One text for each split, such as "48 rows, sha256 0123456789abcdef".
+Fingerprint = dict[str, str]
+_DIGITS = 16
+_PART = 2**20
+
+
+def fingerprint(splits: Mapping[str, tuple[Any, Any]]) -> Fingerprint:
+    """Returns a fingerprint of each split: of its tokens, their order, and the labels.
+
+    Args:
+        splits: `(TokenSequences, labels)` by name.
+    """
+    return {
+        name: f"{len(labels)} rows, sha256 {_hash(rows.lengths, rows.tokens, labels)}"
+        for name, (rows, labels) in splits.items()
+    }
+
+
+def check_same_rows(
+    there: Mapping[str, str] | None, here: Mapping[str, str] | None, source: Any
+) -> None:
+    """Refuses rows that differ from those of earlier results.
+
+    Args:
+        there: Fingerprint of the rows of the results; empty or `None` if unknown,
+            as in results of versions that kept none.
+        here: Fingerprint of the rows now, likewise.
+        source: Where the results are.
+
+    Raises:
+        ValueError: If both are known and differ.
+    """
+    if not there or not here:
+        return
+    differences = [
+        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
+        for name in {**there, **here}
+        if there.get(name) != here.get(name)
+    ]
+    if differences:
+        raise ValueError(
+            f"The results there are of other rows: {'; '.join(differences)}. "
+            f"Choose another folder, or bring the rows back. Received: {source}"
+        )
+
+
+def _hash(*arrays: Any) -> str:
+    found = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        found.update(f"{len(array)} ".encode())
+        # In parts, as one type for all takes up to eight times the memory.
+        for start in range(0, len(array), _PART):
+            part = array[start : start + _PART]
+            found.update(np.ascontiguousarray(part, "<i8").tobytes())
+    return found.hexdigest()[:_DIGITS]
