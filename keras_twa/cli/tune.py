@@ -1,6 +1,7 @@
 """`keras-twa tune`: searches for good settings of mechanisms on a task."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
@@ -81,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
                 view=view,
             )
     except KeyboardInterrupt:
+        _print_so_far(console, directory)
         common.print_how_to_go_on(console, directory)
         raise
     console.print(tuning_table(result, console.width))
@@ -91,3 +93,14 @@ def run(options: argparse.Namespace) -> int:
         common.print_json(result.to_json())
     tried = [*result.trials, *filter(None, [result.default])]
     return int(any(one["status"] == "failed" for one in tried))
+
+
+def _print_so_far(console: Any, directory: Path) -> None:
+    """Prints the trials that have ended, if there are any."""
+    from keras_twa.experiments.results import FILE_NAME
+
+    if (directory / FILE_NAME).exists():
+        from keras_twa.tuner import TuningResult
+        from keras_twa.tuner import tuning_table
+
+        console.print(tuning_table(TuningResult.load(directory), console.width))

@@ -96,7 +96,9 @@ class FittedTable:
     def _names_width(self) -> int:
         """The longest line of the names."""
         column = self.headings.index(self.names)
-        lines = [line for row, _ in self._rows for line in row[column].plain.split("\n")]
+        lines = [
+            line for row, _ in self._rows for line in row[column].plain.split("\n")
+        ]
         return max(map(cell_len, [self.names, *lines]))
 
     def _table(

@@ -43,10 +43,10 @@ def one_line(error: BaseException) -> str:
 
 
 def encodable(text: str, encoding: str = "utf-8") -> str:
-    """Returns a text in which all that an encoding lacks is spelled out.
+    r"""Returns a text in which all that an encoding lacks is spelled out.
 
-    In ASCII, `±` is `+/-`, and most other characters are escapes such as `\\u03b1`. A
-    byte of a file name that is no character, as Python holds it, is `\\xe9`.
+    In ASCII, `±` is `+/-`, and most other characters are escapes such as `\u03b1`. A
+    byte of a file name that is no character, as Python holds it, is `\xe9`.
     """
     return text.encode(encoding, SPELL_OUT).decode(encoding)
 
