@@ -9,8 +9,8 @@ import io
 
 import generate
 import keras
+import matplotlib
 import numpy as np
-from matplotlib import pyplot
 from mkdocs.structure.files import File
 
 from keras_twa import datasets
@@ -183,7 +183,7 @@ def pictures(layer, name):
 def svg(figure):
     """A figure as SVG, the same whenever it is drawn."""
     buffer = io.BytesIO()
-    with pyplot.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(
             buffer, format="svg", bbox_inches="tight", metadata={"Date": None}
         )

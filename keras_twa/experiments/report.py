@@ -20,6 +20,7 @@ from keras_twa.experiments.document import write_markdown
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import bytes_text
+from keras_twa.figure import house_style
 
 TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
 HTML_NAME = "report.html"
@@ -39,12 +40,14 @@ def write_report(directory: str | os.PathLike[str]) -> Path:
         ValueError: If the folder holds no comparison, or a foreign result.
     """
     folder = Path(directory)
-    blocks = report_blocks(Summary.load(folder), folder)
+    summary = Summary.load(folder)
+    blocks = report_blocks(summary, folder)
     write_markdown(blocks, folder / MARKDOWN_NAME)
     write_html(blocks, folder / HTML_NAME)
     return folder / HTML_NAME
 
 
+@house_style()
 def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     """Returns the report as blocks."""
     blocks: list[Block] = _head(summary)
