@@ -8,7 +8,7 @@ from keras_twa.experiments.text import encodable
 CODE, BOLD, PLAIN = "code", "bold", "plain"
 _TOKEN = re.compile(r"\\(?P<literal>[\\`*])|(?P<code>`)|(?P<bold>\*\*)", re.DOTALL)
 # What Markdown would take for its own; underscores only at the ends of words.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>~$]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>~$]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 
 
 def literal(text: str) -> str:
@@ -24,24 +24,26 @@ def code(text: str) -> str:
 def spans(text: str) -> list[tuple[str, str]]:
     """Returns the parts of a text, each with its kind: code, bold or plain."""
     found: list[tuple[str, str]] = []
-    kind, current, end = PLAIN, "", 0
+    in_code = in_bold = False
 
-    def toggle(other: str) -> str:
-        if current:
-            found.append((kind, current))
-        return PLAIN if kind == other else other
+    def add(part: str) -> None:
+        kind = CODE if in_code else BOLD if in_bold else PLAIN
+        if found and found[-1][0] == kind:
+            part = found.pop()[1] + part
+        if part:
+            found.append((kind, part))
 
+    end = 0
     for token in _TOKEN.finditer(text):
-        current += text[end : token.start()]
+        add(text[end : token.start()])
         end = token.end()
-        if token["literal"]:
-            current += token["literal"]
-        elif token["bold"] and kind == CODE:
-            current += token["bold"]
+        if token["code"]:
+            in_code = not in_code
+        elif token["bold"] and not in_code:
+            in_bold = not in_bold
         else:
-            kind, current = toggle(CODE if token["code"] else BOLD), ""
-    current += text[end:]
-    toggle(kind)
+            add(token["literal"] or token["bold"])
+    add(text[end:])
     return found
 
 
