@@ -37,27 +37,23 @@ def source(layer):
     return path.as_posix()
 
 
-def mechanisms_table(link=source):
-    """The Markdown table of all attention layers.
-
-    Args:
-        link: Function from a layer to what its name links to.
-    """
-    found = [row(layer, link(layer)) for layer in layers.ATTENTION_LAYERS]
+def mechanisms_table():
+    """The Markdown table of all attention layers."""
+    found = [row(layer) for layer in layers.ATTENTION_LAYERS]
     rows = [HEADER, ["---"] * len(HEADER), *found]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def row(layer, link):
+def row(layer):
     """One layer's cells."""
     cells = (
-        f"`{layers.name_of(layer)}`<br>[`{layer.__name__}`]({link})",
+        f"`{layers.name_of(layer)}`<br>[`{layer.__name__}`]({source(layer)})",
         paragraphs(layer)[1],
         "<br>".join(f"`{argument}`" for argument in own_arguments(layer)) or "none",
         cost(layer),
         ", ".join(facts(layer)),
     )
-    # A bar ends a cell, even inside code.
+    # On GitHub a bar ends a cell, even inside code.
     return [cell.replace("|", r"\|") for cell in cells]
 
 

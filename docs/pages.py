@@ -9,8 +9,8 @@ import io
 
 import generate
 import keras
+import matplotlib
 import numpy as np
-from matplotlib import pyplot
 from mkdocs.structure.files import File
 
 from keras_twa import datasets
@@ -20,6 +20,7 @@ from keras_twa import ops
 from keras_twa import training
 from keras_twa import tuner
 from keras_twa import visualization
+from keras_twa.layers.docstrings import paragraphs
 from keras_twa.style import STYLE
 from keras_twa.visualization import attention_heatmaps
 from keras_twa.visualization import position_weights
@@ -121,12 +122,29 @@ def generated():
 
 
 def overview():
-    """All mechanisms in a table."""
-    table = generate.mechanisms_table(link=lambda x: f"{layers.name_of(x)}.md")
+    """All mechanisms in a table; their formulas and arguments are on their pages."""
+    rows = [("Name", "What it is", "Cost", "Masks and positions")]
+    rows.append(["---"] * len(rows[0]))
+    for layer in layers.ATTENTION_LAYERS:
+        name = layers.name_of(layer)
+        summary, *_ = paragraphs(layer)
+        # The rest is where one mechanism has several costs.
+        cost = generate.cost(layer).partition(". ")[0].removesuffix(".")
+        facts = ", ".join(generate.facts(layer))
+        cells = (f"[`{name}`]({name}.md)", summary, f"{cost}.", facts)
+        rows.append([cell(text) for text in cells])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     return (
         "# Mechanisms\n\n`B` sequences of `T` queries and `S` keys, `H` heads of width "
         f"`D`. Costs are those of one layer in training.\n\n{table}\n"
     )
+
+
+def cell(text):
+    """Text for a cell, which a bar would end; in code, the site shows it as it is."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def mechanism_page(layer, name, captions):
@@ -145,8 +163,7 @@ def mechanism_page(layer, name, captions):
         description=description,
         pictures="\n\n".join(images),
         arguments=", ".join(arguments) or "none",
-        # A bar ends a cell.
-        cost=generate.cost(layer).replace("|", r"\|"),
+        cost=cell(generate.cost(layer)),
         facts=", ".join(generate.facts(layer)),
         streaming=streaming(layer, name),
         weights="yes" if layer.pairwise_mask else "none",
@@ -183,7 +200,7 @@ def pictures(layer, name):
 def svg(figure):
     """A figure as SVG, the same whenever it is drawn."""
     buffer = io.BytesIO()
-    with pyplot.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE):
         figure.savefig(
             buffer, format="svg", bbox_inches="tight", metadata={"Date": None}
         )

@@ -72,7 +72,7 @@ def main(arguments=None):
     parser.add_argument("--segment", type=positive, default=128, help="bytes of a row")
     parser.add_argument("--full", action="store_true", help="all reviews; for a GPU")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
 
     try:
         reviews = imdb.load_sequences(options.data)
@@ -119,7 +119,7 @@ def main(arguments=None):
         seed=0,
     )
     for text in texts:
-        console.print(text_of(text), markup=False)
+        console.print(text_of(text))
 
 
 if __name__ == "__main__":

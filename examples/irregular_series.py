@@ -220,7 +220,7 @@ def main(arguments=None):
     splits = irregular_series.load_data(
         sizes["rows"], TEST_ROWS // 2, TEST_ROWS, length=LENGTH
     )
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     table = Table(
         "forecast",
         "unexplained",

@@ -6,7 +6,7 @@ ListOps asks for the value of a nested expression such as
 
     [MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ]
 
-Without options the expressions are short, so that all five are trained within five
+Without options the expressions are short, so that all five are trained in about four
 minutes on two processor cores. `--preset mvp` takes the 500 to 2,000 tokens of Long
 Range Arena, and a GPU. `--help` lists the other options.
 """

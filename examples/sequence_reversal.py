@@ -65,7 +65,7 @@ def main(arguments=None):
     parser.parse_args(arguments)
     train = make_rows(ROWS, seed=0)
     test = make_rows(1_024, seed=1)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     table = Table(
         "attention",
         "symbols right",

@@ -169,7 +169,7 @@ def main(arguments=None):
     else:
         settings, tokenize = DATES, "char"
         train, validation, test = dates.load_data(num_train=ROWS)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     keras.utils.set_random_seed(0)
     model = build_model(settings, options.attention)
     epochs = options.epochs or settings["epochs"]
@@ -210,7 +210,7 @@ def main(arguments=None):
     console.print(table)
     texts = [text_pairs.decode(row) for row in source[:5]]
     for text, written in zip(texts, found["greedy"], strict=False):
-        console.print(f"{text}\n  -> {written}", markup=False)
+        console.print(f"{text}\n  -> {written}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def main(arguments=None):
     parser.add_argument("--directory", help="where to keep all, and to go on from")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         # Eighty columns are the default of files, and too few for the table.
         console.width = max(console.width, 120)

@@ -56,7 +56,7 @@ def main(arguments=None):
     parser.add_argument("--full", action="store_true", help="all images; for a GPU")
     options = parser.parse_args(arguments)
     epochs = options.epochs or (FULL_EPOCHS if options.full else EPOCHS)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
 
     try:
         images = cifar10.load_data(options.data)

@@ -32,6 +32,9 @@ MORE_COLOURS = (
     "#403020",
 )
 STYLE: dict[Any, Any] = {
+    # Names are drawn as they are, dollars and underscores included.
+    "text.usetex": False,
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     console.print(_table(timings))
     for timing in timings:
         if timing.problem:
-            console.print(f"{timing.name}: {timing.problem}", markup=False)
+            console.print(f"{timing.name}: {timing.problem}")
     if options.json:
         common.print_json(
             {
@@ -88,13 +88,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _table(timings: list[Any]) -> Any:
-    from rich import box
-    from rich.table import Table
+    from keras_twa.experiments.fitted_table import FittedTable
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("layer", no_wrap=True)
-    for heading in ("causal", "parameters", "median", "fastest to slowest", "/ Keras"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    interval = "fastest to slowest"
+    headings = ("layer", "causal", "parameters", "median", interval, "/ Keras")
+    table = FittedTable(
+        headings, "layer", needed=("median", interval), wraps={interval: 24}
+    )
     keras = timings[0].median
     for timing in timings:
         cells = ["yes" if timing.causal else "no"]

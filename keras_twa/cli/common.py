@@ -11,6 +11,7 @@ from typing import Any
 
 from keras_twa.experiments.config import COMPARED
 from keras_twa.experiments.settings import check_choice
+from keras_twa.home import expanded
 
 COMPARED_TEXT = "the conventional one and the four that weigh time, mass, or both"
 
@@ -102,18 +103,22 @@ def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
 
 def folder(text: str) -> Path:
     """Returns a path with `~` as the home folder."""
-    return Path(text).expanduser()
+    try:
+        return expanded(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def console(options: argparse.Namespace) -> Any:
     """Returns the rich console for what people read."""
-    from rich.console import Console
+    from keras_twa.cli.console import LiteralConsole
 
-    found = Console(highlight=False, stderr=options.json)
-    if not found.is_terminal:
-        # Eighty columns are the default of files, and too few for the tables.
-        found.width = max(found.width, 120)
-    return found
+    return LiteralConsole(stderr=options.json)
+
+
+def print_error(message: str) -> None:
+    """Says on the error stream what went wrong, in one line."""
+    print(f"keras-twa: error: {message}", file=sys.stderr)
 
 
 def print_how_to_go_on(console: Any, output: Path) -> None:
@@ -145,6 +150,10 @@ def load_mechanisms() -> tuple[str, dict[str, Any]]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps what libraries write to the error stream on import from the user."""
+    if sys.stderr is None:
+        # Whoever started the command closed it.
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nothing:

@@ -37,9 +37,6 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
-    from keras_twa.experiments.report import write_report
-    from keras_twa.experiments.terminal import results_table
-
     backend, mechanisms = common.load_mechanisms()
     attentions = common.chosen(options.attention, mechanisms)
     output = options.output or common.folder(
@@ -50,21 +47,21 @@ def run(options: argparse.Namespace) -> int:
     try:
         results = comparison.run(console, options.time_limit)
     except KeyboardInterrupt:
-        write_report(output)
+        runs.written_report(output)
         raise
-    report = write_report(output)
-    console.print(results_table(results, comparison.facts["baselines"]))
-    console.print(f"Report: {report}", soft_wrap=True)
+    report = runs.written_report(output)
+    if report is not None:
+        console.print(f"Report: {report}", soft_wrap=True)
     if options.json:
         common.print_json(
             {
                 "facts": comparison.facts,
                 "results": [result.to_json() for result in results],
                 "left": comparison.left(results),
-                "report": str(report),
+                "report": None if report is None else str(report),
             }
         )
-    return runs.exit_code(results)
+    return runs.exit_code(results) or int(report is None)
 
 
 def _integers(text: str) -> list[int]:

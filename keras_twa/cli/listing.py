@@ -27,18 +27,16 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the mechanisms as a table or as JSON."""
-    from rich import box
-    from rich.table import Table
+    from keras_twa.experiments.fitted_table import FittedTable
 
     _, mechanisms = common.load_mechanisms()
     described = [describe(name, layer) for name, layer in mechanisms.items()]
     if options.json:
         common.print_json({"mechanisms": described})
         return 0
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("name", "causal", "cross", "pairs", "streams"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("cost of a layer in training")
+    cost = "cost of a layer in training"
+    headings = ("name", "causal", "cross", "pairs", "streams", cost)
+    table = FittedTable(headings, "name", [cost], text=headings, wraps={cost: 20})
     for facts in described:
         abilities = ("cross_attention", "pairwise_mask", "streaming")
         table.add_row(

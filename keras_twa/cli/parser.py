@@ -5,12 +5,17 @@ import sys
 from collections.abc import Sequence
 
 from keras_twa.cli import benchmark
+from keras_twa.cli import common
 from keras_twa.cli import compare
 from keras_twa.cli import generate_listops
 from keras_twa.cli import listing
 from keras_twa.cli import report
+from keras_twa.cli import streams
 from keras_twa.cli import train
 from keras_twa.cli import tune
+from keras_twa.cli.termination import Terminated
+from keras_twa.cli.termination import terminable
+from keras_twa.experiments.text import one_line
 
 EXAMPLES = """\
 examples:
@@ -25,20 +30,44 @@ examples:
   keras-twa generate-listops --output listops
 
 The backend is that of Keras: KERAS_BACKEND=jax, tensorflow or torch.
-Exit codes: 0 done, 1 a run failed, 2 wrong input, 130 interrupted.
+Exit codes: 0 done, 1 a run or its report failed, 2 wrong input, 130 interrupted,
+141 nobody reads the output, 143 terminated.
 """
 COMMANDS = (listing, compare, report, train, tune, benchmark, generate_listops)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command, and returns its exit code."""
+    streams.spell_out()
+    code = 0
+    try:
+        try:
+            code = _run(arguments)
+        finally:
+            streams.flush()
+    except BrokenPipeError:
+        # As of a command that the system ends when nobody reads its output.
+        return 141
+    except OSError as error:
+        if code == 0:
+            common.print_error(one_line(error))
+        return code or 2
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = make_parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        with terminable():
+            return int(options.run(options))
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"keras-twa: error: {message}", file=sys.stderr)
+        common.print_error(one_line(error))
         return 2
+    except Terminated:
+        print("\nTerminated.", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130

@@ -32,8 +32,15 @@ def run(options: argparse.Namespace) -> int:
     """Writes the report."""
     from keras_twa.experiments.report import write_report
     from keras_twa.experiments.summary import Summary
+    from keras_twa.experiments.text import error_text
 
-    report = write_report(options.directory)
+    try:
+        report = write_report(options.directory)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # in drawing, it may be anything
+        common.print_error(f"The report failed: {error_text(error)}")
+        return 1
     common.console(options).print(f"Report: {report}", soft_wrap=True)
     if options.json:
         summary = Summary.load(options.directory)

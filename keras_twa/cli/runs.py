@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
+from keras_twa.experiments.text import one_line
 
 NOTES = """\
 Running the same command again keeps what is complete and goes on with the rest,
@@ -78,10 +79,11 @@ class Runs:
         return cls(comparison, data, comparison.prepare(data))
 
     def run(self, console: Any, time_limit: float | None) -> list[Any]:
-        """Runs what is left, and returns the results.
+        """Runs what is left, prints the table of all, and returns the results.
 
         Raises:
-            KeyboardInterrupt: After the state is kept, and the user told how to go on.
+            KeyboardInterrupt: After the state is kept, and the user told what there
+                is and how to go on.
         """
         from keras_twa.experiments.terminal import ProgressView
 
@@ -90,12 +92,27 @@ class Runs:
             with ProgressView(console, self.comparison.experiments) as view:
                 results: list[Any] = self.comparison.run(view, time_limit)
         except KeyboardInterrupt:
+            self._print_table(console, self._results_so_far())
             common.print_how_to_go_on(console, self.comparison.output)
             raise
         left = self.left(results)
         if left:
             console.print(f"{left} runs are not complete; the same command goes on.")
+        self._print_table(console, results)
         return results
+
+    def _results_so_far(self) -> list[Any]:
+        """What the runs of this call have written, in their order."""
+        from keras_twa.experiments.results import load_results
+
+        found = {x.experiment.name: x for x in load_results(self.comparison.output)}
+        names = [experiment.name for experiment in self.comparison.experiments]
+        return [found[name] for name in names if name in found]
+
+    def _print_table(self, console: Any, results: list[Any]) -> None:
+        from keras_twa.experiments.terminal import results_table
+
+        console.print(results_table(results, self.facts["baselines"]))
 
     def left(self, results: list[Any]) -> int:
         """Returns how many runs the same command would go on with."""
@@ -103,6 +120,8 @@ class Runs:
         return len(self.comparison.experiments) - len(results) + stopped
 
     def _print_heading(self, console: Any) -> None:
+        from rich.text import Text
+
         from keras_twa.experiments.text import accuracy_text
 
         facts, rows = self.facts, self.facts["rows"]
@@ -110,18 +129,38 @@ class Runs:
             f"{name} {accuracy_text(value)}"
             for name, value in facts["baselines"].items()
         ]
-        console.print(
-            f"[bold]{facts['task']}[/] ({facts['source']}), preset {facts['preset']}, "
+        what = (
+            f" ({facts['source']}), preset {facts['preset']}, "
             f"{facts['backend']} backend, {len(self.comparison.experiments)} runs"
         )
+        console.print(Text.assemble((facts["task"], "bold"), what))
         console.print(
             f"{rows['train']:,} rows to train on, {rows['validation']:,} for "
             f"validation, {rows['test']:,} for the test"
         )
         if facts["note"]:
-            console.print(f"[yellow]Not the published task:[/] {facts['note']}")
+            heading = ("Not the published task:", "yellow")
+            console.print(Text.assemble(heading, f" {facts['note']}"))
         console.print(f"Without attention: {', '.join(baselines)}")
         console.print(f"Results: {self.comparison.output}", soft_wrap=True)
+
+
+def written_report(output: Path) -> Path | None:
+    """Writes the report, and returns its path.
+
+    The results are there without it: whatever goes wrong is one line on the error
+    stream, and `None`.
+    """
+    try:
+        from keras_twa.experiments.report import write_report
+
+        return write_report(output)
+    except Exception as error:  # whatever it is, as said above
+        common.print_error(
+            f"The report failed: {type(error).__name__}: {one_line(error)} "
+            f"The results are in {output}; `keras-twa report` writes it again."
+        )
+        return None
 
 
 def exit_code(results: list[Any]) -> int:

@@ -46,7 +46,6 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains, saves the model, and prints the result beside the baselines."""
     from keras_twa.experiments.run import load_model
-    from keras_twa.experiments.terminal import results_table
 
     backend, mechanisms = common.load_mechanisms()
     check_choice("attention", options.attention, mechanisms)
@@ -60,7 +59,6 @@ def run(options: argparse.Namespace) -> int:
         options, backend, [options.attention], [options.seed], output
     )
     results = training.run(console, options.time_limit)
-    console.print(results_table(results, training.facts["baselines"]))
     path = output / MODEL_FILE
     done = [result for result in results if result.status == "completed"]
     for result in done:

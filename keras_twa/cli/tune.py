@@ -3,6 +3,7 @@
 import argparse
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
@@ -84,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
                 view=view,
             )
     except KeyboardInterrupt:
+        _print_so_far(console, directory)
         common.print_how_to_go_on(console, directory)
         raise
     console.print(tuning_table(result, console.width))
@@ -98,3 +100,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _print_warning(message: Any, *_: Any, **__: Any) -> None:
     print(f"keras-twa: warning: {message}", file=sys.stderr)
+
+
+def _print_so_far(console: Any, directory: Path) -> None:
+    """Prints the trials that have ended, if there are any."""
+    from keras_twa.experiments.results import FILE_NAME
+
+    if (directory / FILE_NAME).exists():
+        from keras_twa.tuner import TuningResult
+        from keras_twa.tuner import tuning_table
+
+        console.print(tuning_table(TuningResult.load(directory), console.width))

@@ -1,13 +1,13 @@
 """Arrays kept on disk between runs, written whole or not at all."""
 
 import logging
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from keras_twa import files
+from keras_twa.home import expanded
+from keras_twa.home import keras_home
 
 logger = logging.getLogger(__name__)
 
@@ -15,9 +15,8 @@ logger = logging.getLogger(__name__)
 def cache_directory(cache_dir=None):
     """Returns `cache_dir`, or the folder `keras_twa` in the Keras home folder."""
     if cache_dir is not None:
-        return Path(cache_dir).expanduser()
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    return Path(home) / "keras_twa"
+        return expanded(cache_dir)
+    return keras_home() / "keras_twa"
 
 
 def load_arrays(path, names):

@@ -2,13 +2,13 @@
 
 import pickle
 import zipfile
-from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 
 from keras_twa.datasets.image_sample import sample_images
+from keras_twa.home import expanded
 
 SIZE = 32
 NUM_CLASSES = 10
@@ -87,7 +87,7 @@ def load_data(source="sample", seed=0):
             sample_images(NUM_SAMPLE_TEST, (seed, 1)),
             "sample",
         )
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         kind, read = "folder", _read_folder
     elif path.is_file():

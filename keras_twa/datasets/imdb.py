@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from keras_twa.datasets.duplicates import number_rows
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.progress import shown
 from keras_twa.datasets.token_sequences import TokenSequences
+from keras_twa.home import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def _load(source, directory, report):
     if source == "tfds":
         builder = imdb_sources.tfds_builder()
         return _load_tfds(builder, directory, report), "tfds", None
-    path = Path(source).expanduser()
+    path = expanded(source)
     kind = "folder" if path.is_dir() else "archive"
     return _load_path(path, directory, report), kind, None
 

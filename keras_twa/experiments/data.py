@@ -22,6 +22,7 @@ from keras_twa.datasets.token_sequences import TokenSequences
 from keras_twa.experiments.fingerprint import Fingerprint
 from keras_twa.experiments.fingerprint import fingerprint
 from keras_twa.experiments.settings import Settings
+from keras_twa.home import expanded
 
 # Called with rows done and rows wanted.
 Progress = Callable[[int, int], None]
@@ -233,7 +234,7 @@ def write_listops(task: TaskData, folder: Path, progress: Progress) -> list[Path
 
 
 def _listops_files(data: str) -> list[Path]:
-    folder = Path(data).expanduser()
+    folder = expanded(data)
     for candidate in (folder, folder / "listops-1000"):
         paths = [candidate / name for name in TSV_FILES]
         if all(path.is_file() for path in paths):

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.drawing import WIDTH
+from keras_twa.experiments.drawing import axes_grid
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.drawing import name_rows
 from keras_twa.experiments.drawing import row_axes
 from keras_twa.experiments.summary import Summary
-from keras_twa.style import STYLE
 
 BASELINE_COLOURS = ("#8a94a0", "#b8860b", "#7a5195")
 
@@ -82,8 +80,7 @@ def accuracy_bars(summary: Summary) -> Figure:
 
 def learning_curves(summary: Summary) -> Figure:
     """Validation accuracy against epochs and seconds, and losses."""
-    with pyplot.rc_context(STYLE):
-        figure, panels = pyplot.subplots(1, 3, figsize=(WIDTH * 1.25, 3.9))
+    figure, (panels,) = axes_grid(1, 3, height=3.9)
     for mechanism in summary.mechanisms:
         tint = mechanism.colour
         for index, run in enumerate(mechanism.trained):
@@ -144,10 +141,7 @@ def efficiency(summary: Summary) -> Figure:
         ("compile_seconds", "seconds of compilation", 1.0),
         ("model_memory", "peak memory (MB)", 1e-6),
     )
-    with pyplot.rc_context(STYLE):
-        figure, axes = pyplot.subplots(
-            1, 3, sharey=True, figsize=(WIDTH * 1.25, 1.0 + 0.5 * len(shown))
-        )
+    figure, (axes,) = axes_grid(1, 3, height=1.0 + 0.5 * len(shown), sharey=True)
     for panel, (name, title, unit) in zip(axes, panels, strict=True):
         for row, mechanism in enumerate(shown):
             found = mechanism.mean(name)
@@ -211,11 +205,12 @@ def improvement(summary: Summary) -> Figure | None:
     axes.margins(y=0.25)
     axes.grid(axis="x")
     name_rows(axes, [mechanism for mechanism, _ in shown])
-    axes.set_xlabel("improvement over conventional (% of its test accuracy)")
+    axes.set_xlabel("relative improvement (% of the conventional test accuracy)")
     return drawn(
         figure,
         "improvement",
-        "Relative improvement over conventional attention, paired by seed. Filled: "
+        "Relative improvement over conventional attention, paired by seed: from 50.0 % "
+        "to 51.0 % is 1.0 percentage point, and 2 % of 50.0 %. Filled: "
         "the 95 % interval leaves out 0. Hollow: it does not, or there is one seed. "
         "Small dots: seeds.",
     )

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.drawing import WIDTH
+from keras_twa.experiments.drawing import axes_grid
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.run import ATTENTION_MAPS
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
-from keras_twa.style import STYLE
+from keras_twa.figure import LooseFigure
 from keras_twa.style import draw_weights
 
 # Of more mechanisms, nobody could tell the lines apart.
@@ -37,9 +36,8 @@ def radar(summary: Summary) -> Figure | None:
     scaled = np.nan_to_num(table / np.nanmax(table, axis=0))
     angles = np.linspace(0, 2 * math.pi, len(axes_names), endpoint=False)
     closed = np.append(angles, angles[0])
-    with pyplot.rc_context(STYLE):
-        figure = pyplot.figure(figsize=(8.4, 4.8))
-        axes: Any = figure.add_subplot(projection="polar")
+    figure = LooseFigure(figsize=(8.4, 4.8))
+    axes: Any = figure.add_subplot(projection="polar")
     axes.set_theta_offset(math.pi / 2)
     axes.set_theta_direction(-1)
     for mechanism, row in zip(shown, scaled, strict=True):
@@ -74,13 +72,7 @@ def attention_maps(summary: Summary, folder: Path) -> Figure | None:
         return None
     layers = [name for name in found[0][1] if name.startswith("layer")]
     layers = [layers[0], layers[-1]] if len(layers) > 1 else layers
-    with pyplot.rc_context(STYLE):
-        figure, grid = pyplot.subplots(
-            len(layers),
-            len(found),
-            squeeze=False,
-            figsize=(WIDTH * 1.25, 0.7 + 2.15 * len(layers)),
-        )
+    figure, grid = axes_grid(len(layers), len(found), height=0.7 + 2.15 * len(layers))
     for column, (mechanism, maps) in enumerate(found):
         for row, layer in enumerate(layers):
             axes = grid[row][column]

@@ -17,9 +17,12 @@ from keras_twa.experiments.document import Paragraph
 from keras_twa.experiments.document import Table
 from keras_twa.experiments.document import write_html
 from keras_twa.experiments.document import write_markdown
+from keras_twa.experiments.markup import code
+from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import bytes_text
+from keras_twa.figure import house_style
 
 TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
 HTML_NAME = "report.html"
@@ -39,12 +42,14 @@ def write_report(directory: str | os.PathLike[str]) -> Path:
         ValueError: If the folder holds no comparison, or a foreign result.
     """
     folder = Path(directory)
-    blocks = report_blocks(Summary.load(folder), folder)
+    summary = Summary.load(folder)
+    blocks = report_blocks(summary, folder)
     write_markdown(blocks, folder / MARKDOWN_NAME)
     write_html(blocks, folder / HTML_NAME)
     return folder / HTML_NAME
 
 
+@house_style()
 def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     """Returns the report as blocks."""
     blocks: list[Block] = _head(summary)
@@ -86,20 +91,20 @@ _CONVERGENCE_NOTE = (
 
 def _head(summary: Summary) -> list[Block]:
     facts = summary.facts
-    task = TASK_NAMES.get(facts["task"], facts["task"])
+    task = literal(TASK_NAMES.get(facts["task"], facts["task"]))
+    source = literal(facts.get("source", ""))
     seeds = sorted({run.experiment.seed for run in summary.runs})
     rows = facts.get("rows", {})
-    blocks: list[Block] = [
-        Heading(f"Attention mechanisms on {task}: {facts.get('source', '')}", 1)
-    ]
+    blocks: list[Block] = [Heading(f"Attention mechanisms on {task}: {source}", 1)]
     parts = [
-        f"Preset **{facts['preset']}**, **{facts['backend']}** backend",
+        f"Preset **{literal(facts['preset'])}**, "
+        f"**{literal(facts['backend'])}** backend",
         f"seeds {', '.join(map(str, seeds)) or 'none'}",
         f"{sum(len(m.completed) for m in summary.mechanisms)} of "
         f"{len(summary.runs)} started runs complete",
     ]
     if rows:
-        counts = ", ".join(f"{count:,} {name}" for name, count in rows.items())
+        counts = ", ".join(f"{count:,} {literal(name)}" for name, count in rows.items())
         parts.append(f"rows: {counts}")
     blocks.append(Paragraph(f"{'; '.join(parts)}."))
     if facts.get("source") == SAMPLE:
@@ -112,7 +117,9 @@ def _head(summary: Summary) -> list[Block]:
         )
     if facts.get("note"):
         blocks.append(
-            Paragraph(f"**Not the published task.** {facts['note']}", notice=True)
+            Paragraph(
+                f"**Not the published task.** {literal(facts['note'])}", notice=True
+            )
         )
     return blocks
 
@@ -134,7 +141,7 @@ def _improvement(summary: Summary) -> list[Block]:
     figure = figures.improvement(summary)
     if figure is None:
         return [Paragraph("There is no complete pair of runs with the same seed yet.")]
-    return [figure]
+    return [tables.improvement_table(summary), figure]
 
 
 def _example(summary: Summary, folder: Path) -> list[Block]:
@@ -142,8 +149,8 @@ def _example(summary: Summary, folder: Path) -> list[Block]:
         symbols = pictures.load_maps(folder, run).get("symbols")
         if symbols is not None:
             space = " " if summary.facts["task"] == "listops" else ""
-            text = space.join(map(str, symbols)).replace("`", "'")
-            return [Paragraph(f"The example: `{' '.join(text.split())}`")]
+            text = space.join(map(str, symbols))
+            return [Paragraph(f"The example: {code(' '.join(text.split()))}")]
     return []
 
 
@@ -191,13 +198,17 @@ def _environment(summary: Summary) -> list[Block]:
     blocks: list[Block] = []
     for key, runs in groups.items():
         if len(groups) > 1:
-            names = ", ".join(f"`{run.experiment.name}`" for run in runs)
+            names = ", ".join(code(run.experiment.name) for run in runs)
             blocks.append(Paragraph(f"Of {names}:"))
         environment: dict[str, Any] = json.loads(key)
         rows = [
-            [name, bytes_text(value) if name == "memory" else str(value)]
+            [literal(name), _fact(name, value)]
             for name, value in environment.items()
             if value is not None
         ]
         blocks.append(Table(("what", "which"), rows, text=True))
     return blocks
+
+
+def _fact(name: str, value: Any) -> str:
+    return bytes_text(value) if name == "memory" else literal(str(value))

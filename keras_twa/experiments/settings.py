@@ -1,8 +1,9 @@
 """The plain values that the runs of one comparison share."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from keras_twa.suggestions import close_names
 
 SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 
@@ -12,7 +13,7 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value in choices:
         return
-    close = difflib.get_close_matches(str(value), choices, n=3)
+    close = close_names(str(value), choices, 3)
     hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
     raise ValueError(
         f"Unknown {what}. {hint}Choose from: {', '.join(choices)}. "

@@ -143,6 +143,14 @@ class Summary:
         """Accuracy of always giving the most frequent label."""
         return float(self.facts["baselines"]["majority"])
 
+    def difference(self, mechanism: Mechanism) -> Estimate | None:
+        """Test accuracy minus that of the conventional mechanism, by seed."""
+        if self.baseline is None or mechanism is self.baseline:
+            return None
+        other = self.baseline.accuracies
+        found = mechanism.accuracies
+        return estimate([found[seed] - other[seed] for seed in found if seed in other])
+
     def improvement(self, mechanism: Mechanism) -> Estimate | None:
         """Relative improvement over the conventional mechanism, by seed."""
         if self.baseline is None or mechanism is self.baseline:

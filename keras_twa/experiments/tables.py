@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Paragraph
 from keras_twa.experiments.document import Table
+from keras_twa.experiments.markup import code
+from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
@@ -22,27 +24,27 @@ def summary_table(summary: Summary) -> Table:
         best = max((v for v in validation if v is not None), default=None)
         rows.append(
             [
-                mechanism.label,
+                literal(mechanism.label),
                 _percent(mechanism.accuracy),
-                accuracy_text(best),
-                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
-                _relative(summary.improvement(mechanism)),
-                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
-                _text(mechanism.mean("model_memory"), bytes_text),
+                _points(summary.difference(mechanism)),
                 _text(mechanism.mean("parameters"), lambda value: f"{value:,.0f}"),
                 f"{len(mechanism.completed)} of {len(mechanism.runs)}",
+                accuracy_text(best),
+                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
+                _text(mechanism.mean("seconds_per_epoch"), seconds_text),
+                _text(mechanism.mean("model_memory"), bytes_text),
             ]
         )
     header = (
         "mechanism",
         "test accuracy",
-        "best validation",
-        "test loss",
-        "over conventional",
-        "epoch",
-        "peak memory",
+        "percentage points over conventional",
         "parameters",
         "runs",
+        "best validation",
+        "test loss",
+        "epoch",
+        "peak memory",
     )
     return Table(header, rows, _colours(summary.mechanisms))
 
@@ -55,7 +57,7 @@ def baseline_table(summary: Summary) -> Table:
     }
     rows = [
         [
-            name,
+            literal(name),
             accuracy_text(value),
             explanations.get(name, "which byte n-grams occur, counted"),
         ]
@@ -68,7 +70,7 @@ def convergence_table(summary: Summary) -> Table:
     """How fast they learn."""
     rows = [
         [
-            mechanism.label,
+            literal(mechanism.label),
             *_reached([summary.to_own_best(run) for run in mechanism.trained]),
             *_reached([summary.to_baseline_gain(run) for run in mechanism.trained]),
         ]
@@ -97,6 +99,25 @@ def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
     return [text, seconds_text(seconds)]
 
 
+def improvement_table(summary: Summary) -> Table:
+    """What each mechanism is better by, absolutely and relatively."""
+    shown = [m for m in summary.mechanisms if summary.difference(m) is not None]
+    rows = []
+    for mechanism in shown:
+        difference = summary.difference(mechanism)
+        relative = _points(summary.improvement(mechanism))
+        rows.append(
+            [
+                literal(mechanism.label),
+                _points(difference),
+                relative if relative == "–" else f"{relative} %",
+                str(len(difference.values) if difference else 0),
+            ]
+        )
+    header = ("mechanism", "percentage points", "relative improvement", "pairs of runs")
+    return Table(header, rows, _colours(shown))
+
+
 def efficiency_table(summary: Summary) -> Table:
     """Time and memory."""
     rows = []
@@ -104,7 +125,7 @@ def efficiency_table(summary: Summary) -> Table:
         memory = [run.memory for run in mechanism.completed]
         rows.append(
             [
-                mechanism.label,
+                literal(mechanism.label),
                 _text(mechanism.mean("seconds_per_epoch"), seconds_text),
                 _text(mechanism.mean("compile_seconds"), seconds_text),
                 _text(mechanism.mean("wall_seconds"), seconds_text),
@@ -135,10 +156,10 @@ def unfinished(summary: Summary) -> Block:
         return Paragraph("None.")
     rows = [
         [
-            run.experiment.attention.replace("_", " "),
+            literal(run.experiment.attention.replace("_", " ")),
             str(run.experiment.seed),
             run.status,
-            run.reason or "it was killed, or it is running",
+            literal(run.reason) or "it was killed, or it is running",
             str(len(run.curve)),
         ]
         for run in runs
@@ -150,9 +171,9 @@ def settings_table(summary: Summary) -> Table:
     """Every setting."""
     facts = summary.facts
     names = ("task", "preset", "data", "backend")
-    rows = [[name, f"`{facts.get(name)}`"] for name in names]
+    rows = [[name, code(str(facts.get(name)))] for name in names]
     rows += [
-        [name.replace("_", " "), f"`{value}`"]
+        [literal(name.replace("_", " ")), code(str(value))]
         for name, value in facts["settings"].items()
     ]
     rows += [["optimizer", "AdamW"]]
@@ -173,10 +194,11 @@ def _percent(found: Estimate | None) -> str:
     return f"{100 * found.mean:.1f} ± {100 * found.half_width:.1f} %"
 
 
-def _relative(found: Estimate | None) -> str:
+def _points(found: Estimate | None) -> str:
+    """Returns 0.009 as `+0.9`, with its interval."""
     if found is None:
         return "–"
     text = f"{100 * found.mean:+.1f}"
     if found.half_width is not None:
         text += f" ± {100 * found.half_width:.1f}"
-    return f"{text} %"
+    return text

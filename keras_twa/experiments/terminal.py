@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Any
 from typing import Self
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn
 from rich.progress import MofNCompleteColumn
@@ -13,9 +12,10 @@ from rich.progress import Progress
 from rich.progress import TextColumn
 from rich.progress import TimeElapsedColumn
 from rich.progress import TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.fitted_table import FittedTable
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import estimate
 from keras_twa.experiments.text import accuracy_text
@@ -29,10 +29,10 @@ class _Bars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left:"),
             TimeRemainingColumn(),
@@ -53,6 +53,10 @@ class _Bars:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
+
+    def _print(self, line: str) -> None:
+        """Prints a line as it is, whatever markup may be in the names of others."""
+        self._console.print(Text(line), soft_wrap=True)
 
     def _remove_current(self) -> None:
         if self._current is not None:
@@ -84,7 +88,7 @@ class ProgressView(_Bars):
                 name, total=event["steps"], detail="compiling"
             )
             if event["restored"]:
-                self._console.print(f"{name}  goes on where it ended")
+                self._print(f"{name}  goes on where it ended")
         elif event["event"] == "batch" and self._current is not None:
             self._progress.update(
                 self._current,
@@ -94,12 +98,11 @@ class ProgressView(_Bars):
         elif event["event"] == "epoch":
             accuracy = accuracy_text(event["validation_accuracy"])
             self._validation = f"  validation {accuracy}"
-            self._console.print(
+            self._print(
                 f"{name}  epoch {event['epoch']}/{experiment.settings.epochs}"
                 f"  loss {event['train_loss']:.3f}"
                 f"  validation {accuracy}"
-                f"  {seconds_text(event['seconds'])}",
-                soft_wrap=True,
+                f"  {seconds_text(event['seconds'])}"
             )
         elif event["event"] == "end":
             self._end(name, event["result"])
@@ -121,7 +124,7 @@ class ProgressView(_Bars):
             text = f"test {accuracy_text(result.test_accuracy)}"
         else:
             text = f"{result.status}: {result.reason}"
-        self._console.print(f"{name}  {text}", markup=False, soft_wrap=True)
+        self._print(f"{name}  {text}")
 
 
 class TuningView(_Bars):
@@ -160,20 +163,24 @@ class TuningView(_Bars):
             else:
                 text += f"  validation {accuracy_text(found['score'])}"
                 text += f"  {seconds_text(found['seconds'])}"
-            self._console.print(f"{name}  {text}", markup=False, soft_wrap=True)
+            self._print(f"{name}  {text}")
 
 
 def _trial_name(trial: str) -> str:
     return trial if trial == "default" else f"trial {trial}"
 
 
-def results_table(results: Sequence[Result], baselines: dict[str, float]) -> Table:
+def results_table(
+    results: Sequence[Result], baselines: dict[str, float]
+) -> FittedTable:
     """Returns the table that ends a comparison."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("mechanism", no_wrap=True)
-    headings = ("accuracy", "epoch", "compile", "memory", "weights")
-    for heading in (*headings, "runs"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("accuracy", "epoch", "compile", "memory", "weights", "runs")
+    table = FittedTable(
+        ["mechanism", *headings],
+        names="mechanism",
+        needed=("accuracy", "runs"),
+        wraps={"runs": 16},
+    )
     for attention in dict.fromkeys(result.experiment.attention for result in results):
         runs = [r for r in results if r.experiment.attention == attention]
         done = [r for r in runs if r.status == "completed"]
@@ -187,7 +194,7 @@ def results_table(results: Sequence[Result], baselines: dict[str, float]) -> Tab
             _counts(runs),
         )
     for name, accuracy in baselines.items():
-        table.add_row(f"[dim]{name}", f"[dim]{accuracy_text(accuracy)}")
+        table.add_row(name, accuracy_text(accuracy), style="dim")
     return table
 
 
@@ -200,8 +207,8 @@ def _mean(values: Sequence[Any], text: Any, interval: bool = False) -> str:
     return str(text(found.mean))
 
 
-def _counts(runs: Sequence[Result]) -> str:
+def _counts(runs: Sequence[Result]) -> Text:
     done = sum(run.status == "completed" for run in runs)
     failed = sum(run.status == "failed" for run in runs)
-    parts = [f"{done}"] if done == len(runs) else [f"{done} of {len(runs)}"]
-    return ", ".join(parts + ([f"[red]{failed} failed"] if failed else []))
+    text = f"{done}" if done == len(runs) else f"{done} of {len(runs)}"
+    return Text(f"{text}, {failed} failed", "red") if failed else Text(text)

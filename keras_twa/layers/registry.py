@@ -1,11 +1,11 @@
 """Attention layers by name."""
 
-import difflib
 import re
 
 import keras
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
+from keras_twa.suggestions import close_names
 
 
 def name_of(layer_class):
@@ -39,8 +39,8 @@ def get(identifier, **kwargs):
     if isinstance(identifier, type) and issubclass(identifier, keras.layers.Layer):
         return identifier(**kwargs)
     by_name = {name_of(layer): layer for layer in ATTENTION_LAYERS}
-    if identifier not in by_name:
-        close = difflib.get_close_matches(str(identifier), by_name, n=1)
+    if not isinstance(identifier, str) or identifier not in by_name:
+        close = close_names(str(identifier), by_name)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown attention.{hint} The choices are {sorted(by_name)}. "

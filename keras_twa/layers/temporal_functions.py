@@ -6,11 +6,12 @@ start near their `initial_offset`: from 4, where `W = sigmoid(4) = 0.98`, attent
 starts out almost conventional, and from 0 the sigmoid is steepest.
 """
 
-import difflib
 import math
 
 import keras
 from keras import ops
+
+from keras_twa.suggestions import close_names
 
 INITIAL_OFFSET = 4.0
 
@@ -162,8 +163,8 @@ def get_temporal_function(
     """
     if callable(identifier):
         return identifier
-    if identifier not in TEMPORAL_FUNCTIONS:
-        close = difflib.get_close_matches(str(identifier), TEMPORAL_FUNCTIONS, n=1)
+    if not isinstance(identifier, str) or identifier not in TEMPORAL_FUNCTIONS:
+        close = close_names(str(identifier), TEMPORAL_FUNCTIONS)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             "`temporal_function` must be a callable, a Keras layer, or one of "

@@ -9,12 +9,12 @@ from types import NoneType
 from typing import Any
 
 from keras_twa.experiments.fingerprint import Fingerprint
+from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import check_types
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 
 FORMAT = 1
-FILE_NAME = "result.json"
 NUMBER = (int, float)
 # What the file holds, and what each configuration in it does.
 KINDS = {

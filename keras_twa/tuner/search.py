@@ -24,6 +24,7 @@ from keras_twa.experiments.results import write_json
 from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.experiments.text import error_text
+from keras_twa.home import expanded
 from keras_twa.ops import backend
 from keras_twa.tuner import repair
 from keras_twa.tuner.hypermodel import AttentionHyperModel
@@ -119,7 +120,7 @@ def search(
     if directory is None:
         name = f"{experiment.task}-{experiment.preset}-{algorithm}-{backend.NAME}"
         directory = f"runs/tune-{name}"
-    folder = Path(directory).expanduser()
+    folder = expanded(directory)
     _check_folder(folder)
     rows = load_task(experiment.task, experiment.data, experiment.settings)
     # What "auto" was found to be: the same in a later call, or another search.

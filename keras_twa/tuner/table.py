@@ -2,40 +2,42 @@
 
 from typing import Any
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
+from keras_twa.experiments.fitted_table import FittedTable
 from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import seconds_text
 from keras_twa.tuner.result import TuningResult
 
-# Columns that a terminal needs for all that the table has.
-WIDTH = 112
-CHOSEN = ("attention", "layers", "rate", "dropout", "batch")
+HEADINGS = (
+    "trial",
+    "attention",
+    "layers",
+    "rate",
+    "dropout",
+    "batch",
+    "weights",
+    "training",
+    "validation",
+    "test",
+)
 
 
-def tuning_table(result: TuningResult, width: int = WIDTH) -> Table:
+def tuning_table(result: TuningResult, width: int | None = None) -> FittedTable:
     """Returns the default and all trials, the best first, beside the baselines.
 
     Args:
         result: The `TuningResult`.
-        width: Columns of the terminal. With less than 112, the number of weights and
-            the time of training are left out.
+        width: Columns of the terminal. Where they are too few, the scores stay, and
+            the table names what it leaves out. Defaults to those of the console.
     """
-    headings = [*CHOSEN, "weights", "training", "validation", "test"]
-    if width < WIDTH:
-        headings = [*CHOSEN, "validation", "test"]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("", no_wrap=True)
-    # This one gives way where the others need room.
-    table.add_column(headings[0], overflow="fold", max_width=40)
-    for heading in headings[1:]:
-        table.add_column(heading, justify="right", no_wrap=True)
+    needed = {"trial": 8, "validation": 10, "test": 6}
+    table = FittedTable(
+        HEADINGS, "attention", needed, text=("trial",), wraps=needed, width=width
+    )
 
-    def add(name: str, cells: dict[str, str], style: str | None = None) -> None:
-        row = [cells.get(heading, "") for heading in headings]
-        table.add_row(name, *row, style=style)
+    def add(name: str, cells: dict[str, str], style: str = "") -> None:
+        table.add_row(
+            name, *(cells.get(heading, "") for heading in HEADINGS[1:]), style=style
+        )
 
     if result.default is not None:
         add("default", _cells(result.default))
@@ -71,4 +73,4 @@ def _cells(found: dict[str, Any]) -> dict[str, str]:
     if "test_accuracy" in found:
         cells["test"] = accuracy_text(found["test_accuracy"])
     told = "\n".join([chosen["attention"], *(f"  {line}" for line in lines if line)])
-    return {"attention": escape(told), **cells}
+    return {"attention": told, **cells}

@@ -164,6 +164,14 @@ class AttentionTuner(keras_tuner.Tuner):
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
 
+    def reload(self) -> None:
+        # KerasTuner finds them by a pattern, in which brackets of the folder's own
+        # name would mean something else.
+        for path in Path(self.project_dir).glob("trial_*/trial.json"):
+            trial = keras_tuner.engine.trial.Trial.load(str(path))
+            self.oracle.trials[trial.trial_id] = trial
+        super().reload()
+
     def run_trial(self, trial: Any, **options: Any) -> dict[str, float]:
         values = trial.hyperparameters.values
         # Hyperband's later rounds go on with the best of the rounds before.

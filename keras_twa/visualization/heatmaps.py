@@ -3,9 +3,10 @@
 from numbers import Integral
 
 import keras
+import matplotlib
 import numpy as np
-from matplotlib import pyplot
 
+from keras_twa.figure import LooseFigure
 from keras_twa.style import STYLE
 from keras_twa.style import draw_weights
 from keras_twa.visualization.labels import head_names
@@ -139,15 +140,9 @@ def _listed(given):
 
 def _drawn(rows):
     most = max(len(heads) for _, heads in rows)
-    with pyplot.rc_context(STYLE):
-        figure, grid = pyplot.subplots(
-            len(rows),
-            most,
-            squeeze=False,
-            figsize=(1.0 + 2.2 * most, 0.6 + 2.4 * len(rows)),
-        )
-        # Or a notebook would show it once more.
-        pyplot.close(figure)
+    with matplotlib.rc_context(STYLE):
+        figure = LooseFigure(figsize=(1.0 + 2.2 * most, 0.6 + 2.4 * len(rows)))
+        grid = figure.subplots(len(rows), most, squeeze=False)
         for axes_of_row, (path, heads) in zip(grid, rows, strict=True):
             for axes in axes_of_row[len(heads) :]:
                 axes.remove()
@@ -157,6 +152,7 @@ def _drawn(rows):
             axes_of_row[0].set_ylabel(f"{path}\nquery", fontsize=9)
         for axes in grid[-1]:
             axes.set_xlabel("key", fontsize=9)
+        figure.finish()
     return figure
 
 

@@ -1,8 +1,9 @@
 """What an attention layer weighs, as a function of position."""
 
+import matplotlib
 import numpy as np
-from matplotlib import pyplot
 
+from keras_twa.figure import LooseFigure
 from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.style import STYLE
@@ -71,15 +72,13 @@ def position_weights(layer, length=64, inputs=None):
                 f"Received: inputs of shape {inputs.shape}"
             )
         panels = [measured(layer, inputs)]
-    with pyplot.rc_context(STYLE):
-        figure, grid = pyplot.subplots(
-            1, len(panels), squeeze=False, figsize=(6.0 * len(panels), 3.6)
-        )
-        # Or a notebook would show it once more.
-        pyplot.close(figure)
+    with matplotlib.rc_context(STYLE):
+        figure = LooseFigure(figsize=(6.0 * len(panels), 3.6))
+        grid = figure.subplots(1, len(panels), squeeze=False)
         for axes, panel in zip(grid[0], panels, strict=True):
             draw = _draw_curves if isinstance(panel, Curves) else _draw_pairs
             draw(axes, panel)
+        figure.finish()
     return figure
 
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import markdown
 import pytest
 
+from keras_twa import layers
 from keras_twa.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +69,43 @@ def test_the_table_of_mechanisms_is_up_to_date():
     text = read("README.md")
     stale = text.replace("| `dot_product`", "| `dot`")
     assert generate.with_table(stale) == text != stale
+
+
+@pytest.fixture
+def pages(monkeypatch):
+    """The hook that makes the site's pages."""
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    return load("docs/pages.py")
+
+
+def test_the_site_shows_no_backslashes_and_all_mechanisms(pages):
+    page = markdown.markdown(pages.overview(), extensions=["tables"])
+    rows = [re.findall("<td>(.*?)</td>", row, re.S) for row in page.split("</tr>")]
+    rows = [row for row in rows if row]
+    assert len(rows) == len(layers.ATTENTION_LAYERS)
+    assert {len(row) for row in rows} == {4}
+    assert all(row[0].startswith("<a href=") for row in rows)
+    for layer in layers.ATTENTION_LAYERS:
+        page += markdown.markdown(
+            pages.mechanism_page(layer, layers.name_of(layer), []),
+            extensions=["tables"],
+        )
+    assert "<table>" in page and "\\" not in page
+
+
+def test_a_bar_ends_no_cell_of_the_site(pages):
+    text = pages.cell("`|x|` and | of `a`")
+    page = markdown.markdown(
+        f"| a | b |\n| --- | --- |\n| {text} | 2 |", extensions=["tables"]
+    )
+    cells = re.findall("<td>(.*?)</td>", page)
+    assert cells == ["<code>|x|</code> and | of <code>a</code>", "2"]
+
+
+def test_tables_of_the_site_break_no_words():
+    assert "stylesheets/tables.css" in read("mkdocs.yml")
+    style = read("docs/stylesheets/tables.css")
+    assert re.search(r"code\) {[^}]*word-break: normal", style)
 
 
 def test_ci_runs_the_commands_of_the_readme():

@@ -1,7 +1,5 @@
 """Positions inside attention by name."""
 
-import difflib
-
 import keras
 
 from keras_twa.layers.positions.alibi import ALiBiPositions
@@ -9,6 +7,7 @@ from keras_twa.layers.positions.bias import PositionBias
 from keras_twa.layers.positions.rotary import RotaryPositions
 from keras_twa.layers.positions.shaw import ShawPositions
 from keras_twa.layers.positions.t5 import T5Positions
+from keras_twa.suggestions import close_names
 
 INSIDE_ATTENTION = {
     "rotary": RotaryPositions,
@@ -46,7 +45,7 @@ def get(identifier, **kwargs):
     if isinstance(identifier, RotaryPositions | PositionBias):
         return identifier
     if not isinstance(identifier, str) or identifier not in INSIDE_ATTENTION:
-        close = difflib.get_close_matches(str(identifier), INSIDE_ATTENTION, n=1)
+        close = close_names(str(identifier), INSIDE_ATTENTION)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown positions inside attention.{hint} The choices are "
