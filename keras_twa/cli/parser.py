@@ -11,6 +11,7 @@ from keras_twa.cli import listing
 from keras_twa.cli import report
 from keras_twa.cli import train
 from keras_twa.cli import tune
+from keras_twa.version import __version__
 
 EXAMPLES = """\
 examples:
@@ -51,6 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Attention mechanisms for Keras: compare, train and time them.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"keras-twa {__version__}"
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:
