@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
-from keras.src.backend import get_keras_mask
-from keras.src.backend import set_keras_mask
+
+from keras_twa.keras_internals import get_keras_mask
+from keras_twa.keras_internals import set_keras_mask
 
 Tensor = Any
 

@@ -16,6 +16,7 @@ from keras_twa.cli import tune
 from keras_twa.cli.termination import Terminated
 from keras_twa.cli.termination import terminable
 from keras_twa.experiments.text import one_line
+from keras_twa.version import __version__
 
 EXAMPLES = """\
 examples:
@@ -80,6 +81,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="Attention mechanisms for Keras: compare, train and time them.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"keras-twa {__version__}"
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for command in COMMANDS:

@@ -2,7 +2,8 @@
 
 import keras
 from keras import ops
-from keras.src.backend import AutocastScope
+
+from keras_twa.keras_internals import AutocastScope
 
 
 def rematerialised(layer, function, tensors):

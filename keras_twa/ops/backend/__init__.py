@@ -104,13 +104,12 @@ import importlib
 
 import keras
 
+from keras_twa import missing_backend
+
 NAME = keras.backend.backend()
 
-if NAME not in ("tensorflow", "jax", "torch"):
-    raise ValueError(
-        "keras_twa runs on the tensorflow, jax and torch backends of Keras. "
-        f"Received: KERAS_BACKEND={NAME}"
-    )
+if NAME not in missing_backend.BACKENDS:
+    raise ImportError(missing_backend.describe(NAME, f"KERAS_BACKEND={NAME}"))
 _module = importlib.import_module(f"{__name__}.{NAME}")
 
 scan = _module.scan
