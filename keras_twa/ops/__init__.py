@@ -7,6 +7,7 @@ from keras_twa.ops.block_recurrent import block_recurrent_attention
 from keras_twa.ops.blocked import blocked_attention
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
+from keras_twa.ops.forgetting import forgetting_attention
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.gated_delta import gated_delta
 from keras_twa.ops.generalized_delta import generalized_delta_rule
@@ -43,6 +44,7 @@ __all__ = [
     "blocked_attention",
     "discounted_attention",
     "dot_product_attention",
+    "forgetting_attention",
     "gated_delta",
     "generalized_delta_rule",
     "inner_product",
