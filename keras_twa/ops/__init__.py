@@ -13,6 +13,7 @@ from keras_twa.ops.gated_delta import gated_delta
 from keras_twa.ops.generalized_delta import generalized_delta_rule
 from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
+from keras_twa.ops.linear import log_linear_attention
 from keras_twa.ops.local import local_attention
 from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
@@ -52,6 +53,7 @@ __all__ = [
     "lag",
     "linear_attention",
     "local_attention",
+    "log_linear_attention",
     "log_softplus",
     "lsh_attention",
     "multi_timescale_retention",

@@ -24,7 +24,7 @@ def forgetting_attention(
     return_weights=False,
     pair_bias=None,
 ):
-    """Computes `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`, `c` the sum of the gates.
+    """Computes `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`, `c` the gates' sum.
 
     Args:
         query: `(B, T, H, D)`.

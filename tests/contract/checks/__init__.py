@@ -14,6 +14,7 @@ from tests.contract.checks.dropout import dropout_drops_whole_weights
 from tests.contract.checks.dropout import dropout_has_its_own_gradient
 from tests.contract.checks.dropout import dropout_is_sound
 from tests.contract.checks.extreme_numbers import coincident_points_stay_exact
+from tests.contract.checks.extreme_numbers import features_of_any_size_count
 from tests.contract.checks.extreme_numbers import large_logits_stay_finite
 from tests.contract.checks.keras_conventions import fits_at_unknown_length
 from tests.contract.checks.keras_conventions import masks_propagate
@@ -55,6 +56,7 @@ __all__ = [
     "equals_reference",
     "equals_reference_at_length",
     "equals_reference_in",
+    "features_of_any_size_count",
     "fits_at_unknown_length",
     "future_leaves_past",
     "gradients_equal_reference",
