@@ -7,11 +7,13 @@ from keras_twa.ops.block_recurrent import block_recurrent_attention
 from keras_twa.ops.blocked import blocked_attention
 from keras_twa.ops.discounted import discounted_attention
 from keras_twa.ops.dropout import WeightDropout
+from keras_twa.ops.forgetting import forgetting_attention
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.gated_delta import gated_delta
 from keras_twa.ops.generalized_delta import generalized_delta_rule
 from keras_twa.ops.laplace import inverse_laplace
 from keras_twa.ops.linear import linear_attention
+from keras_twa.ops.linear import log_linear_attention
 from keras_twa.ops.local import local_attention
 from keras_twa.ops.lsh import lsh_attention
 from keras_twa.ops.multi_timescale_retention import multi_timescale_retention
@@ -44,6 +46,7 @@ __all__ = [
     "blocked_attention",
     "discounted_attention",
     "dot_product_attention",
+    "forgetting_attention",
     "gated_delta",
     "generalized_delta_rule",
     "inner_product",
@@ -51,6 +54,7 @@ __all__ = [
     "lag",
     "linear_attention",
     "local_attention",
+    "log_linear_attention",
     "log_softplus",
     "lsh_attention",
     "multi_timescale_retention",

@@ -2,6 +2,9 @@
 
 from keras import ops
 
+from keras_twa.ops.log_linear import logs_of
+from keras_twa.ops.scores import log_softplus
+
 
 def elu_plus_one(x):
     """`elu(x) + 1`: positive everywhere, and `exp(x)` below zero."""
@@ -26,4 +29,21 @@ def squared_relu(x):
 FEATURE_MAPS = {
     function.__name__: function
     for function in (elu_plus_one, relu, softplus, squared_relu)
+}
+
+
+def log_elu_plus_one(x):
+    """`log(elu(x) + 1)`, also where that is too small for a float32."""
+    return ops.log1p(ops.relu(x)) + ops.minimum(x, 0.0)
+
+
+def log_squared_relu(x):
+    """`log(max(x, 0)^2)`, likewise, and very small where it is zero."""
+    return 2.0 * logs_of(ops.relu(x))
+
+
+LOG_FEATURE_MAPS = {
+    "elu_plus_one": log_elu_plus_one,
+    "softplus": log_softplus,
+    "squared_relu": log_squared_relu,
 }

@@ -20,7 +20,7 @@ from keras_twa.ops.linear import run_with_memory
 
 # The pairs of a chunk cost as much as its memory at about this many steps.
 CHUNK = 64
-# A step that fades more has forgotten all; sums of more would lose digits.
+# A step that fades more has forgotten all.
 LEAST_LOG_DECAY = -50.0
 
 
@@ -59,12 +59,13 @@ class Advance:
         query, key, real = steps["query"], steps["key"], steps["real"]
         rate = steps["rate"] * real
         log_decay = ops.maximum(steps["log_decay"], LEAST_LOG_DECAY) * real
-        level = ops.cumsum(log_decay, axis=1)
         length = ops.shape(key)[1]
         seen = past(length)
-        # Before the exponential: what is ahead may be beyond all bounds.
-        lasting = ops.where(seen, level - ops.swapaxes(level, 1, 2), -math.inf)
-        lasting, level = ops.exp(lasting), ops.exp(level)
+        later = ops.logical_not(ops.swapaxes(seen, 1, 2))
+        # Of each step what fades after it, added up: no difference of large sums.
+        lasting = ops.cumsum(ops.where(later, log_decay, 0.0), axis=1)
+        lasting = ops.exp(ops.where(seen, lasting, -math.inf))
+        level = ops.exp(ops.cumsum(log_decay, axis=1))
         keys = ops.swapaxes(key, 1, 2)
         # What a step finds of the earlier ones of the chunk, and of the memory.
         found = backend.matmul(key, keys) * lasting * rate

@@ -13,23 +13,21 @@ from keras import ops
 from keras_twa import masks
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
-from keras_twa.ops import backend
-from keras_twa.ops import blocks
+from keras_twa.ops import log_linear
+from keras_twa.ops.backend.limits import LEAST_TOTAL
 from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.chunks import run_in_chunks
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.tiled import as_queries
 from keras_twa.ops.tiled import from_rows
 
-# A smaller sum of weights is no sum: nothing was seen.
-LEAST_TOTAL = 1e-30
 
-
-@takes_empty(rows=("memory",))
-def linear_attention(query, key, value, mask=None, memory=None):
+@takes_empty(rows=("state",))
+def linear_attention(query, key, value, mask=None, state=None):
     """Computes `sum_j (q_i . k_j) v_j / sum_j (q_i . k_j)`.
 
-    A query that sees no key gets an output of zero.
+    A query that sees no key gets an output of zero. See `log_linear_attention` for
+    features that are too small or large for a float32.
 
     Args:
         query: Features of the queries `(B, T, H, M)`, not negative.
@@ -37,30 +35,46 @@ def linear_attention(query, key, value, mask=None, memory=None):
             a key.
         value: `(B, S, H, D)`, finite likewise.
         mask: An `AttentionMask` without pairs, or `None` to attend everywhere.
-        memory: Float32 `(B, H, M, D + 1)` of the steps before, or `None`. Needs a
-            causal mask and T = S.
+        state: What a call for the steps before returned, or `None`. Needs a causal mask
+            and T = S.
 
     Returns:
-        `(B, T, H, D)` in the dtype of `value`, and under a causal mask the memory after
+        `(B, T, H, D)` in the dtype of `value`, and under a causal mask the state after
+        the last step, else `None`.
+    """
+    query, key = log_linear.logs_of(query), log_linear.logs_of(key)
+    return log_linear_attention(query, key, value, mask, state)
+
+
+def log_linear_attention(query, key, value, mask=None, state=None):
+    """Computes what `linear_attention` does, from the logarithms of the features.
+
+    Args:
+        query: Logarithms of features `(B, T, H, M)`.
+        key: Logarithms of features `(B, S, H, M)`, finite wherever `mask` hides a key.
+        value: `(B, S, H, D)`, finite likewise.
+        mask: An `AttentionMask` without pairs, or `None` to attend everywhere.
+        state: A pair, or `None`: the "memory" of the steps before, float32
+            `(B, H, M, D + 1)`, with each feature over the exponential of the "highest"
+            logarithm of it so far, float32 `(B, H, M)`. Needs a causal mask and T = S.
+
+    Returns:
+        `(B, T, H, D)` in the dtype of `value`, and under a causal mask the state after
         the last step, else `None`.
     """
     mask = AttentionMask() if mask is None else mask
     values = with_one(value)
     if not mask.causal:
-        key = hide_padding(ops.cast(key, "float32"), mask.keys)
-        query = ops.cast(query, "float32")
         batch, _, heads, _ = ops.shape(value)
-        query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
-        memory = backend.matmul(ops.swapaxes(key, 1, 2), values)
-        output = from_rows(backend.matmul(query, memory), batch, heads)
+        if mask.keys is not None:
+            key = ops.where(mask.keys[:, :, None, None], key, NOTHING)
+        rows = (as_queries(x, batch, heads) for x in (query, key, values))
+        output = from_rows(log_linear.attend_to_all(*rows), batch, heads)
         return over_sum(output, value, mask), None
-    batch, num_keys, heads, _ = ops.shape(value)
-    length = longer(ops.shape(query)[1], num_keys)
-    size, count = blocks.size_and_count(length, batch * heads)
-    output, memory = run_with_memory(
-        Advance(size, heads), query, key, values, mask, size * count, memory
+    output, state = run_in_logs(
+        Advance, query, key, values, mask, state, query.shape[-1]
     )
-    return over_sum(output, value, mask), memory
+    return over_sum(output, value, mask), state
 
 
 @dataclass(frozen=True)
@@ -68,23 +82,50 @@ class Advance:
     """One chunk of linear attention, in blocks of `size` steps; see `run_in_chunks`."""
 
     size: int
-    heads: int
 
     def __call__(self, state, steps):
-        query, key, value = (
-            blocks.split(x, self.heads, self.size)
-            for x in (steps["query"], steps["key"] * steps["real"], steps["value"])
+        key = ops.where(ops.greater(steps["real"], 0.0), steps["key"], NOTHING)
+        *state, output = log_linear.advance(
+            *state, steps["query"], key, steps["value"], self.size
         )
-        (memory,) = state
-        memory, output = blocks.weighed(
-            query,
-            key,
-            value,
-            memory,
-            inside=blocks.visible(self.size),
-            carried=blocks.visible(key.shape[2] + 1),
-        )
-        return [memory], output
+        return state, output
+
+
+def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
+    """Runs what `log_linear.advance` is the core of; see `run_causally`.
+
+    Args:
+        advance: From the steps of a block to what one chunk does.
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`.
+        values: From `with_one`, `(B, S, H, E)`.
+        mask: An `AttentionMask`.
+        state: The memory `(B, H, M, E)` and the highest logarithms `(B, H, M)`, or
+            `None`.
+        width: M.
+        parameters: See `run_causally`.
+
+    Returns:
+        What `over_sum` takes, `(B, T, H, E)`, and the next state.
+    """
+    batch, num_keys, heads, dim = ops.shape(values)
+    if state is None:
+        memory = ops.zeros((batch, heads, width, dim))
+        state = memory, ops.full((batch, heads, width), NOTHING)
+    memory, highest = state
+    length = longer(ops.shape(query)[1], num_keys)
+    size, count = log_linear.size_and_count(length, batch * heads, width)
+    output, (memory, highest) = run_causally(
+        advance(size),
+        [memory, highest[:, :, None]],
+        query,
+        key,
+        values,
+        mask,
+        size * count,
+        parameters=parameters,
+    )
+    return output, (memory, highest[:, :, 0])
 
 
 def run_with_memory(advance, query, key, value, mask, chunk, memory=None, further=None):
@@ -163,19 +204,16 @@ def with_one(value):
 
 
 def over_sum(output, value, mask):
-    """Divides `(B, T, H, D + 1)` by the last channel; zero where that is zero.
+    """Divides `(B, T, H, D + 1)` by the last channel; zero where nothing was seen.
 
     Args:
-        output: What `with_one(value)` came to.
+        output: What `with_one(value)` came to, with a largest weight of about 1.
         value: Its dtype is that of the result.
         mask: An `AttentionMask`, whose padded queries get zero.
     """
     output, total = output[..., :-1], output[..., -1:]
-    seen = ops.greater(total, LEAST_TOTAL)
-    total = ops.where(seen, total, 1.0)
-    # The gradient of a quotient has the square of the total, which may be too small.
-    scale = ops.stop_gradient(total)
-    output = ops.where(seen, (output / scale) / (total / scale), 0.0)
+    # Where something is seen, the largest weight alone is more.
+    output = output / ops.maximum(total, LEAST_TOTAL)
     return hide_padding(ops.cast(output, value.dtype), mask.queries)
 
 

@@ -371,7 +371,16 @@ OPTIONS = [
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
+    with_map("relu", "relu", references.relu),
+    with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),
     with_map("callable", soft_and_hard, soft_and_hard_loop),
+]
+
+# Those whose weights are products of features, which may be of any size.
+WITH_FEATURES = [
+    case
+    for case in [*PLAIN, *OPTIONS]
+    if case.layer in (layers.LinearAttention, layers.PerformerAttention)
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

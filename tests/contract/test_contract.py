@@ -13,6 +13,7 @@ from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
+from tests.contract.cases import WITH_FEATURES
 from tests.contract.cases import WITH_PAIRS
 from tests.contract.cases import WITH_STATES
 from tests.contract.cases import WITHOUT_CROSS
@@ -161,14 +162,16 @@ def test_masked_rows_give_zero(case, route):
         checks.masked_rows_give_zero(case)
 
 
-def without_random_features(cases):
-    """Leave out what only estimates: it has no digits left for large logits."""
-    return [case for case in cases if case.layer is not layers.PerformerAttention]
-
-
-@on([*without_random_features(PLAIN), *seldom(without_random_features(FORKS))])
+@on([*PLAIN, *SELDOM])
 def test_large_logits_stay_finite(case):
     checks.large_logits_stay_finite(case)
+
+
+@on([*WITH_FEATURES, *PLAIN[:1]])
+@by_route
+def test_features_of_any_size_count(case, route):
+    with scenarios.route(route):
+        checks.features_of_any_size_count(case)
 
 
 @on([*PLAIN, *SELDOM])

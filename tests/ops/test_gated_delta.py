@@ -39,3 +39,18 @@ def test_chunks_equal_steps_however_fast_it_fades(fading, same_key):
     query, key, value, *gates = (ops.convert_to_tensor(x, "float32") for x in given)
     output, _ = gated_delta(query, key, value, AttentionMask(), *gates)
     harness.assert_close(harness.to_numpy(output), one_step_at_a_time(*given), "output")
+
+
+def test_what_faded_before_costs_no_digits():
+    rng = np.random.default_rng(1)
+    query, key, value = rng.normal(size=(3, 1, LENGTH, HEADS, WIDTH))
+    key /= np.linalg.norm(key, axis=-1, keepdims=True)
+    rate = rng.random((1, LENGTH, HEADS, 1))
+    # In each chunk some steps fade by e^-49, and then come some that hardly fade.
+    log_decay = np.where(np.arange(LENGTH) % 30 < 20, -49.0, -0.01)
+    log_decay = log_decay[None, :, None, None] * rng.random(rate.shape)
+    given = (query, key, value, log_decay, rate)
+    query, key, value, *gates = (ops.convert_to_tensor(x, "float32") for x in given)
+    output, _ = gated_delta(query, key, value, AttentionMask(), *gates)
+    want = one_step_at_a_time(*given)
+    harness.assert_close(harness.to_numpy(output), want, "output", 5e-6)

@@ -44,8 +44,7 @@ def test_forgetting_attention():
     gates = torch.nn.functional.logsigmoid(theirs.sequences(BATCH, LENGTH, HEADS))
     naive = theirs.naive("forgetting_attn/naive.py").naive_forgetting_attn
     expected = naive(query, key, value, gates)
-    bias = -torch.cumsum(gates, dim=1)
-    got = ops.dot_product_attention(query, key, value, CAUSAL, key_bias=bias)
+    got = ops.forgetting_attention(query, key, value, gates, CAUSAL)
     theirs.assert_same(got, expected)
 
 

@@ -24,6 +24,7 @@ from tests.references.lsh import lsh
 from tests.references.multi_timescale import multi_timescale
 from tests.references.multi_timescale_retention import multi_timescale_retention
 from tests.references.numbers import directional_derivative
+from tests.references.numbers import relu
 from tests.references.numbers import softplus
 from tests.references.performer import performer
 from tests.references.retention import retention
@@ -47,6 +48,7 @@ __all__ = [
     "multi_timescale",
     "multi_timescale_retention",
     "performer",
+    "relu",
     "retention",
     "rwkv",
     "softplus",

@@ -158,7 +158,7 @@ def attend(logit, visible, values, sinks=None):
 def add_up(weight, visible, values, normalize):
     """Return sums of `values` times `weight(b, h, i, j)`; `normalize`: over theirs.
 
-    A query that sees no key gets 0.
+    A query that sees no key, or only keys of no weight at all, gets 0.
     """
     batch, heads, query_length, key_length = visible.shape
     outputs = np.zeros((batch, query_length, heads, values.shape[-1]), np.complex128)
@@ -167,7 +167,7 @@ def add_up(weight, visible, values, normalize):
         found = [weight(b, h, i, j) for j in keys]
         for j, w in zip(keys, found, strict=True):
             outputs[b, i, h] += w * values[b, j, h]
-        if normalize and keys:
+        if normalize and sum(found) != 0:
             outputs[b, i, h] /= sum(found)
     return outputs
 

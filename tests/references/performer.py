@@ -15,13 +15,18 @@ def performer(weights, query, value, key=None, **call):
     q, k, v, visible, _ = prepare(weights, query, value, key, **call)
     directions, scale = weights["directions"], q.shape[-1] ** -0.25
 
-    def features(x):
+    def logs(x):
         x = x * scale
-        return np.exp(x @ directions - 0.5 * (x * x).sum(axis=-1, keepdims=True))
+        return x @ directions - 0.5 * (x * x).sum(axis=-1, keepdims=True)
 
-    q, k = features(q), features(k)
+    q, k = logs(q), logs(k)
+    highest = np.zeros(visible.shape[:3])
+    for b, h, i in np.ndindex(highest.shape):
+        seen = k[b, visible[b, h, i], h].real
+        highest[b, h, i] = (q[b, i, h].real + seen).max(initial=-np.inf)
 
     def weight(b, h, i, j):
-        return q[b, i, h] @ k[b, j, h]
+        # The features may be too small for any number; what they share drops out.
+        return np.exp(q[b, i, h] + k[b, j, h] - highest[b, h, i]).sum()
 
     return finish(weights, add_up(weight, visible, v, normalize=True))

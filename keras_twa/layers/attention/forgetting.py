@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.projection import Projection
-from keras_twa.ops import dot_product_attention
+from keras_twa.ops import forgetting_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -17,8 +17,9 @@ class ForgettingAttention(Attention):
     is the forget gate of a step. A step at which a head's gate is near 0 hides what was
     before.
 
-    It is causal, whether `use_causal_mask` is set or not. The gates are one bias per
-    key, so the fused kernel takes them.
+    It is causal, whether `use_causal_mask` is set or not. Differences of the `c` keep
+    their digits at any length; no fused kernel does that, so scores are computed tile
+    by tile.
 
     Cost: O(T^2 D) time, O(T) memory.
 
@@ -100,17 +101,14 @@ class ForgettingAttention(Attention):
         dropout=None,
         return_weights=False,
     ):
-        gates = ops.log_sigmoid(ops.cast(heads["forget"][..., 0], "float32"))
-        if mask.keys is not None:
-            gates = ops.where(mask.keys[:, :, None], gates, 0.0)
-        # Softmax does not see `c_i`, which is the same for all keys.
-        bias = -ops.cumsum(gates, axis=1)
-        return dot_product_attention(
+        # In float32, whatever the policy: of 1,000 gates, halves would leave nothing.
+        log_gates = ops.log_sigmoid(ops.cast(heads["forget"][..., 0], "float32"))
+        return forgetting_attention(
             heads["query"],
             heads["key"],
             heads["value"],
+            log_gates,
             mask,
-            key_bias=bias,
             dropout=dropout,
             return_weights=return_weights,
             pair_bias=self.pair_bias(heads, query_positions, key_positions),

@@ -8,8 +8,11 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
-from keras_twa.ops import linear_attention
+from keras_twa.ops import log_linear_attention
+from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.feature_maps import FEATURE_MAPS
+from keras_twa.ops.feature_maps import LOG_FEATURE_MAPS
+from keras_twa.ops.log_linear import logs_of
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -67,8 +70,9 @@ class LinearAttention(RecurrentAttention):
             their masks and positions.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
-        is float32 `(B, H, M, value_dim + 1)`.
+        `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
+        "memory" `(B, H, M, value_dim + 1)`, with each feature over its largest value so
+        far, and "highest" `(B, H, M)`, the logarithms of those.
 
     Raises:
         ValueError: If a size is not positive, the feature map is unknown, a shape does
@@ -111,14 +115,19 @@ class LinearAttention(RecurrentAttention):
 
     def recur(self, heads, mask, positions, state):
         query, key = (
-            self.feature_map(ops.cast(heads[name], "float32"))
+            self._log_features(ops.cast(heads[name], "float32"))
             for name in ("query", "key")
         )
-        memory = None if state is None else state["memory"]
-        output, memory = linear_attention(
-            query, key, heads["value"], mask, memory=memory
-        )
-        return output, {"memory": memory}
+        if state is not None:
+            state = state["memory"], state["highest"]
+        output, state = log_linear_attention(query, key, heads["value"], mask, state)
+        if state is None:
+            return output, None
+        return output, dict(zip(("memory", "highest"), state, strict=True))
+
+    def _log_features(self, x):
+        log_map = LOG_FEATURE_MAPS.get(self._given_map)
+        return logs_of(self.feature_map(x)) if log_map is None else log_map(x)
 
     @functools.cached_property
     def num_features(self):
@@ -127,7 +136,10 @@ class LinearAttention(RecurrentAttention):
 
     def state_spec(self, dtype=None, max_length=None):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
-        return {"memory": Slot(shape, "float32")}
+        return {
+            "memory": Slot(shape, "float32"),
+            "highest": Slot(shape[:2], "float32", NOTHING),
+        }
 
     def get_config(self):
         given = keras.saving.serialize_keras_object(self._given_map)

@@ -77,7 +77,8 @@ class PerformerAttention(RecurrentAttention):
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
-        "memory" `(B, H, M, value_dim + 1)` and "highest" `(B, H)`; and if queries turn,
+        "memory" `(B, H, M, value_dim + 1)`, with each feature over its largest value so
+        far, and "highest" `(B, H, M)`, the logarithms of those; and if queries turn,
         how many real steps there were, "count" `(B,)`.
 
     Raises:
@@ -167,7 +168,7 @@ class PerformerAttention(RecurrentAttention):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
         spec = {
             "memory": Slot(shape, "float32"),
-            "highest": Slot((self.num_heads,), "float32", NOTHING),
+            "highest": Slot(shape[:2], "float32", NOTHING),
         }
         return {**spec, "count": Slot((), "int32")} if self.turns else spec
 

@@ -21,6 +21,20 @@ class OverflowsLargeLogits(Broken):
         return ops.einsum("btf,fhd->bthd", query, kernel)
 
 
+class ForgetsSmallSums(Broken):
+    """Takes a small sum of products for the sum of none."""
+
+    def after(self, result, arguments):
+        query = arguments["query"]
+        kernel, bias = (self._of_queries(kind) for kind in ("kernel", "bias"))
+        heads = ops.einsum("btf,fhd->bthd", query, kernel) + bias
+        total = ops.sum(ops.square(heads), axis=(2, 3))
+        return ops.where(ops.greater(total, 1e-10)[..., None], result, 0.0)
+
+    def _of_queries(self, kind):
+        return next(v for v in self.weights if v.path.endswith(f"query/{kind}"))
+
+
 class HasNanGradientAtZeroDistance(Broken):
     """Takes a square root whose gradient at 0 is infinite."""
 
@@ -32,6 +46,10 @@ class HasNanGradientAtZeroDistance(Broken):
 
 def test_large_logits():
     assert rejects(checks.large_logits_stay_finite, OverflowsLargeLogits)
+
+
+def test_features_of_any_size():
+    assert rejects(checks.features_of_any_size_count, ForgetsSmallSums)
 
 
 def test_coincident_points():

@@ -18,6 +18,7 @@ from tests.contract.checks.empty_axes import empty_axes_are_answered
 from tests.contract.checks.empty_axes import empty_chunks_leave_states
 from tests.contract.checks.empty_axes import no_keys_are_hidden_keys
 from tests.contract.checks.extreme_numbers import coincident_points_stay_exact
+from tests.contract.checks.extreme_numbers import features_of_any_size_count
 from tests.contract.checks.extreme_numbers import large_logits_stay_finite
 from tests.contract.checks.forms import folds_axes
 from tests.contract.checks.forms import takes_nested_lists
@@ -64,6 +65,7 @@ __all__ = [
     "equals_reference",
     "equals_reference_at_length",
     "equals_reference_in",
+    "features_of_any_size_count",
     "fits_at_unknown_length",
     "folds_axes",
     "future_leaves_past",

@@ -41,6 +41,42 @@ def large_logits_stay_finite(case):
             assert_finite(gradient, f"gradient to {name} at large logits")
 
 
+def features_of_any_size_count(case):
+    """Queries and keys of any size give what the loop gives, and not zero.
+
+    In one call and in parts, with gradients that are finite.
+    """
+    for factor, shift in ((1e-8, 0.0), (1.0, -40.0), (1.0, -150.0), (60.0, 0.0)):
+        for call in (
+            itself(use_causal_mask=True, value_mask=lengths_mask([7, 5], 7)),
+            pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH),
+        ):
+            layer = harness.built(case, call)
+            for name, variable in harness.weight_names(layer).items():
+                if name in ("query/kernel", "key/kernel", "query/bias", "key/bias"):
+                    shifted = shift if name.endswith("bias") else 0.0
+                    variable.assign(variable.value * factor + shifted)
+            what = f"times {factor} plus {shift}"
+            output, _ = case.reference(harness.weights_of(layer), call)
+            got = harness.run(layer, call).output
+            assert_close(got, output, f"output {what}", 2e-3)
+            if "use_causal_mask" in call:
+                state, parts = None, []
+                for first, end in ((0, 3), (3, 4), (4, 7)):
+                    part = itself(use_causal_mask=True, return_state=True)
+                    x = call["query"][:, first:end]
+                    real = call["value_mask"][:, first:end]
+                    part |= {"query": x, "value": x, "value_mask": real}
+                    found, state = layer(**part, initial_state=state)
+                    parts.append(harness.to_numpy(found))
+                parts = np.concatenate(parts, axis=1)
+                assert_close(parts, output, f"parts {what}", 2e-3)
+            cotangent = normal(*output.shape, seed=53)
+            got = harness.run_with_gradients(layer, call, cotangent)
+            for name, gradient in got.gradients().items():
+                assert_finite(gradient, f"gradient to {name} {what}")
+
+
 def coincident_points_stay_exact(case):
     """Queries that equal a key get the exact weight, and a finite gradient."""
     x = normal(harness.BATCH, harness.QUERY_LENGTH, harness.QUERY_WIDTH, seed=51)
