@@ -191,6 +191,14 @@ def test_a_search_whose_trainings_all_fail_ends(tmp_path, algorithm):
     assert "trial 3" in text
 
 
+def test_a_search_goes_on_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "search [final] * [/b]"
+    first = tiny_search(folder, max_trials=1)
+    again = tiny_search(folder, max_trials=2)
+    assert again.trials[0] == first.trials[0]
+    assert len(again.trials) == 2
+
+
 def shown(result, width):
     console = rich.console.Console(width=width)
     with console.capture() as capture:
@@ -198,7 +206,7 @@ def shown(result, width):
     return capture.get()
 
 
-@pytest.mark.parametrize("width", [120, 100, 80])
+@pytest.mark.parametrize("width", [120, 100, 80, 60, 40])
 def test_scores_are_always_in_the_table(tmp_path, width):
     one = {
         "id": "0",
