@@ -37,7 +37,7 @@ def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
         @functools.wraps(kernel)
         def call(*args, **kwargs):
             given = {**dict(zip(names, args, strict=False)), **kwargs}
-            if not {"value", *queries} <= given.keys():
+            if not {"value", *queries[:1]} <= given.keys():
                 # Python says which argument is missing.
                 return kernel(*args, **kwargs)
             batch, num_keys = ops.shape(given["value"])[:2]
