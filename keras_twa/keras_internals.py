@@ -13,6 +13,8 @@ PLACES = (
     # Both versions that are known.
     "keras.src.backend.common.masking",
     "keras.src.backend.common.variables",
+    "keras.src.backend.common.global_state",
+    "keras.src.random.seed_generator",
     "keras.src.backend",  # Keras 3.15 only
     "keras.src.backend.common",  # only the version after it
 )
@@ -39,5 +41,8 @@ def find(name: str) -> Any:
 
 
 AutocastScope = find("AutocastScope")
+get_global_attribute = find("get_global_attribute")
 get_keras_mask = find("get_keras_mask")
 set_keras_mask = find("set_keras_mask")
+global_seed_generator = find("global_seed_generator")
+GLOBAL_SEED_GENERATOR = find("GLOBAL_SEED_GENERATOR")

@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
 
+from keras_twa.keras_internals import GLOBAL_SEED_GENERATOR
+from keras_twa.keras_internals import get_global_attribute
+from keras_twa.keras_internals import global_seed_generator
 from keras_twa.ops import backend
 
 States = dict[str, list[np.ndarray]]
@@ -49,7 +50,7 @@ class Generators:
         """Puts the generators into these states."""
         # Before Python's: Keras's is made with a number from that.
         for value in states["keras"]:
-            seed_generator.global_seed_generator().state.assign(value)
+            global_seed_generator().state.assign(value)
         for variable, value in zip(self._seeds, states["layers"], strict=True):
             variable.assign(value)
         backend.set_random_states(states["backend"])
@@ -69,7 +70,7 @@ class Generators:
 
 def _global_generator() -> Any:
     """Keras's own generator, `None` while nothing has asked for it."""
-    return global_state.get_global_attribute(seed_generator.GLOBAL_SEED_GENERATOR)
+    return get_global_attribute(GLOBAL_SEED_GENERATOR)
 
 
 def _value(variable: Any) -> np.ndarray:

@@ -190,13 +190,7 @@ class EncoderDecoder(keras.Model):
         _check_inputs(inputs)
         encoded, real = self.encode(inputs["source"], training)
         target = inputs["target"]
-        x = self._embed(
-            target,
-            self.target_embedding,
-            self.target_positions,
-            numbers(ops.not_equal(target, 0)),
-            training,
-        )
+        x = self._embed("target", target, numbers(ops.not_equal(target, 0)), training)
         for block in self.decoder_blocks:
             x = block(
                 x,
@@ -220,13 +214,7 @@ class EncoderDecoder(keras.Model):
         """
         self._build_for(source)
         real = ops.not_equal(source, 0)
-        x = self._embed(
-            source,
-            self.source_embedding,
-            self.source_positions,
-            numbers(real),
-            training,
-        )
+        x = self._embed("source", source, numbers(real), training)
         for block in self.encoder_blocks:
             x = block(x, padding_mask=real, training=training)
         return self.encoder_norm(x), real
@@ -336,12 +324,8 @@ class EncoderDecoder(keras.Model):
         """
 
         def predict(tokens, states, projected):
-            x = self._embed(
-                ops.convert_to_tensor(tokens)[:, None],
-                self.target_embedding,
-                self.target_positions,
-                positions=states[0]["count"][:, None],
-            )
+            tokens = ops.convert_to_tensor(tokens)[:, None]
+            x = self._embed("target", tokens, states[0]["count"][:, None])
             x, after = x[:, 0], []
             given = zip(self.decoder_blocks, states, projected, strict=True)
             for block, state, source in given:
@@ -352,8 +336,10 @@ class EncoderDecoder(keras.Model):
 
         return parts.compiled(self, predict)
 
-    def _embed(self, tokens, embedding, places, positions, training=None):
+    def _embed(self, name, tokens, positions, training=None):
+        embedding = getattr(self, f"{name}_embedding")
         x = embedding(tokens) * self._config["embedding_dim"] ** 0.5
+        places = getattr(self, f"{name}_positions")
         if places is not None:
             x = places(x, positions=positions)
         return self.embedding_dropout(x, training=training)

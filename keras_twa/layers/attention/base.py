@@ -106,12 +106,10 @@ class Attention(
         self.dropout = dropout
         self.use_bias = use_bias
         self._output_dims = checks.output_dims(output_shape)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.kernel_constraint = keras.constraints.get(kernel_constraint)
-        self.bias_constraint = keras.constraints.get(bias_constraint)
+        self._use_dense_options(
+            (kernel_initializer, kernel_regularizer, kernel_constraint),
+            (bias_initializer, bias_regularizer, bias_constraint),
+        )
         self.seed = seed
         self._use_positions(positions)
         self._use_axes(attention_axes)
@@ -131,17 +129,6 @@ class Attention(
     def mixed_dim(self):
         """Width of each head of what `attend` or `recur` returns."""
         return self.value_dim
-
-    def projector(self, projection):
-        """The layer that makes a projection. A variant may have others."""
-        return HeadDense(
-            # b: batch, t: time, f: features, h: heads, d: width of a head.
-            "btf,fhd->bthd",
-            output_shape=(None, projection.heads, projection.dim),
-            bias_axes="hd" if self.use_bias else None,
-            name=projection.name,
-            **self._dense_options(),
-        )
 
     def attend(
         self,
@@ -386,21 +373,9 @@ class Attention(
             results.append(self.next_state_of(initial_state, batch, steps))
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _check_call(
-        self, inputs, masks, positions, scores, causal, state, return_state
-    ):
-        """Refuses a call that does not fit, before anything is computed."""
-        query, value, key = inputs
-        itself = value is query and key is query
-        checks.call_arguments(query, value, key, *masks[:3])
-        checks.positions("query_positions", positions[0], query)
-        checks.positions("key_positions", positions[1], key)
-        checks.times_of_both(*positions)
-        checks.facts(self, itself, masks[-1], scores, causal)
-        if return_state or state is not None:
-            checks.streaming(self, itself, causal, masks[-1])
-        if state is not None:
-            checks.state(state, self.state_spec(), query.shape[0])
+    def _check_call(self, *call):
+        """Refuses a call that does not fit; see `checks.call_of_attention`."""
+        checks.call_of_attention(self, *call)
 
     def get_config(self):
         return {

@@ -35,6 +35,15 @@ class DenseOptions:
             raise AttributeError(f"{type(self).__name__} {why}.")
         return found[name]
 
+    def _use_dense_options(self, of_kernel, of_bias):
+        """Keeps the initializers, regularizers and constraints of a constructor."""
+        self.kernel_initializer = keras.initializers.get(of_kernel[0])
+        self.kernel_regularizer = keras.regularizers.get(of_kernel[1])
+        self.kernel_constraint = keras.constraints.get(of_kernel[2])
+        self.bias_initializer = keras.initializers.get(of_bias[0])
+        self.bias_regularizer = keras.regularizers.get(of_bias[1])
+        self.bias_constraint = keras.constraints.get(of_bias[2])
+
     def _kernel_and_bias_options(self):
         return {
             "kernel_initializer": self.kernel_initializer,

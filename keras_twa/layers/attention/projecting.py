@@ -8,6 +8,7 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.arguments import named
 from keras_twa.layers.attention.positioned import times_at
+from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
@@ -24,7 +25,18 @@ class Source(NamedTuple):
 
 
 class Projecting:
-    """The part of an attention layer that projects keys and values beforehand."""
+    """The part of an attention layer that projects, now or beforehand."""
+
+    def projector(self, projection):
+        """The layer that makes a projection. A variant may have others."""
+        return HeadDense(
+            # b: batch, t: time, f: features, h: heads, d: width of a head.
+            "btf,fhd->bthd",
+            output_shape=(None, projection.heads, projection.dim),
+            bias_axes="hd" if self.use_bias else None,
+            name=projection.name,
+            **self._dense_options(),
+        )
 
     def project(
         self, value, key=None, value_mask=None, key_mask=None, key_positions=None

@@ -6,12 +6,14 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.layers.blocks.block import results_of
-from keras_twa.masks import AttentionMask
+from keras_twa.layers.blocks.cross_times import numbers_of_both
+from keras_twa.layers.blocks.cross_times import real_steps
+from keras_twa.layers.blocks.cross_times import with_times
+from keras_twa.layers.blocks.source import check_source
+from keras_twa.layers.blocks.source import refuse
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
-from keras_twa.masks import real_keys
 from keras_twa.ops.packing import count
-from keras_twa.ops.packing import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -169,7 +171,8 @@ class TransformerDecoder(TransformerBlock):
             A dictionary like the one that a call with `return_state` returns.
         """
         checks.built(self)
-        self._check_source(
+        check_source(
+            self.cross_attention_layer is not None,
             encoder_sequence=encoder_sequence,
             encoder_padding_mask=encoder_padding_mask,
             encoder_positions=encoder_positions,
@@ -244,11 +247,11 @@ class TransformerDecoder(TransformerBlock):
         held = {}
         if streams and crosses:
             held["cross_attention"] = before["cross_attention"]
-            steps = _real(real, decoder_sequence)
+            steps = real_steps(real, decoder_sequence)
             held["count"] = before["count"] + count(steps)
         numbered = None
         if self._cross_by_time and decoder_positions is None:
-            numbered = _numbers_of_both(
+            numbered = numbers_of_both(
                 (decoder_sequence, real),
                 (encoder_sequence, encoder_padding_mask),
                 before if streams else None,
@@ -275,7 +278,7 @@ class TransformerDecoder(TransformerBlock):
                     others = {"projected": before["cross_attention"]}
                 if self._cross_by_time:
                     both = (times, source_times) if numbered is None else numbered
-                    others |= _with_times(others, *both)
+                    others |= with_times(others, *both)
                 x, weights, _ = self._attention_branch(
                     "cross_attention",
                     x,
@@ -385,73 +388,7 @@ class TransformerDecoder(TransformerBlock):
                     f"{'not ' * (not timed)}given"
                 )
         if state is None:
-            self._check_source(**source)
+            check_source(self.cross_attention_layer is not None, **source)
         else:
             why = "An `initial_state` holds the projections of the encoder sequence."
-            _refuse(source, why)
-
-    def _check_source(self, encoder_sequence, encoder_padding_mask, encoder_positions):
-        """Refuses an encoder sequence that is not expected, or none where one is."""
-        source = {
-            "encoder_sequence": encoder_sequence,
-            "encoder_padding_mask": encoder_padding_mask,
-            "encoder_positions": encoder_positions,
-        }
-        if self.cross_attention_layer is None:
-            why = (
-                "This block was built without an encoder sequence: it cannot take one."
-            )
-            _refuse(source, why)
-        elif encoder_sequence is None:
-            raise ValueError(
-                "This block has cross-attention: give it an encoder sequence. "
-                "Received: encoder_sequence=None"
-            )
-        else:
-            mask, times = encoder_padding_mask, encoder_positions
-            checks.padding("encoder_padding_mask", mask, encoder_sequence)
-            checks.positions("encoder_positions", times, encoder_sequence)
-
-
-def _numbers_of_both(decoder, encoder, state):
-    """The numbers of the steps of two sequences among the real ones of their rows.
-
-    Args:
-        decoder: `(B, T, F)` and which steps are real, boolean `(B, T)` or `None`.
-        encoder: The same of the encoder's sequence. Not with a state.
-        state: The state before the call, or `None`.
-
-    Returns:
-        Float32 `(B, T)` and `(B, S)`.
-    """
-    before = 0
-    if state is not None:
-        before, projected = state["count"][:, None], state["cross_attention"]
-        encoder = next(iter(projected.values())), projected.get("real")
-    found = (
-        numbers(_real(decoder[1], decoder[0]), before),
-        numbers(_real(encoder[1], encoder[0])),
-    )
-    return tuple(ops.cast(x, "float32") for x in found)
-
-
-def _real(mask, x):
-    """Which steps of `x` are real, boolean `(B, T)`."""
-    return real_keys(AttentionMask(keys=mask), *ops.shape(x)[:2])
-
-
-def _with_times(source, query_times, key_times):
-    """The arguments of attention to `source` that say when its steps were."""
-    if "projected" not in source:
-        return {"query_positions": query_times, "key_positions": key_times}
-    projected = source["projected"]
-    if "time" not in projected:
-        projected = {**projected, "time": key_times}
-    return {"projected": projected, "query_positions": query_times}
-
-
-def _refuse(arguments, why):
-    for name, given in arguments.items():
-        if given is not None:
-            shape = tuple(given.shape)
-            raise ValueError(f"{why} Received: {name} of shape {shape}")
+            refuse(source, why)

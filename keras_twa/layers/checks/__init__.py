@@ -1,10 +1,10 @@
 """Checks of what users pass in: each raises a `ValueError` before any compute."""
 
+from keras_twa.layers.checks.calls import call_of_attention
 from keras_twa.layers.checks.mechanisms import built
 from keras_twa.layers.checks.mechanisms import can_be_causal
 from keras_twa.layers.checks.mechanisms import crosses
 from keras_twa.layers.checks.mechanisms import defined_with
-from keras_twa.layers.checks.mechanisms import facts
 from keras_twa.layers.checks.mechanisms import has_pairs
 from keras_twa.layers.checks.mechanisms import has_states
 from keras_twa.layers.checks.mechanisms import no_dropout
@@ -12,7 +12,6 @@ from keras_twa.layers.checks.mechanisms import no_flash_with
 from keras_twa.layers.checks.mechanisms import parts
 from keras_twa.layers.checks.mechanisms import projected
 from keras_twa.layers.checks.mechanisms import state
-from keras_twa.layers.checks.mechanisms import streaming
 from keras_twa.layers.checks.mechanisms import whole_sequences
 from keras_twa.layers.checks.mechanisms import without_keras_options
 from keras_twa.layers.checks.tensors import call_arguments
@@ -24,7 +23,6 @@ from keras_twa.layers.checks.tensors import positions
 from keras_twa.layers.checks.tensors import ranks
 from keras_twa.layers.checks.tensors import sample_weight
 from keras_twa.layers.checks.tensors import sequence
-from keras_twa.layers.checks.tensors import times_of_both
 from keras_twa.layers.checks.values import axes
 from keras_twa.layers.checks.values import boolean
 from keras_twa.layers.checks.values import discounts
@@ -48,11 +46,11 @@ __all__ = [
     "boolean",
     "built",
     "call_arguments",
+    "call_of_attention",
     "can_be_causal",
     "crosses",
     "defined_with",
     "discounts",
-    "facts",
     "finite_number",
     "grouped_heads",
     "has_pairs",
@@ -80,8 +78,6 @@ __all__ = [
     "sample_weight",
     "sequence",
     "state",
-    "streaming",
-    "times_of_both",
     "tokens",
     "whole_number",
     "whole_sequences",

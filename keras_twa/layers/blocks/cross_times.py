@@ -1,0 +1,44 @@
+"""The times of a decoder's steps, and of those that its cross-attention sees."""
+
+from keras import ops
+
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import real_keys
+from keras_twa.ops.packing import numbers
+
+
+def numbers_of_both(decoder, encoder, state):
+    """The numbers of the steps of two sequences among the real ones of their rows.
+
+    Args:
+        decoder: `(B, T, F)` and which steps are real, boolean `(B, T)` or `None`.
+        encoder: The same of the encoder's sequence. Not with a state.
+        state: The state before the call, or `None`.
+
+    Returns:
+        Float32 `(B, T)` and `(B, S)`.
+    """
+    before = 0
+    if state is not None:
+        before, projected = state["count"][:, None], state["cross_attention"]
+        encoder = next(iter(projected.values())), projected.get("real")
+    found = (
+        numbers(real_steps(decoder[1], decoder[0]), before),
+        numbers(real_steps(encoder[1], encoder[0])),
+    )
+    return tuple(ops.cast(x, "float32") for x in found)
+
+
+def real_steps(mask, x):
+    """Which steps of `x` are real, boolean `(B, T)`."""
+    return real_keys(AttentionMask(keys=mask), *ops.shape(x)[:2])
+
+
+def with_times(source, query_times, key_times):
+    """The arguments of attention to `source` that say when its steps were."""
+    if "projected" not in source:
+        return {"query_positions": query_times, "key_positions": key_times}
+    projected = source["projected"]
+    if "time" not in projected:
+        projected = {**projected, "time": key_times}
+    return {"projected": projected, "query_positions": query_times}
