@@ -56,7 +56,9 @@ class DotProductAttention(Attention):
             the query `x`. Defaults to `False`.
         sliding_window: How many steps back a query sees, itself among them, and as many
             ahead unless the call is causal: keys with `|i - j| < sliding_window`.
-            Padded steps count. Defaults to `None`: all keys.
+            Padded steps count. Self-attention then takes O(T sliding_window D) time,
+            unless weights are dropped, returned, or masked pair by pair. Defaults to
+            `None`: all keys.
         flash_attention: With `None`, a call takes the fastest kernel. With `False`, it
             does not take the backend's own fused kernel. With `True`, it refuses
             dropout and scores, as Keras does: no call holds the scores of all pairs.
