@@ -57,7 +57,8 @@ def _between(log_gates, mask, num_queries):
     is there so that what is added to the scores of near keys is small.
     """
     keys = dict(zip(("high", "low"), running_sum(log_gates), strict=True))
-    last = _last_seen(mask, *ops.shape(log_gates)[:2], num_queries)
+    batch, num_keys = ops.shape(log_gates)[:2]
+    last = _last_seen(mask, batch, num_keys, num_queries)
     queries = {name: ops.stop_gradient(_at(x, last)) for name, x in keys.items()}
     return PairBias(Between(), queries, keys)
 

@@ -85,8 +85,9 @@ class Advance:
 
     def __call__(self, state, steps):
         key = ops.where(ops.greater(steps["real"], 0.0), steps["key"], NOTHING)
+        memory, highest = state
         *state, output = log_linear.advance(
-            *state, steps["query"], key, steps["value"], self.size
+            memory, highest, steps["query"], key, steps["value"], self.size
         )
         return state, output
 

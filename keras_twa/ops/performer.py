@@ -65,8 +65,9 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
         real = None
         if mask.keys is not None:
             real = ops.repeat(mask.keys, heads, axis=0)[:, :, None]
-        logs = _logs(query, key, real, directions[None])
-        output = from_rows(log_linear.attend_to_all(*logs, values), batch, heads)
+        query, key = _logs(query, key, real, directions[None])
+        output = log_linear.attend_to_all(query, key, values)
+        output = from_rows(output, batch, heads)
         return over_sum(output, value, mask), None, None
     state = None if memory is None else (memory, highest)
     width, parameters = directions.shape[-1], [directions[None]]
@@ -84,8 +85,11 @@ class Advance:
 
     def __call__(self, state, steps, directions):
         real = ops.greater(steps["real"], 0.0)
-        logs = _logs(steps["query"], steps["key"], real, directions)
-        *state, output = log_linear.advance(*state, *logs, steps["value"], self.size)
+        query, key = _logs(steps["query"], steps["key"], real, directions)
+        memory, highest = state
+        *state, output = log_linear.advance(
+            memory, highest, query, key, steps["value"], self.size
+        )
         return state, output
 
 
