@@ -61,7 +61,7 @@ class RetentionAttention(RecurrentAttention):
         training: Not used here.
         use_causal_mask: Not used here.
         query_positions: Times of the steps, `(T,)` or `(B, T)`, which must not fall.
-            Defaults to 0 ... T-1, or to what follows in a state.
+            Defaults to the numbers of the real steps, or what follows in a state.
         key_positions: The times of the steps. Not used here.
         initial_state: The state that a call or a step before this one returned, or
             `initial_state(B)`.
