@@ -26,13 +26,19 @@ def on(cases):
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 
 
+SLOW = pytest.mark.slow
+
+
 # The options' turn at what mostly repeats another check. JAX and TensorFlow compile
 # each of these anew: there they run with `-m slow`.
 def seldom(cases):
     """Mark cases as slow but on PyTorch."""
     if keras.backend.backend() == "torch":
         return cases
-    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=SLOW)
+        for case in cases
+    ]
 
 
 SELDOM = seldom(FORKS)
@@ -117,9 +123,13 @@ def test_gradients_equal_reference_in_scenario(case, scenario):
     checks.gradients_equal_reference(case, call)
 
 
+# What PyTorch is given by hand, the others derive: there, one way is enough.
+WAYS = [("default", False), *seldom([("tiled", False), ("default", True)])]
+WAYS += seldom([("tiled", True)])
+
+
 @on([*PLAIN, *SELDOM])
-@by_route
-@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("route", "causal"), WAYS)
 def test_second_derivatives_equal_reference(case, route, causal):
     call = {**scenarios.everything_for(case), "use_causal_mask": causal}
     with scenarios.route(route):
@@ -248,7 +258,7 @@ def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on([*PLAIN, *FORKS])
+@on([*PLAIN, *SELDOM])
 def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
 
