@@ -9,6 +9,7 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import backend
 from keras_twa.ops import retention
 from keras_twa.ops import rotate
 from keras_twa.ops.blocks import NOTHING
@@ -134,7 +135,7 @@ class RetentionAttention(RecurrentAttention):
             None if positions is None and state is None else times,
             *(None, None) if state is None else (state["memory"], state["time"]),
         )
-        output = ops.layer_normalization(output, epsilon=self.epsilon)
+        output = backend.layer_normalization(output, None, None, self.epsilon)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
         return output, {"memory": memory, "time": last, "length": length}
 

@@ -4,6 +4,7 @@ import functools
 from typing import Literal
 
 import jax
+import keras
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
@@ -132,6 +133,11 @@ def pullback(function, tensors, needed):
     del needed
     output, pull = jax.vjp(function, *tensors)
     return output, pull
+
+
+def layer_normalization(x, gamma, beta, epsilon):
+    """Keras's own; see `backend/__init__.py`."""
+    return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def floored_inverse(x, floor):
