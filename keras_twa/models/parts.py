@@ -8,6 +8,7 @@ from keras_twa.layers import SinusoidalPositions
 from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
 from keras_twa.layers import get
+from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
@@ -97,7 +98,7 @@ def block_attention(attention, positions, num_heads, embedding_dim, dtype):
 
 def final_norm(dtype, name="final_norm"):
     """The layer normalisation after the last block."""
-    return keras.layers.LayerNormalization(epsilon=1e-5, name=name, dtype=dtype)
+    return LayerNormalization(epsilon=1e-5, name=name, dtype=dtype)
 
 
 def head(units, dtype):

@@ -78,7 +78,7 @@ def _tensorflow(layer, call, cotangent, directions):
             loss = bent(layer(**tensors, **options), cotangent)
         gradients = inner.gradient(loss, leaves)
         slope = sum(
-            tf.reduce_sum(x * directions[name])
+            tf.reduce_sum(tf.convert_to_tensor(x) * directions[name])
             for name, x in gradients.items()
             if x is not None
         )

@@ -10,6 +10,7 @@ from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
+from keras_twa.ops import backend
 from keras_twa.ops import retention
 from keras_twa.ops.blocks import NOTHING
 
@@ -139,7 +140,7 @@ class RetentionAttention(RecurrentAttention):
             None if state is None else state["memory"],
             clock.before,
         )
-        output = ops.layer_normalization(output, epsilon=self.epsilon)
+        output = backend.layer_normalization(output, None, None, self.epsilon)
         output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
         return output, clock.next_state(memory, last)
 

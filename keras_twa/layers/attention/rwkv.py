@@ -12,6 +12,7 @@ from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.masks import hide_padding
+from keras_twa.ops import backend
 from keras_twa.ops import generalized_delta_rule
 from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
@@ -250,7 +251,7 @@ class RWKVAttention(RecurrentAttention):
             mask,
             None if state is None else state["memory"],
         )
-        output = ops.layer_normalization(output, epsilon=self.epsilon)
+        output = backend.layer_normalization(output, None, None, self.epsilon)
         bonus = ops.sum(query * key * self._bonus, axis=-1, keepdims=True)
         output = output * self._gamma + self._beta
         output = output + hide_padding(bonus * value, mask.keys)

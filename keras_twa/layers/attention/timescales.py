@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.ops import discounted_attention
 
 
@@ -69,7 +70,7 @@ class Timescales(keras.layers.Layer):
         width, heads = outputs_shape[-1], self.num_heads
         joint = self.num_timescales * width
         self.expand = self._dense("expand", joint)
-        self.norm = keras.layers.LayerNormalization(
+        self.norm = LayerNormalization(
             epsilon=1e-5, center=self.use_bias, dtype=self.dtype_policy, name="norm"
         )
         self.read = self._dense("read", width)

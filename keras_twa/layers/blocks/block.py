@@ -11,6 +11,7 @@ from keras_twa.layers.blocks.feed_forward import FeedForward
 from keras_twa.layers.blocks.feed_forward import activation_of
 from keras_twa.layers.blocks.feed_forward import serialized_activation
 from keras_twa.layers.blocks.remat import rematerialised
+from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.layers.registry import get
@@ -98,7 +99,7 @@ class TransformerBlock(keras.layers.Layer):
         self._build_branch("feed_forward", shape)
 
     def _build_branch(self, name, shape):
-        norm = keras.layers.LayerNormalization(
+        norm = LayerNormalization(
             epsilon=self.layer_norm_epsilon,
             dtype=self.dtype_policy,
             name=f"{name}_norm",

@@ -22,6 +22,7 @@ Each module offers the same few functions; this one picks the module, once.
     A tuple of outputs, `passes.forward(*tensors)`, whose gradients are
     `passes.backward(tensors, outputs, gradients, needed)`: one for each tensor, or
     `None` where `needed` is false. `passes` is hashable; equal ones compute the same.
+    Gradients of gradients are those of the operations in `forward`.
 
 `pullback(function, tensors, needed) -> (output, pull)`
     The output of `function(*tensors)`, a tensor or a list of them, and the function
@@ -52,6 +53,10 @@ Each module offers the same few functions; this one picks the module, once.
 
 `floored_inverse(x, floor)`
     `1 / max(x, floor)`, with `floor` positive and without a gradient.
+
+`layer_normalization(x, gamma, beta, epsilon)`
+    As of Keras, along the last axis, with or without gamma and beta; differentiable
+    twice.
 
 `turned(pairs, cosine, sine)`
     Float32 `(..., n, 2)`, each pair turned by the angle that has these, `(..., n)`.
@@ -128,6 +133,7 @@ softmax = _module.softmax
 exp_difference = _module.exp_difference
 softmax_gradient = _module.softmax_gradient
 floored_inverse = _module.floored_inverse
+layer_normalization = _module.layer_normalization
 turned = _module.turned
 on_gpu = _module.on_gpu
 compiled = _module.compiled

@@ -4,6 +4,7 @@ import functools
 from typing import Literal
 
 import jax
+import keras
 import numpy
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
@@ -158,6 +159,11 @@ def pullback(function, tensors, needed):
     del needed
     output, pull = jax.vjp(function, *tensors)
     return output, pull
+
+
+def layer_normalization(x, gamma, beta, epsilon):
+    """Keras's own; see `backend/__init__.py`."""
+    return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def floored_inverse(x, floor):

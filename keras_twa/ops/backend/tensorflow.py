@@ -125,8 +125,16 @@ def columns(x, first, count):
 def add_columns(total, part, first):
     """Adds to some of the columns; see `backend/__init__.py`."""
     zeros = [0] * (len(total.shape) - 1)
-    there = columns(total, first, tf.shape(part)[-1])
-    return keras.ops.slice_update(total, [*zeros, first], there + part)
+    count = tf.shape(part)[-1]
+
+    # What the update becomes has no gradient in TensorFlow.
+    @tf.custom_gradient
+    def add(total, part):
+        there = columns(total, first, count)
+        added = keras.ops.slice_update(total, [*zeros, first], there + part)
+        return added, lambda gradient: (gradient, columns(gradient, first, count))
+
+    return add(total, part)
 
 
 def add_blocks(total, part, places):
@@ -172,6 +180,24 @@ def pullback(function, tensors, needed):
         return tape.gradient(output, tensors, cotangent, unconnected_gradients="zero")
 
     return output, pull
+
+
+def layer_normalization(x, gamma, beta, epsilon):
+    """Not Keras's; see `backend/__init__.py`.
+
+    That takes the variance from `tf.nn.moments`, which takes the mean in it for a
+    constant: the gradient is right, and the gradient of the gradient is not.
+    """
+    dtype = x.dtype
+    x = tf.cast(x, keras.backend.result_type(dtype.name, "float32"))
+    x = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
+    x = x * tf.math.rsqrt(variance + epsilon)
+    if gamma is not None:
+        x = x * tf.cast(gamma, x.dtype)
+    if beta is not None:
+        x = x + tf.cast(beta, x.dtype)
+    return tf.cast(x, dtype)
 
 
 def floored_inverse(x, floor):

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import math
 
+import keras
 import numpy
 import torch
 from torch.nn.attention import SDPBackend
@@ -196,6 +197,11 @@ def floored_inverse(x, floor):
         # The gradient does not look at the floor.
         return torch.reciprocal(x + (torch.maximum(x, floor) - x).detach())
     return _FlooredInverse.apply(x, floor)
+
+
+def layer_normalization(x, gamma, beta, epsilon):
+    """Keras's own; see `backend/__init__.py`."""
+    return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def turned(pairs, cosine, sine):
