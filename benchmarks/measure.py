@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import cases
 import keras
 import peers

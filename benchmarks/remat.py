@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import measure
 import steps

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import numpy as np
 from keras import ops

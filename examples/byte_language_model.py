@@ -14,6 +14,7 @@ on two processor cores with JAX: 0.40 bits against 4.49 and 0.45.
 
 import argparse
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import numpy as np
 from rich.console import Console

@@ -25,6 +25,7 @@ import argparse
 import statistics
 import time
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import numpy as np
 from keras import ops

@@ -15,6 +15,7 @@ equals the conventional one, and learn from there.
 import argparse
 import time
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import numpy as np
 from rich.console import Console

@@ -20,6 +20,7 @@ in common with the one to translate.
 import argparse
 import time
 
+import keras_twa  # noqa: F401  # isort: skip  Before Keras: names a missing backend.
 import keras
 import numpy as np
 from rich.console import Console

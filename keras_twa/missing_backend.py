@@ -26,14 +26,15 @@ def describe(name: str, received: str) -> str:
     """
     found = installed()
     if name in BACKENDS:
-        problem, extra = f"Keras uses the backend {name}, which is not installed.", name
+        problem = f"Keras uses the backend {name}, which is not installed."
+        extras = [name]
     else:
         problem = f"keras_twa runs on jax, tensorflow and torch, not on {name}."
-        extra = next((other for other in BACKENDS if other not in found), None)
+        extras = [other for other in BACKENDS if other not in found]
     advice = []
     if found:
         advice.append("set KERAS_BACKEND to one of them")
-    if extra is not None:
+    for extra in extras[:1]:
         advice.append(f'install {extra} with `pip install "keras-twa[{extra}]"`')
     return (
         f"{problem} Installed backends: {', '.join(found) or 'none'}. "

@@ -52,7 +52,7 @@ class KerasFinder(MetaPathFinder):
 
 def prepare() -> None:
     """Registers the classes with Keras, now or when it is imported."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:
         _register()
     else:
         sys.meta_path.insert(0, KerasFinder())

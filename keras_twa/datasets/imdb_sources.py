@@ -81,7 +81,7 @@ def tfds_builder():
     if find_spec("tensorflow_datasets") is None:
         raise ValueError(
             "The source 'tfds' needs tensorflow-datasets: "
-            "`pip install keras-twa[tfds]`. Received: source='tfds'"
+            "`pip install \"keras-twa[tfds]\"`. Received: source='tfds'"
         )
     import tensorflow_datasets as tfds
 
@@ -149,7 +149,8 @@ def _require_tensorflow(task):
     if find_spec("tensorflow") is None:
         raise ValueError(
             f"TensorFlow Datasets needs TensorFlow to {task} `imdb_reviews` here. "
-            "Give the official archive instead. Received: source='tfds'"
+            'Install it with `pip install "keras-twa[tensorflow]"`, or give the '
+            "official archive. Received: source='tfds'"
         )
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_twa import extras
 from keras_twa.layers import checks
 
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")
@@ -191,7 +192,6 @@ def _import_scorer():
     try:
         from sacrebleu.metrics import BLEU as scorer
     except ImportError as error:
-        raise ImportError(
-            'BLEU is computed by sacrebleu: `pip install "keras-twa[bleu]"`.'
-        ) from error
+        message = extras.explain(error, "BLEU", "sacrebleu", "bleu")
+        raise ImportError(message) from error
     return scorer

@@ -1,12 +1,12 @@
 """Search for good settings with KerasTuner, for mechanisms of about equal size."""
 
+from keras_twa import extras
+
 try:
     import keras_tuner  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        "The search needs KerasTuner: `pip install 'keras-twa[tuner]'`. "
-        f"Received: {error}"
-    ) from error
+    message = extras.explain(error, "The search", "keras_tuner", "tuner")
+    raise ImportError(message) from error
 
 from keras_twa.tuner.hypermodel import AttentionHyperModel
 from keras_twa.tuner.result import TuningResult
