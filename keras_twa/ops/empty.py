@@ -1,9 +1,10 @@
 """Empty batches, queries and keys, for kernels that need one of each.
 
-Filtered batches and streams bring tensors with B = 0, T = 0 or S = 0. There, a maximum
-is not defined, and nothing can be cut into tiles. So a kernel gets one row of zeros in
-place of none, and one hidden step, and its results are cut to the sizes that were
-asked for. Gradients pass through both: they are zero, or empty.
+Filtered batches and streams bring tensors with B = 0, T = 0 or S = 0, where a maximum
+is not defined and there are no tiles to cut. So a kernel gets one row, query or hidden
+key where there is none, and its results are cut to the sizes that were asked for.
+Gradients pass through both: they are zero, or empty. On TensorFlow this also works for
+sizes that are known only when a graph runs.
 """
 
 import dataclasses
@@ -44,12 +45,12 @@ def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
             num_queries = _length(given[queries[0]]) if queries else num_keys
             if not any(map(_may_be_empty, (batch, num_queries, num_keys))):
                 return kernel(*args, **kwargs)
-            for name in {*queries, *keys} & given.keys():
+            for name in (*queries, *keys):
                 # Scores of ones are finite, those of zeros need not be.
                 number = 0 if name == "value" else 1
-                given[name] = _filled(given[name], 0, 1, number=number)
-            for name in {*rows} & given.keys():
-                given[name] = _filled(given[name], 0)
+                given[name] = _filled(given.get(name), 0, 1, number=number)
+            for name in rows:
+                given[name] = _filled(given.get(name), 0)
             if given.get("pair_bias") is not None:
                 given["pair_bias"] = _filled_bias(given["pair_bias"])
             if given.get("lags"):

@@ -138,11 +138,12 @@ def test_positions_inside(positions, given):
 
 
 def test_quantized():
-    layer = made("dot_product")
-    layer.quantize("int8")
+    inputs = keras.Input((None, WIDTH))
+    model = keras.Model(inputs, made("dot_product")(inputs, inputs))
+    model.quantize("int8")
     for batch, length in SIZES:
-        x = normal(batch, length, WIDTH)
-        assert tuple(layer(x, x).shape) == (batch, length, WIDTH)
+        x = ops.convert_to_tensor(normal(batch, length, WIDTH))
+        assert tuple(model(x).shape) == (batch, length, WIDTH)
 
 
 @pytest.mark.parametrize("feed_forward", ["dense", "channel_mixing"])

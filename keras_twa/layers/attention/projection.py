@@ -33,13 +33,20 @@ class HeadDense(keras.layers.EinsumDense):
 
     def call(self, inputs, training=None):
         outputs = ops.einsum(self.equation, inputs, self.kernel)
-        outputs = _as_many(inputs, outputs)
+        if tuple(inputs.shape[:2]) == (0, 0):
+            # `keras.ops.einsum` makes one row of none on TensorFlow.
+            outputs = outputs[:0]
         if self.bias is None:
             return outputs
         return outputs + ops.convert_to_tensor(self.bias)
 
     def quantized_call(self, inputs, *args, **kwargs):
-        return _as_many(inputs, super().quantized_call(inputs, *args, **kwargs))
+        batch, steps, *rest = inputs.shape
+        if 0 not in (batch, steps) or None in (batch, steps):
+            return super().quantized_call(inputs, *args, **kwargs)
+        # Keras looks for the largest input.
+        one = ops.zeros((batch or 1, steps or 1, *rest), inputs.dtype)
+        return super().quantized_call(one, *args, **kwargs)[:batch, :steps]
 
     def quantize(self, mode=None, type_check=True, config=None):
         """Quantizes the kernel; see `keras.Model.quantize`.
@@ -51,13 +58,3 @@ class HeadDense(keras.layers.EinsumDense):
         # `EinsumDense`. This one does not.
         if self.partial_output_shape[-1] > 1:
             super().quantize(mode, type_check=False, config=config)
-
-
-def _as_many(inputs, outputs):
-    """The outputs, for as many rows as inputs.
-
-    On TensorFlow, `keras.ops.einsum` makes one row of none where there are no steps.
-    """
-    if tuple(inputs.shape[:2]) != (0, 0):
-        return outputs
-    return ops.reshape(outputs, (0, 0, *ops.shape(outputs)[2:]))
