@@ -13,7 +13,7 @@ EXAMPLES = f"""\
 examples:
   keras-twa train --task listops --attention gravitational
   keras-twa train --task imdb --preset small --epochs 2 --output reviews
-  python -c "import keras, keras_twa.models; \\
+  python -c "import keras, keras_twa; \\
       keras.saving.load_model('reviews/{MODEL_FILE}')"
 
 The model of the epoch with the best validation accuracy is saved as

@@ -44,6 +44,12 @@ def commands(name):
     return [line.partition("  #")[0].strip() for line in lines]
 
 
+def extras_in(text):
+    """Return the extras that commands and messages name, each once."""
+    found = re.findall(r"(?:keras-twa|\.|`)\[([a-z,-]+)\]", text)
+    return {extra for names in found for extra in names.split(",")}
+
+
 @pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/index.md"])
 def test_code_runs(name):
     codes = blocks(name, "python")
@@ -109,12 +115,22 @@ def test_tables_of_the_site_break_no_words():
 
 
 def test_ci_runs_the_commands_of_the_readme():
-    ci = read(".ci/run")
+    ci = read(".ci/run") + read(".ci/extras")
     patterns = re.findall(r"\$\(from_readme '(.*?)'\)", ci)
-    assert len(patterns) >= 3
+    assert len(patterns) >= 4
     for pattern in patterns:
         found = [line for line in commands("README.md") if re.search(pattern, line)]
         assert len(found) == 1, f"{pattern!r} finds {found} in the README"
+
+
+def test_ci_installs_each_extra_that_is_named():
+    sources = [*ROOT.glob("keras_twa/**/*.py"), *ROOT.glob("docs/guides/*.md")]
+    sources += [ROOT / "README.md", ROOT / "docs/first_steps.md"]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    named = extras_in(text)
+    assert {"jax", "tensorflow", "torch", "tuner", "bleu", "tfds", "docs"} <= named
+    # CI installs these two for its own tests.
+    assert named - extras_in(read(".ci/extras")) == {"dev", "parity"}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

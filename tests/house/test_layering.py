@@ -75,6 +75,38 @@ def test_the_check_for_the_backend_can_fail():
     assert not asks_for_backend("from keras_twa.ops import backend\nbackend.NAME")
 
 
+def uses_inner_keras(source):
+    """Whether a source takes something from `keras.src`, which moves it at will."""
+    names = imported_names(source)
+    names |= {
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    names |= {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute)
+    }
+    return any(re.match(r"keras\.src(\.|$)", name) for name in names)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_only_one_module_takes_what_keras_has_inside(path):
+    used = uses_inner_keras(path.read_text(encoding="utf-8"))
+    assert used == (relative(path) == "keras_internals.py")
+
+
+def test_the_check_for_what_keras_has_inside_can_fail():
+    assert uses_inner_keras("from keras.src.backend import get_keras_mask")
+    assert uses_inner_keras("from keras.src import backend")
+    assert uses_inner_keras("from keras import src")
+    assert uses_inner_keras("import keras.src.backend as k")
+    assert uses_inner_keras("import keras\nkeras.src.backend.get_keras_mask(x)")
+    assert uses_inner_keras("importlib.import_module('keras.src.backend')")
+    assert not uses_inner_keras('"""As in `keras.src.backend`."""\nimport keras')
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_tensors_are_added_with_a_plus(path):
     # On TensorFlow, keras.ops.add may take the second tensor for the bias of a
