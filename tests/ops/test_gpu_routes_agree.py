@@ -9,6 +9,7 @@ import pytest
 
 from keras_twa import layers
 from keras_twa.ops import backend
+from tests.contract import curvature
 from tests.contract import harness
 from tests.contract.harness import assert_close
 from tests.contract.scenarios import lengths_mask
@@ -110,8 +111,8 @@ CASES = {
 }[BACKEND]
 
 
-def run(name, options, call, gpu, dtype="float32"):
-    """Return what a layer gives, with gradients, and the routes it took."""
+def made(name, options, call, dtype="float32"):
+    """Return a layer with random weights, and a whole call of it."""
     call = dict(call)
     layer = layers.get(name, num_heads=HEADS, key_dim=4, dtype=dtype, **options)
     queries = call.pop("num_queries", LENGTH)
@@ -119,7 +120,13 @@ def run(name, options, call, gpu, dtype="float32"):
     call["value"] = normal(BATCH, LENGTH, WIDTH, seed=1)
     layer.build((None, None, WIDTH), (None, None, WIDTH))
     harness.randomise(layer)
-    cotangent = normal(BATCH, queries, WIDTH, seed=2)
+    return layer, call
+
+
+def run(name, options, call, gpu, dtype="float32"):
+    """Return what a layer gives, with gradients, and the routes it took."""
+    layer, call = made(name, options, call, dtype)
+    cotangent = normal(*call["query"].shape, seed=2)
     with device(gpu), watched() as ways:
         return harness.run_with_gradients(layer, call, cotangent), ways
 
@@ -168,6 +175,38 @@ def test_routes_agree(case):
     assert ways == expected
     slow, _ = run(*case, gpu=False)
     assert_alike(fast, slow, 1e-5, 2e-5)
+
+
+BENT = (
+    "causal",
+    "log",
+    "fading",
+    "fading, times, added",
+    "padded, causal",
+    "biased, all masks",
+    "forces",
+    "dots",
+)
+
+
+@pytest.mark.parametrize("case", [case for case in BENT if case in CASES])
+def test_second_derivatives_agree(case):
+    *case, expected = CASES[case]
+    layer, call = made(*case)
+    tensors, weights, _ = curvature.arguments_of(layer, call)
+    along = curvature.lines_through({**tensors, **weights}, seed=30)
+    cotangent = normal(*call["query"].shape, seed=2)
+    arguments = layer, call, cotangent, along
+    with fusing_float32(), device(gpu=True), watched() as ways:
+        fast = curvature.hessian_vector_product(*arguments)
+    if BACKEND == "jax" and HAS_GPU:
+        expected = 2 * TILED
+    assert ways[: len(expected)] == expected
+    with device(gpu=False):
+        slow = curvature.hessian_vector_product(*arguments)
+    scale = max(np.abs(x).max() for x in slow.values())
+    for name, x in slow.items():
+        assert_close(fast[name] / scale, x / scale, name, 2e-5)
 
 
 HALF = ("plain", "causal", "forces", "dots", "biased, all masks", "fading")
