@@ -36,5 +36,5 @@ def __getattr__(name):
 def __dir__():
     # Help and completion look at each of them, and the search is an extra.
     searches = importlib.util.find_spec("keras_tuner") is not None
-    packages = (name for name in _PACKAGES if searches or name != "tuner")
-    return sorted({*globals(), *packages})
+    hidden = set() if searches else {"tuner"}
+    return sorted({*globals(), *_PACKAGES} - hidden)

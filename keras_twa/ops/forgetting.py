@@ -8,12 +8,14 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops.biases import PairBias
 from keras_twa.ops.biases import biased
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.running_sum import running_sum
 from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.scores import lag
 from keras_twa.ops.tiled import tiled_attention
 
 
+@takes_empty(keys=("key", "value", "log_gates"))
 def forgetting_attention(
     query,
     key,

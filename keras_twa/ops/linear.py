@@ -46,6 +46,7 @@ def linear_attention(query, key, value, mask=None, state=None):
     return log_linear_attention(query, key, value, mask, state)
 
 
+@takes_empty(rows=("state",))
 def log_linear_attention(query, key, value, mask=None, state=None):
     """Computes what `linear_attention` does, from the logarithms of the features.
 

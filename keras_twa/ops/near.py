@@ -8,6 +8,7 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.ops.biases import biased
 from keras_twa.ops.discounted import windowed_attention
+from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
 from keras_twa.ops.local import route
 from keras_twa.ops.local import tile_window
@@ -16,6 +17,7 @@ from keras_twa.ops.scores import InnerProduct
 from keras_twa.ops.tiled import tiled_attention
 
 
+@takes_empty()
 def near_attention(
     query,
     key,

@@ -158,10 +158,11 @@ def test_an_epoch_is_the_sum_over_the_batches_of_the_data(benchmark, monkeypatch
 
 
 def test_measures_a_shape_of_the_data(benchmark):
-    options = argparse.Namespace(**SMALLER, bucketing=True, data="sample")
-    batches = benchmark.real_batches("padded 12", options)
-    assert [tokens.shape for tokens, _, _ in batches] == [(3, 12)] * 2
-    case, _ = benchmark.measure("padded 12", options)
+    options = SMALLER | {"length": 48}
+    options = argparse.Namespace(**options, bucketing=True, data="sample")
+    batches = benchmark.real_batches("padded 48", options)
+    assert [tokens.shape for tokens, _, _ in batches] == [(3, 48)] * 2
+    case, _ = benchmark.measure("padded 48", options)
     assert len(case["seconds"]) == 2
     assert min(case["seconds"]) <= case["median"] <= max(case["seconds"])
 

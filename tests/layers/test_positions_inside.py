@@ -150,12 +150,11 @@ def test_only_lags_matter(name):
     assert np.abs(harness.run(layer, slower).output - want).max() > 1e-3
 
 
-@pytest.mark.parametrize("mechanism", ["dot_product", "forgetting"])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-def test_causal_alibi_is_a_bias_on_the_keys(mechanism, dtype, monkeypatch):
+def test_causal_alibi_is_a_bias_on_the_keys(dtype, monkeypatch):
     call = itself(33, use_causal_mask=True)
     options = {"num_heads": 2, "key_dim": 4, "dtype": dtype}
-    layer = layers.get(mechanism, positions="alibi", **options)
+    layer = layers.get("dot_product", positions="alibi", **options)
     layer(**call)
     harness.randomise(layer)
     tolerance = 1e-5 if dtype == "float32" else 3e-2
@@ -173,8 +172,7 @@ def test_causal_alibi_is_a_bias_on_the_keys(mechanism, dtype, monkeypatch):
     monkeypatch.setattr(alibi, "MOST_BIAS", 1.0)
     steep = harness.run(layer, call).output
     assert_close(folded, steep, "where it would lose digits", tolerance)
-    if mechanism == "dot_product":
-        assert [bias is None for bias in biases] == [False, True, True]
+    assert [bias is None for bias in biases] == [False, True, True]
 
 
 @on(PLAIN)

@@ -103,6 +103,7 @@ PAIRS = {
     "dot_product_attention, bias": biased,
     "additive_attention": kernel("additive_attention", PER_HEAD),
     "local_attention": kernel("local_attention", window=2),
+    "near_attention": kernel("near_attention", window=2),
     "blocked_attention": kernel("blocked_attention", pattern=Strided(2), block_size=2),
     "relative_attention": lambda q, k, v, mask=CAUSAL, **o: kernels.relative_attention(
         q, k, v, *as_tensors((PER_HEAD, PER_HEAD, normal(4, HEADS, DIM))), mask, **o
@@ -110,6 +111,9 @@ PAIRS = {
 }
 CROSS = {
     **PAIRS,
+    "forgetting_attention": lambda q, k, v: kernels.forgetting_attention(
+        q, k, v, -k[..., 0], CAUSAL
+    ),
     "linear_attention": lambda q, k, v: kernels.linear_attention(q, k, v)[0],
     "linear_attention, causal": lambda q, k, v: kernels.linear_attention(
         q, k, v, CAUSAL
@@ -118,10 +122,20 @@ CROSS = {
         q, k, v, ops.convert_to_tensor(normal(DIM, 5)), AttentionMask()
     )[0],
 }
+
+
+def pair(state):
+    """Return the state of linear attention, if there is one."""
+    return None if state["memory"] is None else (state["memory"], state["by"])
+
+
 # Those of one sequence: functions of heads and a state, to outputs and the next state.
 RECURRENT = {
     "linear_attention": lambda x, v, s: kernels.linear_attention(
-        ops.exp(x), ops.exp(x), v, CAUSAL, s["memory"]
+        ops.exp(x), ops.exp(x), v, CAUSAL, pair(s)
+    ),
+    "log_linear_attention": lambda x, v, s: kernels.log_linear_attention(
+        x, x, v, CAUSAL, pair(s)
     ),
     "performer_attention": lambda x, v, s: kernels.performer_attention(
         x, x, v, ops.convert_to_tensor(normal(DIM, DIM)), CAUSAL, s["memory"], s["by"]
@@ -152,7 +166,8 @@ RECURRENT = {
 }
 # What each of them takes of the state.
 HELD = {
-    "linear_attention": ("memory",),
+    "linear_attention": ("memory", "by"),
+    "log_linear_attention": ("memory", "by"),
     "performer_attention": ("memory", "by"),
     "retention": ("wide", "last"),
     "multi_timescale_retention": ("scales", "last"),
@@ -173,7 +188,7 @@ def a_state(batch):
     """Return what all recurrent kernels hold of earlier steps."""
     return {
         "memory": abs(normal(batch, HEADS, DIM, VALUE_DIM + 1)),
-        "by": normal(batch, HEADS),
+        "by": normal(batch, HEADS, DIM),
         "wide": normal(batch, HEADS, DIM, VALUE_DIM),
         "scales": normal(batch, HEADS, DIM, 1, VALUE_DIM),
         "last": np.full((batch,), 8.0, "float32"),
@@ -256,6 +271,8 @@ def test_no_steps(name, batch, length):
         return RECURRENT[name](x, value, state)
 
     output, *after = compiled(call, DIM, VALUE_DIM)(x, value)
+    # Some return the parts of their state one by one, others together.
+    after = [x for one in after for x in (one if isinstance(one, tuple) else [one])]
     assert tuple(output.shape[:2]) == (batch, length)
     before = [state[key] for key in HELD[name]]
     assert len(keras.tree.flatten(after)) == len(keras.tree.flatten(before))
@@ -281,7 +298,8 @@ def test_a_state_to_begin_with(name):
     x, _, value = inputs(2, 0, 0)
     output, *after = RECURRENT[name](x, value, empty)
     assert tuple(output.shape[:2]) == (2, 0)
-    assert all(x.shape[0] == 2 for x in after if x is not None)
+    after = [x for x in keras.tree.flatten(after) if x is not None]
+    assert all(x.shape[0] == 2 for x in after)
 
 
 def test_the_last_real_step():

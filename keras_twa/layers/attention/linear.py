@@ -9,9 +9,9 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import log_linear_attention
-from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.feature_maps import FEATURE_MAPS
 from keras_twa.ops.feature_maps import LOG_FEATURE_MAPS
+from keras_twa.ops.log_linear import LEAST
 from keras_twa.ops.log_linear import logs_of
 
 
@@ -138,7 +138,7 @@ class LinearAttention(RecurrentAttention):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
         return {
             "memory": Slot(shape, "float32"),
-            "highest": Slot(shape[:2], "float32", NOTHING),
+            "highest": Slot(shape[:2], "float32", LEAST),
         }
 
     def get_config(self):

@@ -11,7 +11,7 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.masks import real_keys
 from keras_twa.ops import performer_attention
-from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.log_linear import LEAST
 from keras_twa.ops.packing import count
 from keras_twa.ops.performer import orthogonal_features
 
@@ -168,7 +168,7 @@ class PerformerAttention(RecurrentAttention):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
         spec = {
             "memory": Slot(shape, "float32"),
-            "highest": Slot(shape[:2], "float32", NOTHING),
+            "highest": Slot(shape[:2], "float32", LEAST),
         }
         return {**spec, "count": Slot((), "int32")} if self.turns else spec
 

@@ -46,9 +46,10 @@ def features_of_any_size_count(case):
 
     In one call and in parts, with gradients that are finite.
     """
+    real = lengths_mask([7, 5], 7)
     for factor, shift in ((1e-8, 0.0), (1.0, -40.0), (1.0, -150.0), (60.0, 0.0)):
         for call in (
-            itself(use_causal_mask=True, value_mask=lengths_mask([7, 5], 7)),
+            itself(use_causal_mask=True, query_mask=real, value_mask=real),
             pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH),
         ):
             layer = harness.built(case, call)
@@ -65,8 +66,9 @@ def features_of_any_size_count(case):
                 for first, end in ((0, 3), (3, 4), (4, 7)):
                     part = itself(use_causal_mask=True, return_state=True)
                     x = call["query"][:, first:end]
-                    real = call["value_mask"][:, first:end]
-                    part |= {"query": x, "value": x, "value_mask": real}
+                    masks = {"query_mask": real[:, first:end]}
+                    masks["value_mask"] = masks["query_mask"]
+                    part |= {"query": x, "value": x, **masks}
                     found, state = layer(**part, initial_state=state)
                     parts.append(harness.to_numpy(found))
                 parts = np.concatenate(parts, axis=1)
