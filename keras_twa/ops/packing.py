@@ -78,7 +78,7 @@ class Packing:
         total = count(real)[:, None]
         # Padding goes behind, in order.
         place = ops.where(real, so_far - 1, total + index - so_far)
-        order = ops.argsort(place, axis=1)
+        order = backend.inverse(place)
         apart = ops.any(ops.not_equal(place, index))
         return cls(order, place, ops.less(index, total), apart)
 

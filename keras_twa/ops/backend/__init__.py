@@ -81,6 +81,9 @@ Each module offers the same few functions; this one picks the module, once.
     Where to look at the scalar would stop a GPU or a compiler, it is `function(x)`,
     which must then change nothing.
 
+`inverse(places)`
+    Of permutations, int32 `(B, L)`, those that undo them.
+
 `needs_gradient(x)`
     Whether a gradient may be asked of `x`; true where nobody can know.
 
@@ -139,6 +142,7 @@ on_gpu = _module.on_gpu
 compiled = _module.compiled
 known = _module.known
 apply_if = _module.apply_if
+inverse = _module.inverse
 array = _module.array
 needs_gradient = _module.needs_gradient
 fuses = _module.fuses

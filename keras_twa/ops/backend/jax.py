@@ -82,6 +82,11 @@ def apply_if(condition, function, x):
     return jax.lax.cond(condition, function, lambda y: y, x)
 
 
+def inverse(places):
+    """The permutations that undo others; see `backend/__init__.py`."""
+    return jax.numpy.argsort(places, axis=1).astype("int32")
+
+
 def needs_gradient(x):
     """Only the transformation that traces knows; see `backend/__init__.py`."""
     return True

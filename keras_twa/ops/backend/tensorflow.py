@@ -72,6 +72,11 @@ def apply_if(condition, function, x):
     return tf.ensure_shape(result, x.shape)
 
 
+def inverse(places):
+    """The permutations that undo others; see `backend/__init__.py`."""
+    return tf.argsort(places, axis=1)
+
+
 def needs_gradient(x):
     """Only tapes know; see `backend/__init__.py`."""
     return True

@@ -251,6 +251,14 @@ def apply_if(condition, function, x):
     return x if known(condition) == 0 else function(x)
 
 
+def inverse(places):
+    """The permutations that undo others; see `backend/__init__.py`."""
+    # Not a sort, which PyTorch does not export to ONNX.
+    steps = torch.arange(places.shape[1], device=places.device, dtype=places.dtype)
+    found = torch.zeros_like(places)
+    return found.scatter(1, places.long(), steps.expand(places.shape))
+
+
 def needs_gradient(x):
     """Whether a gradient may be asked of `x`; see `backend/__init__.py`."""
     return torch.is_tensor(x) and x.requires_grad
