@@ -20,6 +20,10 @@ from keras_twa.ops.blocks import NOTHING
 
 # The least that is taken off, so that `exp(NOTHING - LEAST)` is zero.
 LEAST = NOTHING / 10
+# Shorter blocks have fewer parts to go through, and longer ones fewer memories.
+BLOCK = 32
+# Of so many steps, the weights of pairs are computed one by one.
+NEIGHBOURS = 4
 
 
 def logs_of(features):
@@ -48,8 +52,9 @@ def attend_to_all(query, key, value):
 
 def size_and_count(length, rows, width):
     """Steps of a block, a power of two, and blocks of a chunk; see `blocks`."""
-    size, count = blocks.size_and_count(length, rows, width)
-    return 2 ** (size - 1).bit_length(), count
+    longest, count = blocks.size_and_count(length, rows, width)
+    size = min(2 ** (longest - 1).bit_length(), BLOCK)
+    return size, min(-(-longest * count // size), blocks.MOST_BLOCKS)
 
 
 def advance(memory, highest, query, key, value, size):
@@ -75,8 +80,8 @@ def advance(memory, highest, query, key, value, size):
     memories, tops = _before_blocks(memory, highest, key, value)
     scaled, level = _over_largest(query + tops[:, :-1, None], axis=3)
     found = level, blocks.product(scaled, memories[:, :-1])
-    found = _add(found, _of_itself(query, key, value))
-    span = 1
+    span = min(size, NEIGHBOURS)
+    found = _add(found, _of_neighbours(query, key, value, span))
     while span < size:
         found = _add_first_halves(found, query, key, value, span)
         span *= 2
@@ -117,10 +122,17 @@ def _before_blocks(memory, highest, key, value):
     return ops.swapaxes(memories, 1, 2), ops.swapaxes(tops, 1, 2)
 
 
-def _of_itself(query, key, value):
-    """What each step finds of itself: a level, and a sum over its exponential."""
-    weights, level = _over_largest(query + key, axis=3)
-    return level, ops.sum(weights, axis=3, keepdims=True) * value
+def _of_neighbours(query, key, value, span):
+    """What a step finds in its own `span`: a level, and a sum over its exponential."""
+    shape = ops.shape(value)
+    query, key, value = (
+        ops.reshape(x, (shape[0], -1, span, x.shape[3])) for x in (query, key, value)
+    )
+    seen = past(ops.arange(0, span, dtype="int32"), span, span)[..., None]
+    logs = ops.where(seen, query[:, :, :, None] + key[:, :, None], NOTHING)
+    weights, level = _over_largest(logs, axis=(3, 4))
+    found = level[..., 0], blocks.product(ops.sum(weights, axis=4), value)
+    return tuple(ops.reshape(x, (*shape[:3], x.shape[3])) for x in found)
 
 
 def _add_first_halves(found, query, key, value, span):
