@@ -24,8 +24,6 @@ FIRST = [
     "import keras, keras_twa",
     "import keras_twa, keras",
     "import keras_twa.layers, keras",
-    "import keras_twa.datasets, keras",
-    "from keras_twa import ops\nimport keras",
 ]
 
 
