@@ -34,7 +34,7 @@ FEATURE_MAPS = {
 
 def log_elu_plus_one(x):
     """`log(elu(x) + 1)`, also where that is too small for a float32."""
-    return ops.log1p(ops.relu(x)) + ops.minimum(x, 0.0)
+    return ops.log(1.0 + ops.relu(x)) + ops.minimum(x, 0.0)
 
 
 def log_squared_relu(x):

@@ -21,7 +21,7 @@ CONVERTERS = {"tensorflow": "tf2onnx", "jax": "jax2onnx", "torch": "onnxscript"}
 NOT_IN_ONNX = {
     "tensorflow": ("lsh", "gated_delta"),
     "jax": ("lsh",),
-    "torch": ("lsh", "gated_delta", "block_recurrent"),
+    "torch": ("lsh", "gated_delta", "forgetting"),
 }
 IN_ONNX = [
     pytest.param(case, marks=() if case in CASES else pytest.mark.slow, id=case.id)
