@@ -51,7 +51,7 @@ def test_logs_of_any_size(scale, causal, num_queries):
     harness.assert_close(harness.to_numpy(output), want, "output", 2e-6 * scale + 1e-5)
 
 
-@pytest.mark.parametrize("exponent", [-37, -20, 0, 15, 30])
+@pytest.mark.parametrize("exponent", [-35, -20, 0, 15, 30])
 def test_features_of_any_size(exponent):
     query, key = (np.abs(normal(1, 40, HEADS, WIDTH, seed=i)) for i in (3, 4))
     query, key = (x * np.float32(10.0**exponent) for x in (query, key))
