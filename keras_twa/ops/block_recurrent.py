@@ -57,6 +57,7 @@ def block_recurrent_attention(
     dtype, length = value.dtype, ops.shape(value)[1]
     steps = {"query": query, "state_query": state_query, "key": key, "value": value}
     steps = {name: ops.cast(x, "float32") for name, x in steps.items()}
+    weights = {name: ops.cast(x, "float32") for name, x in weights.items()}
     real, packing = mask.keys, None
     slots = block_size
     if state is not None:

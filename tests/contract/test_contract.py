@@ -216,6 +216,11 @@ def test_half_precision_is_close_in_tiles(case):
         checks.half_precision_is_close(case, "mixed_bfloat16")
 
 
+@on([*PLAIN, *SELDOM])
+def test_float64_is_taken(case):
+    checks.float64_is_taken(case)
+
+
 @on(PLAIN)
 @by_route
 def test_half_precision_does_not_overflow(case, route):

@@ -164,3 +164,15 @@ def test_refuses_what_does_not_fit():
         layers.ChannelMixing(8)(X, padding_mask=np.ones((2, 6), bool))
     with pytest.raises(ValueError, match="Received:"):
         layers.TransformerEncoder(8, 2, feed_forward="channel mixing")
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_outputs_have_the_dtype_of_the_policy(use_bias):
+    x = normal(2, 5, 6)
+    for dtype in ("float32", "float64", "mixed_bfloat16"):
+        made = layers.ChannelMixing(8, use_bias=use_bias, dtype=dtype)
+        output = made(x)
+        # JAX has no float64 unless it is told to.
+        jax = keras.backend.backend() == "jax"
+        wanted = "float32" if jax and dtype == "float64" else made.compute_dtype
+        assert keras.backend.standardize_dtype(output.dtype) == wanted

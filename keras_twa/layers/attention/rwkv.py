@@ -223,8 +223,8 @@ class RWKVAttention(RecurrentAttention):
         output, sums, maximum = wkv(
             heads["key"],
             heads["value"],
-            ops.exp(ops.convert_to_tensor(self._decay)),
-            ops.convert_to_tensor(self._bonus),
+            ops.exp(ops.cast(self._decay, "float32")),
+            ops.cast(self._bonus, "float32"),
             mask,
             *(None, None) if state is None else (state["sums"], state["maximum"]),
         )
@@ -236,11 +236,21 @@ class RWKVAttention(RecurrentAttention):
         heads = {name: ops.cast(x, "float32") for name, x in heads.items()}
         query, key, value = heads["query"], heads["key"], heads["value"]
         rate = ops.sigmoid(heads["rate"])
-        removal = key * self._removal_scale
+        removal_scale, rate_share, own, gamma, beta = (
+            ops.cast(weight, "float32")
+            for weight in (
+                self._removal_scale,
+                self._rate_share,
+                self._bonus,
+                self._gamma,
+                self._beta,
+            )
+        )
+        removal = key * removal_scale
         # A key of zero has no direction.
         squares = ops.sum(ops.square(removal), axis=-1, keepdims=True)
         removal = removal * ops.rsqrt(squares + 1e-12)
-        key = key * ((rate - 1.0) * self._rate_share + 1.0)
+        key = key * ((rate - 1.0) * rate_share + 1.0)
         output, memory = generalized_delta_rule(
             query,
             key,
@@ -252,8 +262,8 @@ class RWKVAttention(RecurrentAttention):
             None if state is None else state["memory"],
         )
         output = backend.layer_normalization(output, None, None, self.epsilon)
-        bonus = ops.sum(query * key * self._bonus, axis=-1, keepdims=True)
-        output = output * self._gamma + self._beta
+        bonus = ops.sum(query * key * own, axis=-1, keepdims=True)
+        output = output * gamma + beta
         output = output + hide_padding(bonus * value, mask.keys)
         output = hide_padding(output * heads["gate"], mask.queries)
         return ops.cast(output, dtype), {"memory": memory}

@@ -108,7 +108,7 @@ class ChannelMixing(keras.layers.Layer):
             )
         )
         key = self.drop(ops.square(ops.relu(key)), training=training)
-        outputs = ops.sigmoid(gate) * self.value(key)
+        outputs = ops.cast(ops.sigmoid(gate) * self.value(key), self.compute_dtype)
         return (outputs, last) if return_last else outputs
 
     def compute_output_shape(self, inputs_shape):

@@ -1,5 +1,6 @@
 """The checks of precision fail on careless dtypes."""
 
+import keras
 import pytest
 from keras import ops
 
@@ -54,3 +55,14 @@ def test_half_precision_overflow():
 
 def test_timestamps():
     assert rejects(checks.timestamps_keep_their_precision, RoundsTimes)
+
+
+def test_float64():
+    assert rejects(checks.float64_is_taken, ComputesInBfloat16)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="float64 is float32 there by default"
+)
+def test_float64_dtype():
+    assert rejects(checks.float64_is_taken, ReturnsFloat32)

@@ -20,6 +20,7 @@ from tests.contract.checks.empty_axes import no_keys_are_hidden_keys
 from tests.contract.checks.extreme_numbers import coincident_points_stay_exact
 from tests.contract.checks.extreme_numbers import features_of_any_size_count
 from tests.contract.checks.extreme_numbers import large_logits_stay_finite
+from tests.contract.checks.float64 import float64_is_taken
 from tests.contract.checks.forms import folds_axes
 from tests.contract.checks.forms import takes_nested_lists
 from tests.contract.checks.keras_conventions import fits_at_unknown_length
@@ -67,6 +68,7 @@ __all__ = [
     "equals_reference_in",
     "features_of_any_size_count",
     "fits_at_unknown_length",
+    "float64_is_taken",
     "folds_axes",
     "future_leaves_past",
     "gradients_equal_reference",
