@@ -71,7 +71,8 @@ def _last_seen(mask, batch, num_keys, num_queries):
         # A single query of a cache with room to spare sees the end of it: all gates
         # after the query's own are of padding, and do not count.
         last = ops.arange(0, num_queries, dtype="int32") + (num_keys - num_queries)
-        last = last[None]
+        # With more queries than keys, the first ones see none.
+        last = ops.maximum(last, 0)[None]
     else:
         index = ops.arange(0, num_keys, dtype="int32")
         last = ops.max(ops.where(ops.any(mask.pairs, axis=1), index, 0), axis=-1)
