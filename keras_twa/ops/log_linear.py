@@ -85,8 +85,9 @@ def advance(memory, highest, query, key, value, size):
     while span < size:
         found = _add_first_halves(found, query, key, value, span)
         span *= 2
-    # A view would keep all memories alive.
-    return ops.copy(memories[:, -1]), tops[:, -1:], ops.reshape(found[1], shape)
+    # A view would keep all memories alive, and have strides that compile steps anew.
+    memory, highest = (ops.concatenate([x[:, -1:]], axis=1) for x in (memories, tops))
+    return memory[:, 0], highest, ops.reshape(found[1], shape)
 
 
 def _over_largest(logs, axis):
