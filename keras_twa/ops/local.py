@@ -80,7 +80,7 @@ def local_attention(
     else:
         # Where a window is the same for all rows, it hides the future, too.
         causal = mask.causal and not num_global_tokens
-        fade = _fade(num_queries, num_keys, window, causal, query.shape[2])
+        fade = fade_of(num_queries, num_keys, window, causal, query.shape[2])
         visible = replace(mask, causal=mask.causal and not causal)
         score = NearOrGlobal(None) if num_global_tokens else NEAR
     if num_global_tokens:
@@ -198,7 +198,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     query = {name: as_queries(x, batch, heads) for name, x in queries.items()}
     # Global keys would count twice.
     local = AttentionMask(keys=ops.logical_and(real, ops.logical_not(tokens)))
-    fade = _fade(length, length, window, mask.causal, heads)
+    fade = fade_of(length, length, window, mask.causal, heads)
     near, log_near = attend_in_tiles(
         NEAR,
         query,
@@ -232,10 +232,24 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     return hide_padding(output, mask.queries)
 
 
-def _fade(num_queries, num_keys, window, causal, heads):
-    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`."""
-    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (num_queries - 1)
-    # Counted from the end, where the last query stands beside the last key.
+def fade_of(num_queries, num_keys, window, causal, heads, at_end=True):
+    """What hides the keys outside of a window, by their lags.
+
+    Args:
+        num_queries: T.
+        num_keys: S.
+        window: Number of steps.
+        causal: Whether later keys are hidden, too.
+        heads: H.
+        at_end: Whether the last query stands beside the last key; if not, the first
+            stands beside the first.
+
+    Returns:
+        A dictionary of "fade", float32 `(H, T + S - 1)`: 0 for each lag at which a key
+        is seen, else `-inf`.
+    """
+    beside = num_queries if at_end else num_keys
+    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (beside - 1)
     seen = ops.less(ops.absolute(lags), window)
     if causal:
         seen = ops.logical_and(seen, ops.greater_equal(lags, 0))

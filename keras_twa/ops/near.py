@@ -1,6 +1,5 @@
 """Dot-product attention to the keys nearby, with all that it may be given."""
 
-import math
 from dataclasses import replace
 
 from keras import ops
@@ -10,6 +9,7 @@ from keras_twa.ops.biases import biased
 from keras_twa.ops.discounted import windowed_attention
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.fused import dot_product_attention
+from keras_twa.ops.local import fade_of
 from keras_twa.ops.local import route
 from keras_twa.ops.local import tile_window
 from keras_twa.ops.scores import Discounted
@@ -80,7 +80,8 @@ def near_attention(
     queries = {"query": ops.cast(query, "float32") * scale}
     score, queries, keys = biased(InnerProduct(cap), queries, {"key": key}, pair_bias)
     score = Discounted(score, adds=True)
-    fade = _fade(num_queries, num_keys, window, mask.causal, query.shape[2])
+    causal, heads = mask.causal, query.shape[2]
+    fade = fade_of(num_queries, num_keys, window, causal, heads, at_end=causal)
     visible = replace(mask, causal=False)
     if way == "windowed":
         tile = tile_window(window, mask.causal)
@@ -98,18 +99,6 @@ def near_attention(
         lags=fade,
         sink=sink,
     )
-
-
-def _fade(num_queries, num_keys, window, causal, heads):
-    """0 for each lag `i - j` at which a key is seen, else `-inf`: `(H, T + S - 1)`."""
-    lags = ops.arange(0, num_queries + num_keys - 1, dtype="int32") - (num_keys - 1)
-    if causal:
-        lags = lags + (num_keys - num_queries)
-    seen = ops.less(ops.absolute(lags), window)
-    if causal:
-        seen = ops.logical_and(seen, ops.greater_equal(lags, 0))
-    fade = ops.where(seen, 0.0, -math.inf)
-    return {"fade": ops.broadcast_to(fade[None], (heads, ops.shape(fade)[0]))}
 
 
 def _sees_all(num_queries, num_keys, window):
