@@ -22,6 +22,7 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.experiments.text import differences
 
 COMPARISON_FILE = "comparison.json"
 FORMAT = 1
@@ -191,20 +192,16 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
             f"Not a comparison of this version of keras_twa. Received: {path}"
         )
     settings = dict(found.get("settings", {}))
-    differences = [
-        f"{name} is {found.get(name)!r} there, {value!r} here"
-        for name, value in wanted.items()
-        if name != "settings" and found.get(name) != value
+    facts = {name: value for name, value in wanted.items() if name != "settings"}
+    differing = [
+        phrase
+        for there, here in ((found, facts), (settings, wanted["settings"]))
+        for phrase in differences({name: there.get(name) for name in here}, here)
     ]
-    differences += [
-        f"{name} is {settings.get(name)!r} there, {value!r} here"
-        for name, value in wanted["settings"].items()
-        if settings.get(name) != value
-    ]
-    if differences:
+    if differing:
         raise ValueError(
             "The output folder holds another comparison: "
-            f"{'; '.join(differences)}. Choose another --output. "
+            f"{'; '.join(differing)}. Choose another --output. "
             f"Received: {path.parent}"
         )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_twa.experiments.text import differences
+
 # One text for each split, such as "48 rows, sha256 0123456789abcdef".
 Fingerprint = dict[str, str]
 _DIGITS = 16
@@ -40,14 +42,10 @@ def check_same_rows(
     """
     if not there or not here:
         return
-    differences = [
-        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
-        for name in {**there, **here}
-        if there.get(name) != here.get(name)
-    ]
-    if differences:
+    found = differences(there, here)
+    if found:
         raise ValueError(
-            f"The results there are of other rows: {'; '.join(differences)}. "
+            f"The results there are of other rows: {'; '.join(found)}. "
             f"Choose another folder, or bring the rows back. Received: {source}"
         )
 

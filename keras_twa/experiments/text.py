@@ -1,6 +1,8 @@
 """Numbers, errors and names as people read them."""
 
 import codecs
+from collections.abc import Mapping
+from typing import Any
 
 # The error handler of encodings that `encodable` and the streams of commands use.
 SPELL_OUT = "keras_twa.spell_out"
@@ -67,3 +69,12 @@ def _spelled(character: str) -> str:
 
 
 codecs.register_error(SPELL_OUT, _spell_out)
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Returns where two sets of facts differ, a phrase for each name."""
+    return [
+        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
+        for name in {**here, **there}
+        if there.get(name) != here.get(name)
+    ]

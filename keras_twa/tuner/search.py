@@ -23,6 +23,7 @@ from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.stop import StopSignal
+from keras_twa.experiments.text import differences
 from keras_twa.experiments.text import error_text
 from keras_twa.home import expanded
 from keras_twa.ops import backend
@@ -333,14 +334,10 @@ def _check_same(folder: Path, facts: dict[str, Any]) -> None:
         return
     found, wanted = _flat(read_json(path)), _flat(facts)
     rows = found.pop("fingerprint", None), wanted.pop("fingerprint", None)
-    differences = [
-        f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here"
-        for name in {**wanted, **found}
-        if found.get(name) != wanted.get(name)
-    ]
-    if differences:
+    differing = differences(found, wanted)
+    if differing:
         raise ValueError(
-            f"The directory holds another search: {'; '.join(differences)}. "
+            f"The directory holds another search: {'; '.join(differing)}. "
             f"Received: directory={folder}"
         )
     check_same_rows(*rows, f"directory={folder}")
