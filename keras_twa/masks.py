@@ -53,8 +53,8 @@ class AttentionMask:
         Keys that `attention_mask` shows to no query at all count as padding, so
         that whatever stands there (even NaN) cannot reach the output.
         """
-        keys = both(_boolean(value_mask), _boolean(key_mask))
-        pairs = _boolean(attention_mask)
+        keys = both(boolean(value_mask), boolean(key_mask))
+        pairs = boolean(attention_mask)
         if pairs is not None:
             if len(pairs.shape) == 2:
                 pairs = ops.expand_dims(pairs, axis=0)
@@ -64,7 +64,7 @@ class AttentionMask:
             if seen.shape[0] == 1 and keys is not None:
                 seen = ops.broadcast_to(seen, ops.shape(keys))
             keys = both(keys, seen)
-        return cls(bool(use_causal_mask), _boolean(query_mask), keys, pairs)
+        return cls(bool(use_causal_mask), boolean(query_mask), keys, pairs)
 
     def dense(self, num_queries, num_keys):
         """Everything at once: boolean, broadcastable to `(B, H, T, S)`, or `None`."""
@@ -143,5 +143,6 @@ def hide_padding(x, mask):
     return ops.where(mask, x, ops.zeros((), dtype=x.dtype))
 
 
-def _boolean(mask):
+def boolean(mask):
+    """A mask as booleans, or `None` of `None`."""
     return None if mask is None else ops.cast(mask, "bool")

@@ -9,7 +9,7 @@ CONVERT = "`(times - times[:, :1]) / np.timedelta64(1, 's')`"
 SUBTRACT = "`times - times[:, :1]`"
 
 
-def check_times(times, mask=None, name="times", may_fall=True):
+def check_times(times, mask=None, name="times", may_fall=True, after=None):
     """Refuses times that attention layers would misread.
 
     Layers compute with times in float32. Between two float32 numbers near 1.7 billion,
@@ -24,6 +24,7 @@ def check_times(times, mask=None, name="times", may_fall=True):
         name: What to call the times in an error.
         may_fall: Whether a time may be less than that of the step before. "retention"
             and "multi_timescale_retention" want times that do not fall.
+        after: Where times must not fall, those of the steps before, `(B,)`, or `None`.
 
     Raises:
         ValueError: If times are dates or no numbers, a real step's is not finite,
@@ -49,13 +50,18 @@ def check_times(times, mask=None, name="times", may_fall=True):
             f"Received: {name} of {times.dtype} and shape {times.shape}"
         )
     rows = np.atleast_2d(times)
-    if mask is not None:
-        mask = np.asarray(mask, "bool")
-        rows, mask = np.broadcast_arrays(rows, np.atleast_2d(mask))
-    for index, row in enumerate(rows):
-        real = row if mask is None else row[mask[index]]
-        if real.size:
-            _check_row(real, name, may_fall)
+    mask = np.ones((1, 1), "bool") if mask is None else np.atleast_2d(mask)
+    before = np.full((1, 1), -np.inf) if after is None else np.asarray(after)[:, None]
+    try:
+        rows, mask, before = np.broadcast_arrays(rows, mask.astype("bool"), before)
+    except ValueError as error:
+        raise ValueError(
+            f"A mask of `{name}` must have shape (batch, length). Received: {name} of "
+            f"shape {times.shape}, mask of shape {mask.shape}"
+        ) from error
+    for row, real, earlier in zip(rows, mask, before, strict=True):
+        if real.any():
+            _check_row(row[real], name, may_fall, earlier[0])
 
 
 def refuse_dates(times, name):
@@ -68,18 +74,19 @@ def refuse_dates(times, name):
         )
 
 
-def _check_row(row, name, may_fall):
-    """Refuses the times of the real steps of one row, `(length,)`."""
+def _check_row(row, name, may_fall, before):
+    """Refuses the times of the real steps of one row, `(length,)`, after another."""
     exact = row.astype("float64")
     received = f"Received: {name} from {exact.min():.12g} to {exact.max():.12g}"
     if not np.isfinite(exact).all():
         raise ValueError(f"`{name}` must be finite. {received}")
     gaps = np.diff(exact)
-    if not may_fall and (gaps < 0).any():
-        step = int(np.flatnonzero(gaps < 0)[0]) + 1
+    earlier = np.concatenate([[before], exact[:-1]])
+    if not may_fall and (exact < earlier).any():
+        step = np.argmax(exact < earlier)
         raise ValueError(
             f"`{name}` must not fall along a row: sort its steps by time. Received: "
-            f"{name} with {exact[step]:.12g} after {exact[step - 1]:.12g}"
+            f"{name} with {exact[step]:.12g} after {earlier[step]:.12g}"
         )
     apart = np.abs(gaps[gaps != 0])
     error, typical = _error(row, exact), np.median(apart) if apart.size else 0.0

@@ -53,6 +53,17 @@ def test_refuses_times_that_fall():
         check_times([0, 2, 1], may_fall=False)
 
 
+def test_times_go_on_after_those_before():
+    check_times([[1, 2], [5, 6]], may_fall=False, after=[1, 4])
+    with pytest.raises(ValueError, match=r"fall.*Received: times with 5 after 7"):
+        check_times([[1, 2], [5, 6]], may_fall=False, after=[1, 7])
+
+
+def test_refuses_a_mask_of_another_shape():
+    with pytest.raises(ValueError, match=r"Received: times of .*mask of shape"):
+        check_times(np.zeros((2, 5)), np.ones((2, 4), "bool"))
+
+
 def test_looks_at_real_steps_only():
     mask = np.arange(20)[None] < 15
     times = np.where(mask, np.arange(20), np.nan)

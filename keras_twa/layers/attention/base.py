@@ -219,24 +219,24 @@ class Attention(
             key_positions = query_positions if key_positions is None else key_positions
         key = value if key is None else key
         causal = use_causal_mask or self.causality == "always"
+        times = query_positions, key_positions
         self._check_call(
             (query, value, key),
             (query_mask, value_mask, key_mask, attention_mask),
-            (query_positions, key_positions),
+            times,
             return_attention_scores,
             causal,
             initial_state,
             return_state,
         )
-        self._check_times(query_positions, query_mask, key_positions, value_mask)
+        self._check_times(times, (query_mask, value_mask), initial_state)
         state = initial_state
         if return_state and state is None:
             state = self.initial_state(ops.shape(query)[0])
         # A state counts by itself.
         real = packing = None
-        if state is None and value is query and key is query:
-            if self.counts(query_positions):
-                real = real_steps(query_mask, value_mask, key_mask)
+        if state is None and value is query is key and self.counts(query_positions):
+            real = real_steps(query_mask, value_mask, key_mask)
         if real is not None and attention_mask is None:
             packing, query, masks, query_positions = packed(
                 self._cast(query),

@@ -9,11 +9,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from keras import ops
 
 from keras_twa.masks import real_keys
-from keras_twa.ops import backend
 from keras_twa.ops import rotate
 from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.packing import numbers
@@ -53,8 +51,6 @@ class Clock:
                 return cls(None)
             return cls(positions - earliest(positions, mask.keys))
         last = state["time"]
-        if positions is not None:
-            _check_goes_on(positions, mask, last)
         started = ops.greater(last, NOTHING / 2)
         before = ops.where(started, 0.0, NOTHING)
         if positions is None:
@@ -94,21 +90,3 @@ class Clock:
         keys = ops.reshape(ops.transpose(keys, (0, 2, 3, 1)), shape)
         time = ops.where(started, self.origin + passed, NOTHING)
         return {"memory": keys, "time": time}
-
-
-def _check_goes_on(positions, mask, last):
-    """Refuses times before that of the last real step, where these are at hand."""
-    times, before = backend.array(positions), backend.array(last)
-    real = None if mask.keys is None else backend.array(mask.keys)
-    if times is None or before is None or (real is None and mask.keys is not None):
-        return
-    times, before = np.broadcast_arrays(times, before[:, None])
-    falls = times < before
-    falls = falls if real is None else falls & real
-    if falls.any():
-        row, step = np.argwhere(falls)[0]
-        raise ValueError(
-            "`query_positions` must not fall, from one call to the next either. "
-            f"Received: query_positions with {times[row, step]:.12g} after "
-            f"{before[row, step]:.12g}"
-        )

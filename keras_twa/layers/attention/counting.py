@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from keras import ops
 
+from keras_twa.masks import boolean
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops.packing import Packing
@@ -85,13 +86,9 @@ def real_steps(query_mask, value_mask, key_mask):
     """
     keys = value_mask
     if key_mask is not None and key_mask is not value_mask:
-        keys = both(_boolean(value_mask), _boolean(key_mask))
+        keys = both(boolean(value_mask), boolean(key_mask))
     if query_mask is None or keys is None:
         return None
     if query_mask is keys:
-        return _boolean(keys)
-    return ops.logical_or(_boolean(query_mask), _boolean(keys))
-
-
-def _boolean(mask):
-    return None if mask is None else ops.cast(mask, "bool")
+        return boolean(keys)
+    return ops.logical_or(boolean(query_mask), boolean(keys))

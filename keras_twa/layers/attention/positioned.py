@@ -58,18 +58,26 @@ class Positioned:
         query = self.positions(heads["query"], query_times)
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
 
-    def _check_times(self, query_times, query_mask, key_times, key_mask):
-        """Refuses times that the layer would misread, where these are at hand."""
-        given = (query_times, query_mask), (key_times, key_mask)
-        named = dict(zip(TIMES, given, strict=True))
-        if key_times is query_times:
-            del named["key_positions"]
-        for name, (times, mask) in named.items():
-            found = [None if x is None else backend.array(x) for x in (times, mask)]
+    def _check_times(self, times, masks, state):
+        """Refuses times that the layer would misread, where these are at hand.
+
+        Args:
+            times: Those of queries and of keys, or `None`.
+            masks: Which of these steps are real, or `None`.
+            state: The state before the call, or `None`.
+        """
+        kinds = [*zip(TIMES, times, masks, strict=True)]
+        # Those of one sequence need one look.
+        for name, given, mask in kinds[:1] if times[0] is times[1] else kinds:
+            found = None if given is None else backend.array(given)
+            real = None if mask is None or found is None else backend.array(mask)
             # Without the mask, nobody can tell times from padding.
-            unknown = found[0] is None or (mask is not None and found[1] is None)
-            if not unknown:
-                check_times(*found, name, self.times_may_fall)
+            if found is None or (mask is not None and real is None):
+                continue
+            # A layer whose times must not fall has the last one in its state.
+            follows = state is not None and not self.times_may_fall
+            after = backend.array(state["time"]) if follows else None
+            check_times(found, real, name, self.times_may_fall, after)
 
     def pair_bias(self, heads, query_positions, key_positions):
         """What `positions` add to the scores: a `PairBias`, or `None`.

@@ -2,8 +2,7 @@
 
 from keras import ops
 
-from keras_twa.masks import AttentionMask
-from keras_twa.masks import real_keys
+from keras_twa.masks import boolean
 from keras_twa.ops.packing import numbers
 
 
@@ -31,7 +30,9 @@ def numbers_of_both(decoder, encoder, state):
 
 def real_steps(mask, x):
     """Which steps of `x` are real, boolean `(B, T)`."""
-    return real_keys(AttentionMask(keys=mask), *ops.shape(x)[:2])
+    if mask is None:
+        return ops.ones(ops.shape(x)[:2], dtype="bool")
+    return boolean(mask)
 
 
 def with_times(source, query_times, key_times):
