@@ -1,6 +1,5 @@
 """Every promise, for every layer, on the running backend."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -18,29 +17,12 @@ from tests.contract.cases import WITH_PAIRS
 from tests.contract.cases import WITH_STATES
 from tests.contract.cases import WITHOUT_CROSS
 from tests.contract.cases import WITHOUT_STATES
+from tests.contract.marks import on
+from tests.contract.marks import seldom
 from tests.contract.scenarios import ROUTES
 
-
-def on(cases):
-    """Parametrise a test by cases."""
-    return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
-
-
-SLOW = pytest.mark.slow
-
-
-# The options' turn at what mostly repeats another check. JAX and TensorFlow compile
-# each of these anew: there they run with `-m slow`.
-def seldom(cases):
-    """Mark cases as slow but on PyTorch."""
-    if keras.backend.backend() == "torch":
-        return cases
-    return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=SLOW)
-        for case in cases
-    ]
-
-
+# The options' turn at what mostly repeats another check. JAX and TensorFlow run these
+# with `-m slow`.
 SELDOM = seldom(FORKS)
 
 by_route = pytest.mark.parametrize("route", ROUTES)

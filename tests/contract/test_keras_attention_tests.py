@@ -18,6 +18,8 @@ from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
 from tests.contract.harness import to_numpy
+from tests.contract.marks import on
+from tests.contract.marks import seldom
 from tests.contract.scenarios import normal
 
 CAUSAL = [case for case in WITH_PAIRS if case.layer.causality == "optional"]
@@ -25,16 +27,9 @@ QUANTIZED = [case for case in PLAIN if case.id in ("dot_product", "lsh", "rwkv")
 DENSE = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
-def on(cases):
-    """Parametrise a test by cases."""
-    return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
-
-
 def mostly_on_torch(cases):
-    """Mark cases but one as slow on JAX and TensorFlow, which compile each anew."""
-    if keras.backend.backend() == "torch":
-        return cases
-    return [cases[0], *(pytest.param(c, marks=pytest.mark.slow) for c in cases[1:])]
+    """Mark cases but one as slow on JAX and TensorFlow."""
+    return [cases[0], *seldom(cases[1:])]
 
 
 def named(**params):

@@ -1,12 +1,7 @@
 """IMDb: every source, the bytes, the splits, the cache, and what can go wrong."""
 
-import io
 import os
 import shutil
-import subprocess
-import sys
-import tarfile
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,44 +11,10 @@ from keras_twa.datasets import count_shared
 from keras_twa.datasets import imdb
 from keras_twa.datasets import imdb_sources
 from keras_twa.datasets.baselines import byte_ngram_naive_bayes_baseline
+from tests.datasets.reviews import NUM_PER_CLASS
+from tests.datasets.reviews import review
 
-NUM_PER_CLASS = 40
 REAL_DATA = os.environ.get("KERAS_TWA_IMDB")
-
-
-def review(split, name, number):
-    stars = "\N{BLACK STAR}" * (number % 3)
-    # TensorFlow Datasets strips white space, so there is none at the end.
-    return f"{split} {name} {number} caf\u00e9\r\n{stars}<br />".encode()
-
-
-def members():
-    for split in ("test", "train"):
-        for name in ("pos", "neg", "unsup"):
-            for number in range(NUM_PER_CLASS):
-                path = f"aclImdb/{split}/{name}/{number}_7.txt"
-                yield path, review(split, name, number)
-    yield "aclImdb/README", b"read me"
-    yield "aclImdb/train/pos/urls.dat", b"no review"
-    yield "aclImdb/train/pos/._1_7.txt", b"no review either"
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    path = tmp_path_factory.mktemp("archive") / "small.tar.gz"
-    with tarfile.open(path, "w:gz") as file:
-        for name, data in members():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            file.addfile(info, io.BytesIO(data))
-    return path
-
-
-@pytest.fixture
-def folder(archive, tmp_path):
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path / "data", filter="data")
-    return tmp_path / "data" / "aclImdb"
 
 
 @pytest.fixture
@@ -318,78 +279,6 @@ def test_download_is_checked(monkeypatch, tmp_path):
     assert keras.utils.get_file
     with pytest.raises(ValueError, match="hash"):
         imdb_sources.download_archive(tmp_path / "cache")
-
-
-# Prepares a real array_record folder from the small archive. The two methods of
-# TensorFlow Datasets that are replaced fetch the archive and list its members,
-# the latter with TensorFlow.
-PREPARE = """
-import importlib.resources, sys, tarfile
-sys.modules.setdefault("importlib_resources", importlib.resources)
-import tensorflow_datasets as tfds
-from tensorflow_datasets.core.download.download_manager import DownloadManager
-
-def members(self, path):
-    with tarfile.open(path) as archive:
-        for member in archive:
-            # It takes any file for a review.
-            if member.name.rpartition("/")[2][0].isdigit():
-                yield member.name, archive.extractfile(member)
-
-DownloadManager.download = lambda self, url: sys.argv[1]
-DownloadManager.iter_archive = members
-builder = tfds.builder("imdb_reviews", file_format="array_record")
-builder.download_and_prepare()
-"""
-
-# Reads it by name, in an interpreter that has no TensorFlow.
-READ = """
-import sys
-from keras_twa.datasets import imdb
-for source in ("tfds", "auto"):
-    reviews = imdb.load_sequences(source, cache_dir=sys.argv[2])
-    assert (reviews.source, reviews.warning) == ("tfds", None), reviews.warning
-archive = imdb.load_sequences(sys.argv[1], cache_dir=sys.argv[2])
-for (x, y), (other_x, other_y) in zip(reviews[:3], archive[:3]):
-    assert x.tokens.tolist() == other_x.tokens.tolist()
-    assert y.tolist() == other_y.tolist()
-assert "tensorflow" not in sys.modules and "keras" not in sys.modules
-"""
-
-HIDE_TENSORFLOW = """
-import importlib.machinery, sys
-finder = importlib.machinery.PathFinder
-class WithoutTensorFlow:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.split(".")[0] != "tensorflow":
-            return finder.find_spec(name, path, target)
-sys.meta_path = [WithoutTensorFlow if f is finder else f for f in sys.meta_path]
-"""
-
-
-def run(code, *arguments, data_dir):
-    return subprocess.run(
-        [sys.executable, "-c", HIDE_TENSORFLOW + code, *map(str, arguments)],
-        env=os.environ
-        | {"TFDS_DATA_DIR": str(data_dir), "PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.mark.skipif(
-    not (find_spec("tensorflow_datasets") and find_spec("array_record")),
-    reason="needs tensorflow-datasets and array-record",
-)
-def test_tfds_without_tensorflow(archive, tmp_path):
-    data_dir = tmp_path / "tfds"
-    unprepared = run(READ, archive, tmp_path / "cache", data_dir=data_dir)
-    assert "needs TensorFlow to prepare `imdb_reviews`" in unprepared.stderr
-    prepared = run(PREPARE, archive, data_dir=data_dir)
-    assert prepared.returncode == 0, prepared.stderr
-    read = run(READ, archive, tmp_path / "cache", data_dir=data_dir)
-    assert read.returncode == 0, read.stderr
 
 
 @pytest.mark.skipif(not REAL_DATA, reason="KERAS_TWA_IMDB names no aclImdb")

@@ -14,6 +14,7 @@ from tests.contract import harness
 from tests.contract.cases import PLAIN
 from tests.contract.harness import assert_close
 from tests.contract.harness import to_numpy
+from tests.contract.marks import on
 from tests.contract.position_cases import KINDS
 from tests.contract.position_cases import MECHANISMS
 from tests.contract.position_cases import OTHERS
@@ -33,11 +34,6 @@ def made(name, **options):
     layer.build((None, None, 3, 4))
     harness.randomise(layer)
     return layer
-
-
-def on(cases):
-    """Parametrise a test by cases."""
-    return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 
 
 def some(*ids):
