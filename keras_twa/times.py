@@ -74,6 +74,19 @@ def refuse_dates(times, name):
         )
 
 
+def without_wide_integers(times):
+    """An array of times as it is, or in float64 where 32 bits cannot hold its integers.
+
+    JAX has no wider ones: they would become other times, without a word.
+    """
+    if times.dtype.kind not in "iu" or not times.size:
+        return times
+    limits = np.iinfo("int32")
+    if limits.min <= times.min() and times.max() <= limits.max:
+        return times
+    return times.astype("float64")
+
+
 def _check_row(row, name, may_fall, before):
     """Refuses the times of the real steps of one row, `(length,)`, after another."""
     exact = row.astype("float64")

@@ -114,7 +114,7 @@ def test_layers_refuse_times_that_fall(name):
 
 @pytest.mark.parametrize("block", [layers.TransformerEncoder(8, 2, "retention")])
 def test_blocks_refuse(block):
-    for name in ("float32", "dates"):
+    for name in ("float32", "dates", "milliseconds"):
         with pytest.raises(ValueError, match="Received: "):
             block(X, positions=WRONG[name][0])
 

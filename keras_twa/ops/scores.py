@@ -178,7 +178,10 @@ class Force:
         query_scale = self._inverse_mass(log_query_mass)
         key_scale = self._inverse_mass(log_key_mass)
         # Rounding may bring the product below what no distance of zero can reach.
-        least = ops.min(key_scale, axis=1, keepdims=True, initial=LARGEST)
+        # Only what may be empty gets a number to begin with: ONNX has no such minimum.
+        may_be_empty = {0, None} & {*key_scale.shape}
+        start = {"initial": LARGEST} if may_be_empty else {}
+        least = ops.min(key_scale, axis=1, keepdims=True, **start)
         least = least * self.softening**2
         floor = ops.stop_gradient(query_scale * least)
         return query * query_scale, key * key_scale, floor

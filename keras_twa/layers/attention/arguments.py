@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_twa.times import refuse_dates
+from keras_twa.times import without_wide_integers
 
 # Those of every attention layer, in the order of its call.
 NAMES = (
@@ -88,14 +89,20 @@ def before_conversion(args, kwargs):
 
 def masks_and_times(kwargs):
     """Arguments by name, with arrays where masks or positions are nested lists."""
-    found = {
-        name: as_array(name, x) if name.endswith(("_mask", "positions")) else x
+    return {
+        name: _mask_or_times(name, x) if name.endswith(("_mask", "positions")) else x
         for name, x in kwargs.items()
     }
-    for name, x in found.items():
-        if isinstance(x, np.ndarray):
-            refuse_dates(x, name)
-    return found
+
+
+def _mask_or_times(name, given):
+    """A mask or times, as an array where they are nested lists."""
+    array = as_array(name, given)
+    if isinstance(array, np.ndarray):
+        refuse_dates(array, name)
+        if name.endswith("positions"):
+            return without_wide_integers(array)
+    return array
 
 
 def _converter():
@@ -109,9 +116,7 @@ def _converter():
         if name not in TENSORS or not isinstance(given, list | tuple | np.ndarray):
             return given
         if id(given) not in made:
-            array = as_array(name, given)
-            refuse_dates(array, name)
-            made[id(given)] = ops.convert_to_tensor(array)
+            made[id(given)] = ops.convert_to_tensor(_mask_or_times(name, given))
         return made[id(given)]
 
     return convert
