@@ -44,7 +44,10 @@ TRAINED = {
         (x.temporal_function.slope, [-1.5, 1.0]),
     ],
     "transformer_xl": lambda x: [
-        (x.position_bias, np.random.default_rng(1).normal(size=x.position_bias.shape))
+        (
+            x.position_bias_weight,
+            np.random.default_rng(1).normal(size=x.position_bias_weight.shape),
+        )
     ],
 }
 PACKAGES = {

@@ -192,12 +192,10 @@ def _tokens(inputs):
 
 def _state_spec(attention):
     """The `Slot`s of a layer's state, if that has a fixed size."""
-    spec = attention.state_spec()
-    shapes = {name: (1, *slot.shape) for name, slot in spec.items()}
-    if attention.next_state_shapes(shapes, 1) != shapes:
+    if not attention.has_fixed_state():
         raise ValueError(
             f"The state of {type(attention).__name__} grows with each segment, and a "
             "memory has a fixed size: take another, such as 'transformer_xl', or "
             f"`stateful=False`. Received: attention={attention.name!r}"
         )
-    return spec
+    return attention.state_spec()

@@ -145,7 +145,7 @@ def _(layer: layers.TransformerXLAttention, length):
         "tp,phd,hd->th",
         ops.convert_to_numpy(waves),
         ops.convert_to_numpy(layer.position_kernel),
-        ops.convert_to_numpy(layer.position_bias),
+        ops.convert_to_numpy(layer.position_bias_weight),
     )
     weights = np.exp(bias / math.sqrt(layer.key_dim))
     ylabel = "factor of a weight, whatever the query"

@@ -39,24 +39,10 @@ def recording(layers, example):
             del vars(layer)["mix"]
 
 
-def _noted_mix(
-    found,
-    layer,
-    example,
-    heads,
-    mask,
-    query_positions,
-    key_positions,
-    dropout=None,
-    return_weights=False,
-    state=None,
-):
+def _noted_mix(found, layer, example, call):
     """`layer.mix`, with the weights wherever there are some."""
-    del return_weights
-    weighs = layer.pairwise_mask
-    outputs, weights, state = type(layer).mix(
-        layer, heads, mask, query_positions, key_positions, dropout, weighs, state
-    )
+    call = call.replace(return_weights=layer.pairwise_mask)
+    outputs, weights, state = type(layer).mix(layer, call)
     found.append((layer, None if weights is None else _numpy(layer, weights[example])))
     return outputs, weights, state
 

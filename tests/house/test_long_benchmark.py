@@ -72,8 +72,8 @@ def test_knows_a_layer_that_is_not_its_loop(monkeypatch):
     class Wrong(layers.LinearAttention):
         """Is a little off."""
 
-        def recur(self, *arguments):
-            output, state = super().recur(*arguments)
+        def attend(self, call):
+            output, state = super().attend(call)
             return output + 0.01, state
 
     [case] = [case for case in PLAIN if case.layer is layers.LinearAttention]

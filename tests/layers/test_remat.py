@@ -112,9 +112,9 @@ def test_keeps_what_its_layers_keep():
             super().build(*shapes, **named)
             self.calls = self.add_weight((), "zeros", trainable=False)
 
-        def attend(self, *arguments):
+        def attend(self, call):
             self.calls.assign(self.calls + 1)
-            return super().attend(*arguments)
+            return super().attend(call)
 
     # Half precision, in no model that has it too: Keras casts otherwise then.
     attention = Counts(2, 4, dtype="mixed_bfloat16")

@@ -2,12 +2,12 @@
 
 import keras
 
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.ops import additive_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class AdditiveAttention(Attention):
+class AdditiveAttention(PairAttention):
     """Multi-head additive attention, that of Bahdanau.
 
     Per head: `softmax(w . tanh(q_i + k_j)) v_j`, with a learned vector `w`, queries
@@ -94,21 +94,13 @@ class AdditiveAttention(Attention):
             name="score_kernel",
         )
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         return additive_attention(
-            heads["query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["key"],
+            call["value"],
             self.score_kernel,
-            mask,
-            dropout,
-            return_weights,
+            call.mask,
+            call.dropout,
+            call.return_weights,
         )

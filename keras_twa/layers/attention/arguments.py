@@ -1,122 +1,181 @@
-"""The arguments of a call: their names, and nested lists in the place of tensors."""
+"""The arguments of a call of an attention layer, resolved and checked once.
+
+`call` and `compute_output_spec` both use it, so a symbolic call refuses what a real one
+refuses.
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import keras
-import numpy as np
-from keras import ops
 
-from keras_twa.times import refuse_dates
-from keras_twa.times import without_wide_integers
-
-# Those of every attention layer, in the order of its call.
-NAMES = (
-    "query",
-    "value",
-    "key",
-    "query_mask",
-    "value_mask",
-    "key_mask",
-    "attention_mask",
-    "return_attention_scores",
-    "training",
-    "use_causal_mask",
-    "query_positions",
-    "key_positions",
-    "initial_state",
-    "return_state",
-    "projected",
-)
-INPUTS = NAMES[:3]
-TENSORS = (*NAMES[:7], "query_positions", "key_positions")
+from keras_twa.layers import checks
+from keras_twa.layers.attention.conversion import named
+from keras_twa.layers.attention.folding import Fold
+from keras_twa.masks import carried_mask
+from keras_twa.ops import backend
+from keras_twa.times import check_times
 
 
-def as_array(name, given):
-    """A NumPy array of the numbers in nested lists; all else as it is.
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of one call, with their defaults filled in.
+
+    Inputs are sequences: further axes are folded into batch and length.
 
     Args:
-        name: Name of the argument.
-        given: Its value.
+        query: `(B, T, F)`.
+        value: `(B, S, F)`, the query itself in self-attention; or with `projected`,
+            what stands for it.
+        key: `(B, S, F)`, the value itself unless another was given.
+        query_mask: Boolean `(B, T)`, or `None`.
+        value_mask: Boolean `(B, S)`, or `None`.
+        key_mask: Boolean `(B, S)`, or `None`.
+        attention_mask: Boolean `(B or 1, H or 1, T or 1, S)`, or `None`.
+        query_positions: Times of the queries, or `None`.
+        key_positions: Times of the keys, or `None`.
+        is_causal: Whether the call is causal, because it asks for that or because the
+            layer always is.
+        return_scores: Whether the attention weights are returned.
+        state: The state before the call, or `None`.
+        return_state: Whether the state after the call is returned.
+        projected: What `project` made of value and key, or `None`.
+        fold: The `Fold` of further axes.
+        given_query: The query before it was folded.
+        given_key: The key before it was folded.
+    """
+
+    query: Any
+    value: Any
+    key: Any
+    query_mask: Any
+    value_mask: Any
+    key_mask: Any
+    attention_mask: Any
+    query_positions: Any
+    key_positions: Any
+    is_causal: bool
+    return_scores: bool
+    state: dict[str, Any] | None
+    return_state: bool
+    projected: dict[str, Any] | None
+    fold: Fold
+    given_query: Any
+    given_key: Any
+
+    @property
+    def is_self_attention(self):
+        """Whether queries, keys and values are of one sequence."""
+        return self.value is self.query and self.key is self.query
+
+    def results(self, outputs, weights, state):
+        """What the call returns of these, with the axes of its inputs.
+
+        Args:
+            outputs: `(B, T, output_shape)`.
+            weights: `(B, H, T, S)`, or `None`.
+            state: The state after the call, or `None`.
+        """
+        if self.fold.rank > 3:
+            outputs = self.fold.unfold(outputs, self.given_query)
+        if self.fold.rank > 3 and self.return_scores:
+            of = self.given_query, self.given_key
+            weights = self.fold.unfold_scores(weights, *of)
+        results = [outputs]
+        results += [weights] if self.return_scores else []
+        results += [state] if self.return_state else []
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+def resolve(layer, **given):
+    """Resolves the arguments of a call of an attention layer.
+
+    Args:
+        layer: The attention layer.
+        **given: The arguments by name; those that are missing are `None`.
+
+    Returns:
+        The `Arguments`.
 
     Raises:
-        ValueError: If lists hold tensors, or lists of different lengths.
+        ValueError: If they do not fit the layer, or one another.
     """
-    if not isinstance(given, list | tuple):
-        return given
-    leaves = keras.tree.flatten(given)
-    # Rows of a mask may be arrays. A list of inputs, as some layers of Keras take, is
-    # not one input more.
-    kinds = int | float | np.generic
-    if name not in INPUTS:
-        kinds |= np.ndarray
-    wrong = [type(x).__name__ for x in leaves if not isinstance(x, kinds)]
-    if wrong:
-        raise ValueError(
-            f"`{name}` must be a tensor, an array, or nested lists of numbers; query, "
-            "value and key are arguments of their own: `layer(query, value, key)`. "
-            f"Received: {name} as a list with {', '.join(wrong[:3])}"
-        )
-    try:
-        return np.asarray(given)
-    except ValueError as error:
-        raise ValueError(
-            f"`{name}` must have rows of the same length. Received: {name}={given!r}"
-        ) from error
+    given = named((), given)
+    of = query, _, key = _sources(given)
+    fold = Fold.of_shapes(layer.attention_axes, *(x.shape for x in of))
+    arguments = _with_defaults(
+        layer, fold.arguments(layer, given, of), fold, query, key
+    )
+    checks.call_of_attention(layer, arguments)
+    layer.check_call(arguments)
+    if not isinstance(arguments.query, keras.KerasTensor):
+        _check_times(layer, arguments)
+    return arguments
 
 
-def named(args, kwargs):
-    """The arguments of a call by their names, with tensors in the place of lists."""
-    convert = _converter()
-    given = {**dict(zip(NAMES, args, strict=False)), **kwargs}
-    return {name: convert(name, x) for name, x in given.items()}
+def _sources(given):
+    """Query, value and key; an earlier one stands in for what is not given."""
+    query = given["query"]
+    value = query if given.get("value") is None else given["value"]
+    key = value if given.get("key") is None else given["key"]
+    return query, value, key
 
 
-def before_conversion(args, kwargs):
-    """The arguments of a call, before Keras converts them to tensors.
+def _with_defaults(layer, given, fold, given_query, given_key):
+    """The `Arguments` of folded arguments by name."""
+    query, value, key = _sources(given)
+    query_mask, value_mask = given.get("query_mask"), given.get("value_mask")
+    key_positions = given.get("key_positions")
+    projected = given.get("projected")
+    if query_mask is None:
+        # Inside `Sequential`, the mask of the one input comes with it.
+        query_mask = carried_mask(query)
+    if projected is not None:
+        names = ("value", "key", "value_mask", "key_mask", "key_positions")
+        others = {name: given.get(name) for name in names}
+        opened = layer.open_projected(projected, query, **others)
+        value, value_mask, key_positions = opened
+        key = value
+    elif given.get("value") is None and value_mask is None:
+        value_mask = query_mask
+    if value is query and key_positions is None:
+        key_positions = given.get("query_positions")
+    return Arguments(
+        query=query,
+        value=value,
+        key=key,
+        query_mask=query_mask,
+        value_mask=value_mask,
+        key_mask=given.get("key_mask"),
+        attention_mask=given.get("attention_mask"),
+        query_positions=given.get("query_positions"),
+        key_positions=key_positions,
+        is_causal=bool(given.get("use_causal_mask")) or layer.causality == "always",
+        return_scores=bool(given.get("return_attention_scores")),
+        state=given.get("initial_state"),
+        return_state=bool(given.get("return_state")),
+        projected=projected,
+        fold=fold,
+        given_query=given_query,
+        given_key=given_key,
+    )
 
-    Keras would convert one array that is query and value, or the mask of both, into two
-    tensors, and then nobody knows that they are one. Of nested lists it would convert
-    the numbers.
 
-    Args:
-        args: Those without a name.
-        kwargs: Those with a name.
-    """
-    convert = _converter()
-    converted = [convert(*pair) for pair in zip(NAMES, args, strict=False)]
-    # Keras says how many arguments are too many.
-    converted += args[len(NAMES) :]
-    return converted, {name: convert(name, x) for name, x in kwargs.items()}
-
-
-def masks_and_times(kwargs):
-    """Arguments by name, with arrays where masks or positions are nested lists."""
-    return {
-        name: _mask_or_times(name, x) if name.endswith(("_mask", "positions")) else x
-        for name, x in kwargs.items()
-    }
-
-
-def _mask_or_times(name, given):
-    """A mask or times, as an array where they are nested lists."""
-    array = as_array(name, given)
-    if isinstance(array, np.ndarray):
-        refuse_dates(array, name)
-        if name.endswith("positions"):
-            return without_wide_integers(array)
-    return array
-
-
-def _converter():
-    """A function from the name and value of an argument to a tensor, if it is one.
-
-    It makes one tensor of one array. States and flags stay as they are.
-    """
-    made = {}
-
-    def convert(name, given):
-        if name not in TENSORS or not isinstance(given, list | tuple | np.ndarray):
-            return given
-        if id(given) not in made:
-            made[id(given)] = ops.convert_to_tensor(_mask_or_times(name, given))
-        return made[id(given)]
-
-    return convert
+def _check_times(layer, arguments):
+    """Refuses times that the layer would misread, where their values are known."""
+    kinds = [
+        ("query_positions", arguments.query_positions, arguments.query_mask),
+        ("key_positions", arguments.key_positions, arguments.value_mask),
+    ]
+    if arguments.query_positions is arguments.key_positions:
+        kinds = kinds[:1]
+    for name, given, mask in kinds:
+        times = None if given is None else backend.array(given)
+        real = None if mask is None or times is None else backend.array(mask)
+        # Without the values of the mask, times of padding cannot be told from others.
+        if times is None or (mask is not None and real is None):
+            continue
+        # A layer whose times must not fall has the last one in its state.
+        follows = arguments.state is not None and not layer.times_may_fall
+        after = backend.array(arguments.state["time"]) if follows else None
+        check_times(times, real, name, layer.times_may_fall, after)

@@ -4,35 +4,24 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.axes import AnyAxes
-from keras_twa.layers.attention.axes import takes_any_axes
-from keras_twa.layers.attention.caching import Caching
-from keras_twa.layers.attention.counting import Counting
-from keras_twa.layers.attention.counting import packed
-from keras_twa.layers.attention.counting import real_steps
-from keras_twa.layers.attention.dense_options import DenseOptions
+from keras_twa.layers.attention.arguments import resolve
+from keras_twa.layers.attention.call import Call
+from keras_twa.layers.attention.conversion import before_conversion
+from keras_twa.layers.attention.conversion import named
+from keras_twa.layers.attention.counting import Counted
+from keras_twa.layers.attention.folding import Fold
 from keras_twa.layers.attention.positioned import Positioned
-from keras_twa.layers.attention.positioned import times_at
-from keras_twa.layers.attention.projecting import Projecting
-from keras_twa.layers.attention.projection import HeadDense
-from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.streaming import Streaming
+from keras_twa.layers.positions.bias import times_at
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.masks import AttentionMask
-from keras_twa.masks import carried_mask
-from keras_twa.masks import hide_padding
 from keras_twa.ops import WeightDropout
 
 
-class Attention(
-    Counting,
-    Positioned,
-    Caching,
-    Projecting,
-    AnyAxes,
-    DenseOptions,
-    keras.layers.Layer,
-):
-    """Abstract multi-head attention; a variant implements `attend`, nothing else.
+class Attention(Positioned, Streaming, keras.layers.Layer):
+    """Abstract multi-head attention: a mechanism implements `attend`.
+
+    A mechanism subclasses `PairAttention` or `RecurrentAttention`.
 
     Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
     same order, so that any layer of this package fits where that one stood.
@@ -58,17 +47,21 @@ class Attention(
             Defaults to all but batch and features.
     """
 
-    # What the variant can do; the contract tests hold it to this.
+    # What the mechanism can do; the contract tests hold it to these facts.
     causality = "optional"
     cross_attention = True
     pairwise_mask = True
-    # Whether later steps leave what a causal call gives for earlier ones as it is:
+    # Whether later steps leave the outputs of a causal call for earlier ones unchanged:
     # then a sequence may come in chunks, with a state between them.
     prefix_invariant = True
     # Whether times may fall along a sequence.
     times_may_fall = True
-    # Whether a gradient goes through a state, from later steps to earlier ones.
+    # Whether a gradient flows through a state, from later steps to earlier ones.
     state_gradient = True
+    # Whether the layer counts steps whatever their times are: in windows or chunks.
+    counts_steps = False
+    # Whether the layer uses times, which by default are the numbers of the steps.
+    uses_times = False
 
     def __init__(
         self,
@@ -112,75 +105,81 @@ class Attention(
         )
         self.seed = seed
         self._use_positions(positions)
-        self._use_axes(attention_axes)
+        self.attention_axes = checks.axes(attention_axes)
         self.supports_masking = True
         if dropout > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def projections(self):
-        """The per-head tensors that `attend` gets. A variant may add to them."""
-        return (
-            Projection("query", "query", self.num_heads, self.key_dim),
-            Projection("key", "key", self.num_heads, self.key_dim),
-            Projection("value", "value", self.num_heads, self.value_dim),
-        )
-
-    @property
-    def mixed_dim(self):
-        """Width of each head of what `attend` or `recur` returns."""
-        return self.value_dim
-
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
-        """Mixes values along the sequence. Each variant implements this.
+    def attend(self, call):
+        """Mixes values along the sequence. Each mechanism implements this.
 
         Args:
-            heads: Dictionary from the name of each projection to its tensor,
-                `(B, T, heads, dim)` or `(B, S, heads, dim)`; padding is finite.
-            mask: An `AttentionMask`.
-            query_positions: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
-            key_positions: Float32 `(B or 1, S)`, or `None`.
-            dropout: A `WeightDropout`, or `None`.
-            return_weights: Whether to return the weights too.
-
-        Returns:
-            `(B, T, H, value_dim)`, or that and the weights `(B, heads, T, S)`. With
-            a state, S is that of `keys_seen`.
+            call: A `Call`.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
+
+    def mix(self, call):
+        """Calls `attend`, with what a state holds. Each family implements this.
+
+        Args:
+            call: A `Call`, whose keys and values are those of the call alone.
+
+        Returns:
+            The outputs `(B, T, H, mixed_dim)`; the attention weights
+            `(B, heads, T, S)`, or `None`; and the next state, or `None`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `mix`.")
+
+    def remember(self, inputs, mask, state):
+        """Adds what a state holds of earlier inputs. A mechanism may implement it.
+
+        Args:
+            inputs: Dictionary of "query", "key" and "value", `(B, T, F)` or
+                `(B, S, F)`; padding is zero.
+            mask: The `AttentionMask`.
+            state: The state before this call, or `None`.
+
+        Returns:
+            A dictionary of tensors by the sources of `projections`, and a dictionary
+            of what the next state holds of the inputs.
+        """
+        return inputs, {}
+
+    def match(self, heads):
+        """The heads, before they are turned and kept. A mechanism may implement it.
+
+        Args:
+            heads: Dictionary from the name of each projection to its tensor.
+        """
+        return heads
+
+    def check_call(self, arguments):
+        """Refuses `Arguments` that the mechanism cannot take. It may implement it."""
+
+    @property
+    def by_time(self):
+        """Whether outputs depend on the times of steps."""
+        return self.uses_times or self.positions is not None
+
+    def counts(self, times):
+        """Whether outputs depend on how many steps lie between others.
+
+        Args:
+            times: The times of the steps, or `None` where these are their numbers.
+        """
+        return self.counts_steps or (self.by_time and times is None)
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         value_shape = query_shape if value_shape is None else value_shape
         key_shape = value_shape if key_shape is None else key_shape
-        self._fold(query_shape, value_shape, key_shape)
-        shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
-        shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
-        self._features = query_shape[-1]
-        self._sublayers = {}
-        for projection in self.projections():
-            layer = self.projector(projection)
-            layer.build(shapes.get(projection.source, shapes["query"]))
-            self._sublayers[projection.name] = layer
+        Fold.of_shapes(self.attention_axes, query_shape, value_shape, key_shape)
+        self._build_projections(query_shape, value_shape, key_shape)
         self._build_positions()
-        output_dims = self._output_dims or (query_shape[-1],)
-        letters = "vwxyz"[: len(output_dims)]
-        self._attention_output = HeadDense(
-            f"bthd,hd{letters}->bt{letters}",
-            output_shape=(None, *output_dims),
-            bias_axes=letters if self.use_bias else None,
-            name="attention_output",
-            **self._dense_options(),
-        )
-        self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
 
-    @takes_any_axes
+    def __call__(self, query, *args, **kwargs):
+        args, kwargs = before_conversion((query, *args), kwargs)
+        return super().__call__(*args, **kwargs)
+
     def call(
         self,
         query,
@@ -199,183 +198,98 @@ class Attention(
         return_state=False,
         projected=None,
     ):
-        if query_mask is None:
-            # Inside `Sequential` there is one input, whose mask rides on it.
-            query_mask = carried_mask(query)
-        if projected is not None:
-            value, value_mask, key_positions = self._open(
-                projected,
-                query,
-                value=value,
-                key=key,
-                value_mask=value_mask,
-                key_mask=key_mask,
-                key_positions=key_positions,
-            )
-        elif value is None:
-            value = query
-            value_mask = query_mask if value_mask is None else value_mask
-        if value is query:
-            key_positions = query_positions if key_positions is None else key_positions
-        key = value if key is None else key
-        causal = use_causal_mask or self.causality == "always"
-        times = query_positions, key_positions
-        self._check_call(
-            (query, value, key),
-            (query_mask, value_mask, key_mask, attention_mask),
-            times,
-            return_attention_scores,
-            causal,
-            initial_state,
-            return_state,
+        arguments = resolve(
+            self,
+            query=query,
+            value=value,
+            key=key,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+            attention_mask=attention_mask,
+            return_attention_scores=return_attention_scores,
+            use_causal_mask=use_causal_mask,
+            query_positions=query_positions,
+            key_positions=key_positions,
+            initial_state=initial_state,
+            return_state=return_state,
+            projected=projected,
         )
-        self._check_times(times, (query_mask, value_mask), initial_state)
-        state = initial_state
-        if return_state and state is None:
-            state = self.initial_state(ops.shape(query)[0])
-        # A state counts by itself.
-        real = packing = None
-        if state is None and value is query is key and self.counts(query_positions):
-            real = real_steps(query_mask, value_mask, key_mask)
-        if real is not None and attention_mask is None:
-            packing, query, masks, query_positions = packed(
-                self._cast(query),
-                (query_mask, value_mask, key_mask),
-                times_at(query_positions),
-                real,
-            )
-            value = key = query
-            query_mask, value_mask, key_mask = masks
-            key_positions = query_positions
-        mask = AttentionMask.from_arguments(
-            query_mask, value_mask, key_mask, attention_mask, causal
-        )
-        inputs = {"query": hide_padding(self._cast(query), mask.queries)}
-        if projected is not None:
-            # `project` hid padding, but not what only `attention_mask` hides.
-            hidden = None if attention_mask is None else mask.keys
-            heads = self._projected_heads(projected, hidden) | self.heads_of(inputs)
-        else:
-            inputs["key"] = hide_padding(self._cast(key), mask.keys)
-            inputs["value"] = hide_padding(self._cast(value), mask.keys)
-            inputs, held = self.remember(inputs, mask, state)
-            heads = self.heads_of(inputs)
-        dropout = None
-        if training and self.dropout > 0:
-            seed = keras.random.uniform((2,), 0, 2**24, seed=self.seed_generator)
-            dropout = WeightDropout(self.dropout, ops.cast(seed, "int32"))
-        query_times = times_at(query_positions, mask.queries)
-        key_times = times_at(key_positions, mask.keys)
-        if real is not None and packing is None:
-            mask, query_times = self.number(mask, query_times, real)
-            key_times = query_times
-        outputs, weights, state = self.mix(
-            self.place(heads, mask, query_times, key_times, state),
-            mask,
-            query_times,
-            key_times,
-            dropout,
-            return_attention_scores,
-            state,
-        )
-        if packing is not None:
-            outputs = packing.unpack(outputs)
-            weights = None if weights is None else packing.unpack_pairs(weights)
-        results = [self._attention_output(outputs)]
-        results += [weights] if return_attention_scores else []
-        results += [{**state, **held}] if return_state else []
-        return results[0] if len(results) == 1 else tuple(results)
+        counted = Counted.of(self, arguments)
+        call, held = self._project(counted, training)
+        outputs, weights, state = self.mix(call)
+        outputs, weights = counted.unpack(outputs, weights)
+        outputs = self._attention_output(outputs)
+        return arguments.results(outputs, weights, {**(state or {}), **held})
 
-    def remember(self, inputs, mask, state):
-        """Adds what a state holds of earlier inputs. A variant may implement it.
+    def _project(self, counted, training):
+        """Projects the inputs of a call to heads.
 
         Args:
-            inputs: Dictionary of "query", "key" and "value", `(B, T, F)` or
-                `(B, S, F)`; padding is zero.
-            mask: An `AttentionMask`.
-            state: The state before this call, or `None`.
+            counted: The call, as `Counted`.
+            training: Whether dropout is active.
 
         Returns:
-            A dictionary of tensors by the sources of `projections`, and a dictionary
-            of what the next state holds of the inputs.
+            The `Call`, and a dictionary of what the next state holds of the inputs.
         """
-        return inputs, {}
-
-    def mix(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-        state=None,
-    ):
-        """`attend`, with the keys of a state before those of the call.
-
-        Returns:
-            The outputs, the weights or `None`, and the next state or `None`.
-        """
-        if state is not None:
-            state, heads, mask, query_positions, key_positions = self.extend(
-                state, heads, mask, query_positions
-            )
-        outputs = self.attend(
-            heads, mask, query_positions, key_positions, dropout, return_weights
+        given, held = counted.arguments, {}
+        state = given.state
+        if given.return_state and state is None:
+            state = self.initial_state(ops.shape(given.query)[0])
+        mask = AttentionMask.from_arguments(
+            given.query_mask,
+            given.value_mask,
+            given.key_mask,
+            given.attention_mask,
+            given.is_causal,
         )
-        outputs, weights = outputs if return_weights else (outputs, None)
-        return outputs, weights, state
+        inputs = {"query": self._without_padding(given.query, mask.queries)}
+        if given.projected is not None:
+            # `project` hid padding, but not what only `attention_mask` hides.
+            hidden = None if given.attention_mask is None else mask.keys
+            heads = self.projected_heads(given.projected, hidden)
+            heads = heads | self.heads_of(inputs)
+        else:
+            inputs["key"] = self._without_padding(given.key, mask.keys)
+            inputs["value"] = self._without_padding(given.value, mask.keys)
+            inputs, held = self.remember(inputs, mask, state)
+            heads = self.heads_of(inputs)
+        query_times = times_at(given.query_positions, mask.queries)
+        key_times = times_at(given.key_positions, mask.keys)
+        mask, *times = counted.number(self, mask, query_times, key_times)
+        heads = self.turned(self.match(heads), mask, *times, state)
+        dropout = self._weight_dropout(training)
+        call = Call(heads, mask, *times, dropout, given.return_scores, state)
+        return call, held
 
-    @takes_any_axes
-    def compute_output_spec(
-        self,
-        query,
-        value=None,
-        key=None,
-        return_attention_scores=False,
-        use_causal_mask=False,
-        initial_state=None,
-        return_state=False,
-        projected=None,
-        **kwargs,
-    ):
-        times = [kwargs.get(name) for name in ("query_positions", "key_positions")]
-        if projected is not None:
-            names = ("value_mask", "key_mask", "key_positions")
-            others = {name: kwargs.pop(name, None) for name in names}
-            value, _, times[1] = self._open(
-                projected, query, value=value, key=key, **others
-            )
-        value = query if value is None else value
-        if value is query and times[1] is None:
-            times[1] = times[0]
-        key = value if key is None else key
-        masks = ("query_mask", "value_mask", "key_mask", "attention_mask")
-        self._check_call(
-            (query, value, key),
-            [kwargs.get(name) for name in masks],
-            times,
-            return_attention_scores,
-            use_causal_mask or self.causality == "always",
-            initial_state,
-            return_state,
-        )
-        batch, steps, features = query.shape
+    def _weight_dropout(self, training):
+        """The `WeightDropout` of a call, or `None`."""
+        if not training or self.dropout == 0:
+            return None
+        seed = keras.random.uniform((2,), 0, 2**24, seed=self.seed_generator)
+        return WeightDropout(self.dropout, ops.cast(seed, "int32"))
+
+    def compute_output_spec(self, *args, **kwargs):
+        arguments = resolve(self, **named(args, kwargs))
+        batch, steps, features = arguments.query.shape
         shape = (batch, steps, *(self._output_dims or (features,)))
-        results = [keras.KerasTensor(shape, dtype=self.compute_dtype)]
-        if return_attention_scores:
-            keys = key.shape[1]
-            if return_state or initial_state is not None:
-                keys = self.keys_seen(initial_state, steps)
+        outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        weights = state = None
+        if arguments.return_scores:
+            keys = arguments.key.shape[1]
+            if arguments.return_state or arguments.state is not None:
+                keys = self.keys_seen(arguments.state, steps)
             shape = (batch, self.projections()[0].heads, steps, keys)
-            results.append(keras.KerasTensor(shape, dtype="float32"))
-        if return_state:
-            results.append(self.next_state_of(initial_state, batch, steps))
-        return results[0] if len(results) == 1 else tuple(results)
+            weights = keras.KerasTensor(shape, dtype="float32")
+        if arguments.return_state:
+            state = self.next_state_of(arguments.state, batch, steps)
+        return arguments.results(outputs, weights, state)
 
-    def _check_call(self, *call):
-        """Refuses a call that does not fit; see `checks.call_of_attention`."""
-        checks.call_of_attention(self, *call)
+    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+        value_shape = query_shape if value_shape is None else value_shape
+        key_shape = value_shape if key_shape is None else key_shape
+        Fold.of_shapes(self.attention_axes, query_shape, value_shape, key_shape)
+        return (*query_shape[:-1], *(self._output_dims or (query_shape[-1],)))
 
     def get_config(self):
         return {
@@ -395,6 +309,3 @@ class Attention(
             ),
             **self._dense_config(),
         }
-
-    def _cast(self, x):
-        return ops.cast(x, self.compute_dtype)

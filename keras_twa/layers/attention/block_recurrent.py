@@ -8,7 +8,8 @@ from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.state_vectors import GATES
 from keras_twa.layers.attention.state_vectors import StateVectors
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import block_recurrent_attention
 
 
@@ -158,29 +159,30 @@ class BlockRecurrentAttention(RecurrentAttention):
         )
         self._states.build()
 
-    def recur(self, heads, mask, positions, state):
+    def attend(self, call):
         lag_bias = ops.convert_to_tensor(self.lag_bias)
         return block_recurrent_attention(
-            heads["query"],
-            heads["state_query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["state_query"],
+            call["key"],
+            call["value"],
             self.block_size,
             {"lag_bias": lag_bias, **self._states.tensors()},
             self.gate,
-            mask,
-            state,
+            call.mask,
+            call.state,
         )
 
-    def state_spec(self, dtype=None, max_length=None):
-        dtype, held = dtype or self.compute_dtype, 2 * self.block_size - 1
+    @property
+    def state_kind(self):
+        held = 2 * self.block_size - 1
         width = self.num_heads * self.value_dim
-        return {
-            "count": Slot((), "int32"),
-            "states": Slot((self.num_states, width), "float32"),
-            "key": Slot((held, self.num_heads, self.key_dim), dtype),
-            "value": Slot((held, self.num_heads, self.value_dim), dtype),
-        }
+        return RecurrentState(
+            count=Slot((), "int32"),
+            states=Slot((self.num_states, width), "float32"),
+            key=Slot((held, self.num_heads, self.key_dim)),
+            value=Slot((held, self.num_heads, self.value_dim)),
+        )
 
     def get_config(self):
         return {

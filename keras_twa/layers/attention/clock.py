@@ -36,30 +36,26 @@ class Clock:
     before: Any = None
 
     @classmethod
-    def of(cls, heads, mask, positions, state):
+    def of(cls, call):
         """The clock of a call.
 
         Args:
-            heads: Dictionary of tensors `(B, T, heads, dim)`.
-            mask: An `AttentionMask`.
-            positions: Float32 `(B or 1, T)`, or `None` to count on from the state.
-            state: A state with the "time" of the last real step `(B,)`, which is
-                `NOTHING` where there was none; or `None` at the beginning.
+            call: The `Call`. Its state, if it has one, has the "time" of the last real
+                step `(B,)`, which is `NOTHING` where there was none.
         """
-        if state is None:
-            if positions is None:
-                return cls(None)
-            return cls(positions - earliest(positions, mask.keys))
-        last = state["time"]
+        times, keys = call.query_times, call.mask.keys
+        if call.state is None:
+            return cls(None if times is None else times - earliest(times, keys))
+        last = call.state["time"]
         started = ops.greater(last, NOTHING / 2)
         before = ops.where(started, 0.0, NOTHING)
-        if positions is None:
-            real = real_keys(mask, *ops.shape(heads["query"])[:2])
+        if times is None:
+            real = real_keys(call.mask, *ops.shape(call["query"])[:2])
             # The first step is number 0.
             origin = ops.where(started, last, -1.0)
             return cls(ops.cast(numbers(real, 1), "float32"), origin, before)
-        origin = ops.where(started, last, earliest(positions, mask.keys)[:, 0])
-        return cls(positions - origin[:, None], origin, before)
+        origin = ops.where(started, last, earliest(times, keys)[:, 0])
+        return cls(times - origin[:, None], origin, before)
 
     def turn(self, x):
         """`(B, T, H, D)` with pairs of channels turned by the times of the steps."""

@@ -6,10 +6,13 @@ step is padding where it is masked both as a query and as a key. One that is mas
 key only is a step whose content is hidden, and keeps its number.
 """
 
+from dataclasses import dataclass
 from dataclasses import replace
+from typing import Any
 
 from keras import ops
 
+from keras_twa.layers.positions.bias import times_at
 from keras_twa.masks import boolean
 from keras_twa.masks import both
 from keras_twa.masks import hide_padding
@@ -17,63 +20,87 @@ from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import numbers
 
 
-class Counting:
-    """The part of an attention layer that counts the steps of each row."""
+@dataclass(frozen=True)
+class Counted:
+    """A call of self-attention whose padding is not counted.
 
-    # Whether the layer counts steps whatever their times are: in windows or blocks.
-    counts_steps = False
-    # Whether the layer uses times, which by default are the numbers of the steps.
-    uses_times = False
+    Args:
+        arguments: The `Arguments`: with a packing, those of the packed call.
+        packing: The `Packing` that put the real steps of each row first, or `None`.
+        real: Boolean `(B, T)`, which steps are real, if the steps stay in their places
+            and are numbered instead; else `None`.
+    """
 
-    @property
-    def by_time(self):
-        """Whether outputs depend on the times of steps."""
-        return self.uses_times or self.positions is not None
+    arguments: Any
+    packing: Any = None
+    real: Any = None
 
-    def counts(self, times):
-        """Whether outputs depend on how many steps lie between others.
+    @classmethod
+    def of(cls, layer, arguments):
+        """Decides how the steps of a call are counted.
 
         Args:
-            times: The times of the steps, or `None` where these are their numbers.
+            layer: The attention layer.
+            arguments: The `Arguments` of the call.
         """
-        return self.counts_steps or (self.by_time and times is None)
+        # With a state, it is the state that counts.
+        streams = arguments.state is not None or arguments.return_state
+        if streams or not arguments.is_self_attention:
+            return cls(arguments)
+        if not layer.counts(arguments.query_positions):
+            return cls(arguments)
+        masks = arguments.query_mask, arguments.value_mask, arguments.key_mask
+        real = real_steps(*masks)
+        if real is None or arguments.attention_mask is not None:
+            return cls(arguments, real=real)
+        packing = Packing.of(real)
+        x = ops.cast(arguments.query, layer.compute_dtype)
+        x = packing.pack(hide_padding(x, real))
+        masks = [packing.pack_mask(mask, real) for mask in masks]
+        times = times_at(arguments.query_positions)
+        if times is not None:
+            times = packing.pack(ops.broadcast_to(times, ops.shape(real)))
+        packed = replace(
+            arguments,
+            query=x,
+            value=x,
+            key=x,
+            query_mask=masks[0],
+            value_mask=masks[1],
+            key_mask=masks[2],
+            query_positions=times,
+            key_positions=times,
+        )
+        return cls(packed, packing)
 
-    def number(self, mask, times, real):
-        """Gives steps their numbers, where the layer needs them.
+    def number(self, layer, mask, query_times, key_times):
+        """Gives steps that stayed in their places their numbers, where they are needed.
 
         Args:
-            mask: The `AttentionMask` of a call of self-attention.
-            times: Float32 `(B or 1, T)`, or `None`.
-            real: Boolean `(B, T)`, which steps are no padding.
+            layer: The attention layer.
+            mask: The `AttentionMask` of the call.
+            query_times: Float32 `(B or 1, T)`, or `None`.
+            key_times: Likewise.
 
         Returns:
             The mask with the numbers of its keys, and the times.
         """
-        counted = numbers(real)
-        if self.counts_steps:
+        if self.real is None:
+            return mask, query_times, key_times
+        counted = numbers(self.real)
+        if layer.counts_steps:
             mask = replace(mask, steps=counted)
-        if self.by_time and times is None:
-            times = ops.cast(counted, "float32")
-        return mask, times
+        if layer.by_time and query_times is None:
+            query_times = key_times = ops.cast(counted, "float32")
+        return mask, query_times, key_times
 
-
-def packed(x, masks, times, real):
-    """A call of self-attention with the real steps of each row first.
-
-    Args:
-        x: `(B, T, F)`: query, value and key.
-        masks: Those of query, value and key, boolean `(B, T)` or `None`.
-        times: Float32 `(B or 1, T)`, or `None`.
-        real: Boolean `(B, T)`, which steps are no padding.
-
-    Returns:
-        The `Packing`, and `x`, the masks and the times as it packs them.
-    """
-    packing = Packing.of(real)
-    masks = [packing.pack_mask(mask, real) for mask in masks]
-    if times is not None:
-        times = packing.pack(ops.broadcast_to(times, ops.shape(real)))
-    return packing, packing.pack(hide_padding(x, real)), masks, times
+    def unpack(self, outputs, weights):
+        """Outputs and attention weights (or `None`), with steps in their places."""
+        if self.packing is None:
+            return outputs, weights
+        if weights is not None:
+            weights = self.packing.unpack_pairs(weights)
+        return self.packing.unpack(outputs), weights
 
 
 def real_steps(query_mask, value_mask, key_mask):

@@ -1,39 +1,10 @@
-"""The dense sublayers of a layer: how they are made, and how others find them."""
+"""Initializers, regularizers and constraints of the dense sublayers."""
 
 import keras
 
 
 class DenseOptions:
-    """The part of an attention layer that passes its options on to its sublayers."""
-
-    @property
-    def query_dense(self):
-        """The sublayer that projects queries."""
-        return self._dense("query")
-
-    @property
-    def key_dense(self):
-        """The sublayer that projects keys."""
-        return self._dense("key")
-
-    @property
-    def value_dense(self):
-        """The sublayer that projects values."""
-        return self._dense("value")
-
-    @property
-    def output_dense(self):
-        """The sublayer that projects what the heads return."""
-        return self._dense("attention_output")
-
-    def _dense(self, name):
-        found = dict(getattr(self, "_sublayers", {}))
-        if self.built:
-            found["attention_output"] = self._attention_output
-        if name not in found:
-            why = f"has no projection {name!r}" if self.built else "is not built yet"
-            raise AttributeError(f"{type(self).__name__} {why}.")
-        return found[name]
+    """The part of an attention layer that passes options on to its sublayers."""
 
     def _use_dense_options(self, of_kernel, of_bias):
         """Keeps the initializers, regularizers and constraints of a constructor."""

@@ -6,15 +6,15 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.matching import Matching
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import dot_product_attention
 from keras_twa.ops import near_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class DotProductAttention(Attention):
+class DotProductAttention(PairAttention):
     """Multi-head dot-product attention.
 
     Per head: `softmax(Q K^T / sqrt(D)) V`, or with another `score` of queries and keys.
@@ -207,68 +207,56 @@ class DotProductAttention(Attention):
                 name="sink_logits",
             )
 
-    def place(self, heads, *mask_times_and_state):
+    def match(self, heads):
         query, key = self.matching(heads["query"], heads["key"])
-        heads = {**heads, "query": query, "key": key}
-        return super().place(heads, *mask_times_and_state)
+        return {**heads, "query": query, "key": key}
 
-    def mix(self, heads, *arguments, **options):
-        outputs, weights, state = super().mix(heads, *arguments, **options)
+    def mix(self, call):
+        outputs, weights, state = super().mix(call)
         if self.gated:
-            outputs = outputs * ops.sigmoid(heads["gate"])
+            outputs = outputs * ops.sigmoid(call["gate"])
         return outputs, weights, state
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         group = self.num_heads // self.num_key_value_heads
         if group > 1:
-            few = {name: heads[name] for name in ("key", "value")}
-            heads = heads | {
-                name: ops.repeat(x, group, axis=2) for name, x in few.items()
+            repeated = {
+                name: ops.repeat(call[name], group, axis=2) for name in ("key", "value")
             }
+            call = call.replace(heads={**call.heads, **repeated})
         attend = dot_product_attention
         if self.sliding_window is not None:
             attend = functools.partial(near_attention, window=self.sliding_window)
         return attend(
-            heads["query"],
-            heads["key"],
-            heads["value"],
-            mask=mask,
+            call["query"],
+            call["key"],
+            call["value"],
+            mask=call.mask,
             scale=None if self.matching.score == "scaled_dot" else 1.0,
-            dropout=dropout,
-            return_weights=return_weights,
+            dropout=call.dropout,
+            return_weights=call.return_weights,
             sink=self.sink_logits,
             cap=self.logit_soft_cap,
-            pair_bias=self.pair_bias(heads, query_positions, key_positions),
+            pair_bias=self.pair_bias(call),
             fused=self.flash_attention is not False,
         )
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         if self.sliding_window is not None:
             raise ValueError(
                 "With a `sliding_window` there are no states: use `LocalAttention`, "
                 "whose `window` is the same and whose states hold no more. "
                 f"Received: a state, and sliding_window={self.sliding_window}"
             )
-        return super().state_spec(dtype, max_length)
+        return super().state_kind
 
-    def _check_call(
-        self, inputs, masks, positions, scores, causal, state, return_state
-    ):
+    def check_call(self, arguments):
         if self.flash_attention:
             checks.no_flash_with(
-                "Returning attention scores", return_attention_scores=scores
+                "Returning attention scores",
+                return_attention_scores=arguments.return_scores,
             )
-        super()._check_call(
-            inputs, masks, positions, scores, causal, state, return_state
-        )
 
     def get_config(self):
         return {

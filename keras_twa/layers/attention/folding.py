@@ -39,6 +39,18 @@ class Fold:
             )
         return cls(rank, axes)
 
+    @classmethod
+    def of_shapes(cls, given, query, value, key):
+        """The `Fold` of inputs of such shapes, and an argument `attention_axes`.
+
+        Raises:
+            ValueError: If the shapes do not fit the axes or one another.
+        """
+        checks.ranks(query, value, key)
+        fold = cls.of(len(query), given)
+        checks.input_shapes(query, value, key, fold.shared)
+        return fold
+
     @property
     def shared(self):
         """The axes that are not attended, the batch first."""

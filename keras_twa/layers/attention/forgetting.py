@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import forgetting_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class ForgettingAttention(Attention):
+class ForgettingAttention(PairAttention):
     """Multi-head softmax attention with a forget gate.
 
     Per head, over the steps up to `i`: `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`,
@@ -92,24 +92,16 @@ class ForgettingAttention(Attention):
         forget = Projection("forget", "key", self.num_heads, 1)
         return (*super().projections(), forget)
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         # In float32, whatever the policy: of 1,000 gates, halves would leave nothing.
-        log_gates = ops.log_sigmoid(ops.cast(heads["forget"][..., 0], "float32"))
+        log_gates = ops.log_sigmoid(ops.cast(call["forget"][..., 0], "float32"))
         return forgetting_attention(
-            heads["query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["key"],
+            call["value"],
             log_gates,
-            mask,
-            dropout=dropout,
-            return_weights=return_weights,
-            pair_bias=self.pair_bias(heads, query_positions, key_positions),
+            call.mask,
+            dropout=call.dropout,
+            return_weights=call.return_weights,
+            pair_bias=self.pair_bias(call),
         )

@@ -7,7 +7,8 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import gated_delta
 from keras_twa.ops import unit
 
@@ -135,9 +136,9 @@ class GatedDeltaAttention(RecurrentAttention):
         self.decay_bias = self._add_vector("decay_bias", np.log(np.expm1(sizes)))
         self.norm_scale = self._add_vector("norm_scale", np.ones(self.value_dim))
 
-    def recur(self, heads, mask, positions, state):
+    def attend(self, call):
         query, key, beta, decay = (
-            ops.cast(heads[name], "float32")
+            ops.cast(call[name], "float32")
             for name in ("query", "key", "beta", "decay")
         )
         change = decay + ops.cast(self.decay_bias, "float32")[:, None]
@@ -145,20 +146,21 @@ class GatedDeltaAttention(RecurrentAttention):
         output, memory = gated_delta(
             unit(query) * self.key_dim**-0.5,
             unit(key),
-            heads["value"],
-            mask,
+            call["value"],
+            call.mask,
             -rate * ops.softplus(change),
             ops.sigmoid(beta),
-            None if state is None else state["memory"],
+            None if call.state is None else call.state["memory"],
         )
         scale = ops.cast(self.norm_scale, "float32")
         output = ops.rms_normalization(output, scale, epsilon=self.epsilon)
-        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
         return output, {"memory": memory}
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         shape = (self.num_heads, self.key_dim, self.value_dim)
-        return {"memory": Slot(shape, "float32")}
+        return RecurrentState(memory=Slot(shape, "float32"))
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}

@@ -2,15 +2,15 @@
 
 import keras
 
-from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.gravity import Gravity
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import biased
 from keras_twa.ops import tiled_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class GravitationalAttention(Attention):
+class GravitationalAttention(PairAttention):
     """Multi-head attention by Newton's law of gravity.
 
     Per head, query `i` is drawn to key `j` by the force
@@ -133,26 +133,24 @@ class GravitationalAttention(Attention):
         super().build(query_shape, value_shape, key_shape)
         self.gravity.build()
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         query, key = self.gravity(
-            heads["query"], heads["key"], heads["query_mass"], heads["key_mass"]
+            call["query"], call["key"], call["query_mass"], call["key_mass"]
         )
         score, query, key = biased(
             self.gravity.law,
             query,
             key,
-            self.pair_bias(heads, query_positions, key_positions),
+            self.pair_bias(call),
         )
         return tiled_attention(
-            score, query, key, heads["value"], mask, dropout, return_weights
+            score,
+            query,
+            key,
+            call["value"],
+            call.mask,
+            call.dropout,
+            call.return_weights,
         )
 
     def get_config(self):

@@ -2,14 +2,14 @@
 
 import keras
 
-from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.gravity import Gravity
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class GravitationalMultiTimescaleAttention(Attention):
+class GravitationalMultiTimescaleAttention(PairAttention):
     """Multi-head gravitational attention at several timescales.
 
     For each discount `gamma`, with queries, keys, values, masses and G of its
@@ -158,30 +158,22 @@ class GravitationalMultiTimescaleAttention(Attention):
         self.timescales.build((None, None, None, self.value_dim))
         self.gravity.build()
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         query, key = self.gravity(
-            heads["query"], heads["key"], heads["query_mass"], heads["key_mass"]
+            call["query"], call["key"], call["query_mass"], call["key_mass"]
         )
         return self.timescales.attend(
             self.gravity.law,
             query,
             key,
-            heads["value"],
+            call["value"],
             # Where logits are logarithms of forces, a factor is a sum.
             adds=self.gravity.normalization == "force",
-            query_positions=query_positions,
-            key_positions=key_positions,
-            mask=mask,
-            dropout=dropout,
-            return_weights=return_weights,
+            query_positions=call.query_times,
+            key_positions=call.key_times,
+            mask=call.mask,
+            dropout=call.dropout,
+            return_weights=call.return_weights,
         )
 
     def get_config(self):

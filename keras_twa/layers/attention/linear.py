@@ -7,7 +7,8 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import log_linear_attention
 from keras_twa.ops.feature_maps import FEATURE_MAPS
 from keras_twa.ops.feature_maps import LOG_FEATURE_MAPS
@@ -113,14 +114,17 @@ class LinearAttention(RecurrentAttention):
         self.feature_map = FEATURE_MAPS.get(feature_map, feature_map)
         self._given_map = feature_map
 
-    def recur(self, heads, mask, positions, state):
+    def attend(self, call):
         query, key = (
-            self._log_features(ops.cast(heads[name], "float32"))
+            self._log_features(ops.cast(call[name], "float32"))
             for name in ("query", "key")
         )
+        state = call.state
         if state is not None:
             state = state["memory"], state["highest"]
-        output, state = log_linear_attention(query, key, heads["value"], mask, state)
+        output, state = log_linear_attention(
+            query, key, call["value"], call.mask, state
+        )
         if state is None:
             return output, None
         return output, dict(zip(("memory", "highest"), state, strict=True))
@@ -134,12 +138,12 @@ class LinearAttention(RecurrentAttention):
         """How many features the feature map makes of a head."""
         return self.feature_map(ops.zeros((1, 1, 1, self.key_dim))).shape[-1]
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
-        return {
-            "memory": Slot(shape, "float32"),
-            "highest": Slot(shape[:2], "float32", LEAST),
-        }
+        return RecurrentState(
+            memory=Slot(shape, "float32"), highest=Slot(shape[:2], "float32", LEAST)
+        )
 
     def get_config(self):
         given = keras.saving.serialize_keras_object(self._given_map)

@@ -1,29 +1,15 @@
 """Local attention: each step sees the steps around it."""
 
 import keras
-from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention import cache
-from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.streaming import Slot
-from keras_twa.layers.attention.streaming import Streaming
-from keras_twa.masks import AttentionMask
-from keras_twa.masks import real_keys
+from keras_twa.layers.attention.pairs import PairAttention
+from keras_twa.layers.attention.states import WindowCache
 from keras_twa.ops import local_attention
-from keras_twa.ops.gather import steps_at
-from keras_twa.ops.local import chosen
-from keras_twa.ops.local import first_real
-from keras_twa.ops.packing import count
-from keras_twa.ops.packing import latest
-from keras_twa.ops.packing import numbers
-
-# What a state holds of steps, and the names of the same of global tokens.
-WIDE, GLOBAL = ("key", "value"), "global_"
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class LocalAttention(Attention):
+class LocalAttention(PairAttention):
     """Multi-head softmax attention within a sliding window, with global tokens.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys with `|i - j| < window`,
@@ -133,79 +119,28 @@ class LocalAttention(Attention):
         self.window = window
         self.num_global_tokens = num_global_tokens
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         return local_attention(
-            heads["query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["key"],
+            call["value"],
             self.window,
-            mask,
-            dropout,
-            return_weights,
+            call.mask,
+            call.dropout,
+            call.return_weights,
             self.num_global_tokens,
         )
 
-    def extend(self, state, heads, mask, positions):
-        steps = real_keys(mask, *ops.shape(heads["query"])[:2])
-        tokens = {name: x for name, x in state.items() if name.startswith(GLOBAL)}
-        held = {name: state[name] for name in ("key", "value", "real")}
-        held, heads = cache.join(held, heads, mask)
-        real, counted = held["real"], numbers(held["real"])
-        if tokens:
-            # Global tokens come first, as they did in the sequence.
-            joined = {
-                name: ops.concatenate([tokens[GLOBAL + name], x], axis=1)
-                for name, x in held.items()
-            }
-            real = joined["real"]
-            select = first_real(real, self.num_global_tokens)
-            tokens = {GLOBAL + name: chosen(select, joined[name]) for name in WIDE}
-            tokens[GLOBAL + "real"] = ops.any(select, axis=2)
-            heads |= {name: ops.cast(joined[name], heads[name].dtype) for name in WIDE}
-            # From now on they are there, and not in a window.
-            taken = ops.any(select, axis=1)[:, self.num_global_tokens :]
-            held["real"] = ops.logical_and(held["real"], ops.logical_not(taken))
-            # Where they stand is never asked: all see them.
-            counted = ops.pad(counted, [[0, 0], [self.num_global_tokens, 0]])
-        last = latest(held["real"], self.window - 1)
-        held = {name: steps_at(x, last) for name, x in held.items()}
-        if self.turns:
-            held["count"] = self.steps_before(state) + count(steps)
-        # What is not real is not seen: so is what the first window begins with.
-        mask = AttentionMask(True, mask.queries, real, steps=counted)
-        return {**held, **tokens}, heads, mask, positions, None
-
-    def steps_before(self, state):
-        return state["count"]
-
-    def state_spec(self, dtype=None, max_length=None):
-        dtype = dtype or self.compute_dtype
-
-        def slots(steps):
-            return {
-                "key": Slot((steps, self.num_heads, self.key_dim), dtype),
-                "value": Slot((steps, self.num_heads, self.value_dim), dtype),
-                "real": Slot((steps,), "bool"),
-            }
-
-        spec, tokens = slots(self.window - 1), slots(self.num_global_tokens)
-        if self.num_global_tokens:
-            spec |= {GLOBAL + name: slot for name, slot in tokens.items()}
-        return {**spec, "count": Slot((), "int32")} if self.turns else spec
-
-    def keys_seen(self, state, steps):
-        held = self.window - 1 + self.num_global_tokens
-        return None if steps is None else held + steps
-
-    next_state_shapes = Streaming.next_state_shapes
+    @property
+    def state_kind(self):
+        return WindowCache(
+            self.num_heads,
+            self.key_dim,
+            self.value_dim,
+            self.window - 1,
+            self.num_global_tokens,
+            counts=self.turns,
+        )
 
     def get_config(self):
         return {

@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import lsh_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class LSHAttention(Attention):
+class LSHAttention(PairAttention):
     """Multi-head attention among the steps that hash alike.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` with `k = q / |q|`, one projection for
@@ -154,21 +154,13 @@ class LSHAttention(Attention):
             step = ops.where(mask.keys[:, :, None], step, inputs["query"])
         return {**inputs, "step": step}, {}
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         return lsh_attention(
-            heads["query"],
-            heads["value"],
+            call["query"],
+            call["value"],
             ops.convert_to_tensor(self.rotations),
             self.bucket_size,
-            mask,
+            call.mask,
         )
 
     def get_config(self):

@@ -3,14 +3,14 @@
 import keras
 from keras import ops
 
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.ops import InnerProduct
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class MultiTimescaleAttention(Attention):
+class MultiTimescaleAttention(PairAttention):
     """Multi-head attention at several timescales, read by a learned decoder.
 
     For each discount `gamma`, with queries, keys and values of its own:
@@ -138,26 +138,18 @@ class MultiTimescaleAttention(Attention):
         super().build(query_shape, value_shape, key_shape)
         self.timescales.build((None, None, None, self.value_dim))
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
-        query = ops.cast(heads["query"], "float32") * self.key_dim**-0.5
+    def attend(self, call):
+        query = ops.cast(call["query"], "float32") * self.key_dim**-0.5
         return self.timescales.attend(
             InnerProduct(),
             {"query": query},
-            {"key": heads["key"]},
-            heads["value"],
-            query_positions=query_positions,
-            key_positions=key_positions,
-            mask=mask,
-            dropout=dropout,
-            return_weights=return_weights,
+            {"key": call["key"]},
+            call["value"],
+            query_positions=call.query_times,
+            key_positions=call.key_times,
+            mask=call.mask,
+            dropout=call.dropout,
+            return_weights=call.return_weights,
         )
 
     def get_config(self):

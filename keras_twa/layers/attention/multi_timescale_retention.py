@@ -9,7 +9,8 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
@@ -189,24 +190,24 @@ class MultiTimescaleRetention(RecurrentAttention):
             autocast=False,
         )
 
-    def recur(self, heads, mask, positions, state):
-        clock = Clock.of(heads, mask, positions, state)
+    def attend(self, call):
+        clock = Clock.of(call)
         logs, mix = self._log_discounts(), self._mix()
         outputs, memory, last = multi_timescale_retention(
-            clock.turn(heads["query"]) * self.key_dim**-0.5,
-            clock.turn(heads["key"]),
-            heads["value"],
-            mask,
+            clock.turn(call["query"]) * self.key_dim**-0.5,
+            clock.turn(call["key"]),
+            call["value"],
+            call.mask,
             logs,
             clock.times,
             mix,
-            None if state is None else state["memory"],
+            None if call.state is None else call.state["memory"],
             clock.before,
         )
         output = self._decode(outputs, logs)
-        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
         # A decoder makes something of nothing, too.
-        output = hide_padding(output, mask.queries)
+        output = hide_padding(output, call.mask.queries)
         return output, clock.next_state(memory, last)
 
     def _log_discounts(self):
@@ -236,12 +237,13 @@ class MultiTimescaleRetention(RecurrentAttention):
         joint = ops.rms_normalization(joint, epsilon=self.epsilon)
         return self.timescales.decode(joint) if self.decoder == "learned" else joint
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         widths = (self.key_dim, len(self.discounts), self.value_dim)
-        return {
-            "memory": Slot((self.num_heads, *widths), "float32"),
-            "time": Slot((), "float32", NOTHING),
-        }
+        return RecurrentState(
+            memory=Slot((self.num_heads, *widths), "float32"),
+            time=Slot((), "float32", NOTHING),
+        )
 
     def get_config(self):
         return {

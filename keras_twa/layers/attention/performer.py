@@ -8,7 +8,8 @@ from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.masks import real_keys
 from keras_twa.ops import performer_attention
 from keras_twa.ops.log_linear import LEAST
@@ -144,33 +145,32 @@ class PerformerAttention(RecurrentAttention):
         rng = np.random.default_rng(seed)
         return orthogonal_features(self.key_dim, self.num_features, rng)
 
-    def recur(self, heads, mask, positions, state):
-        held = state or {}
+    def attend(self, call):
+        held = call.state or {}
         output, memory, highest = performer_attention(
-            heads["query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["key"],
+            call["value"],
             ops.convert_to_tensor(self.directions),
-            mask,
+            call.mask,
             memory=held.get("memory"),
             highest=held.get("highest"),
         )
         found = {"memory": memory, "highest": highest}
-        if self.turns and state is not None:
-            real = real_keys(mask, *ops.shape(heads["query"])[:2])
-            found["count"] = state["count"] + count(real)
+        if self.turns and call.state is not None:
+            real = real_keys(call.mask, *ops.shape(call["query"])[:2])
+            found["count"] = call.state["count"] + count(real)
         return output, found
 
-    def steps_before(self, state):
-        return state["count"]
-
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         shape = (self.num_heads, self.num_features, self.value_dim + 1)
-        spec = {
-            "memory": Slot(shape, "float32"),
-            "highest": Slot(shape[:2], "float32", LEAST),
-        }
-        return {**spec, "count": Slot((), "int32")} if self.turns else spec
+        return RecurrentState(
+            memory=Slot(shape, "float32"),
+            highest=Slot(shape[:2], "float32", LEAST),
+            # Rotary positions count on from it.
+            **({"count": Slot((), "int32")} if self.turns else {}),
+        )
 
     def get_config(self):
         return {**super().get_config(), "num_features": self.num_features}

@@ -6,9 +6,11 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.arguments import named
-from keras_twa.layers.attention.positioned import times_at
+from keras_twa.layers.attention.conversion import named
+from keras_twa.layers.attention.dense_options import DenseOptions
 from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.positions.bias import times_at
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
@@ -24,11 +26,77 @@ class Source(NamedTuple):
     shape: tuple
 
 
-class Projecting:
-    """The part of an attention layer that projects, now or beforehand."""
+class Projecting(DenseOptions):
+    """The part of an attention layer that projects inputs to heads, and heads back.
+
+    The constructor of the layer sets the sizes of the heads that this part reads.
+    """
+
+    def projections(self):
+        """The per-head tensors that `attend` gets. A mechanism may add to them."""
+        return (
+            Projection("query", "query", self.num_heads, self.key_dim),
+            Projection("key", "key", self.num_heads, self.key_dim),
+            Projection("value", "value", self.num_heads, self.value_dim),
+        )
+
+    @property
+    def mixed_dim(self):
+        """Width of each head of what `attend` returns."""
+        return self.value_dim
+
+    def _build_projections(self, query_shape, value_shape, key_shape):
+        """Makes and builds the sublayers that project, for inputs of such shapes."""
+        shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
+        shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
+        self._features = query_shape[-1]
+        self._sublayers = {}
+        for projection in self.projections():
+            layer = self.projector(projection)
+            layer.build(shapes.get(projection.source, shapes["query"]))
+            self._sublayers[projection.name] = layer
+        output_dims = self._output_dims or (query_shape[-1],)
+        letters = "vwxyz"[: len(output_dims)]
+        self._attention_output = HeadDense(
+            f"bthd,hd{letters}->bt{letters}",
+            output_shape=(None, *output_dims),
+            bias_axes=letters if self.use_bias else None,
+            name="attention_output",
+            **self._dense_options(),
+        )
+        self._attention_output.build((None, None, self.num_heads, self.mixed_dim))
+
+    @property
+    def query_dense(self):
+        """The sublayer that projects queries."""
+        return self._dense("query")
+
+    @property
+    def key_dense(self):
+        """The sublayer that projects keys."""
+        return self._dense("key")
+
+    @property
+    def value_dense(self):
+        """The sublayer that projects values."""
+        return self._dense("value")
+
+    @property
+    def output_dense(self):
+        """The sublayer that projects what the heads return."""
+        return self._dense("attention_output")
+
+    def _dense(self, name):
+        found = dict(getattr(self, "_sublayers", {}))
+        if self.built:
+            found["attention_output"] = self._attention_output
+        if name not in found:
+            why = f"has no projection {name!r}" if self.built else "is not built yet"
+            raise AttributeError(f"{type(self).__name__} {why}.")
+        return found[name]
 
     def projector(self, projection):
-        """The layer that makes a projection. A variant may have others."""
+        """The layer that makes a projection. A mechanism may have others."""
         return HeadDense(
             # b: batch, t: time, f: features, h: heads, d: width of a head.
             "btf,fhd->bthd",
@@ -74,7 +142,7 @@ class Projecting:
         real = AttentionMask.from_arguments(None, value_mask, key_mask).keys
         inputs = {"key": key, "value": value}
         found = self.heads_of(
-            {name: hide_padding(self._cast(x), real) for name, x in inputs.items()}
+            {name: self._without_padding(x, real) for name, x in inputs.items()}
         )
         if real is not None:
             found["real"] = real
@@ -110,7 +178,7 @@ class Projecting:
             if projection.source in inputs
         }
 
-    def _open(self, projected, query, **others):
+    def open_projected(self, projected, query, **others):
         """Checks `projected`; returns its source, its mask and its times."""
         checks.crosses(self)
         checks.built(self)
@@ -119,12 +187,16 @@ class Projecting:
         source = Source((query.shape[0], shape[1], 1))
         return source, projected.get("real"), projected.get("time")
 
-    def _projected_heads(self, projected, mask):
+    def projected_heads(self, projected, mask):
         """The projected heads, with zeros at the keys that a mask hides."""
         return {
-            name: hide_padding(self._cast(projected[name]), mask)
+            name: self._without_padding(projected[name], mask)
             for name in self._projected_shapes()
         }
+
+    def _without_padding(self, x, mask):
+        """A tensor in the compute dtype, with zeros where a mask is false."""
+        return hide_padding(ops.cast(x, self.compute_dtype), mask)
 
     def _projected_shapes(self):
         return {

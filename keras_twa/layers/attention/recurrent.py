@@ -1,45 +1,30 @@
-"""Attention without scores of pairs: what came before is in a state of fixed size."""
+"""Attention without scores of pairs: earlier steps are in a state of fixed size."""
 
 from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.streaming import Streaming
 
 
 class RecurrentAttention(Attention):
-    """Abstract attention whose state does not grow; a variant implements `recur`.
+    """Abstract attention whose state does not grow; a mechanism implements `attend`.
 
-    No weight of a pair is ever there, to be masked, dropped or returned.
+    There are no attention weights of pairs that could be masked, dropped or returned.
+    A mechanism also has a `state_kind`.
     """
 
     pairwise_mask = False
 
-    def recur(self, heads, mask, positions, state):
-        """Mixes values along the sequence. Each variant implements this.
+    def attend(self, call):
+        """Mixes values along the sequence. Each mechanism implements this.
 
         Args:
-            heads: Dictionary from the name of each projection to its tensor,
-                `(B, T, heads, dim)`; padding is finite.
-            mask: An `AttentionMask` without pairs.
-            positions: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
-            state: Tensors as `state_spec` says, or `None` at the beginning.
+            call: A `Call`, whose mask has no pairs. Its state has the tensors that
+                `state_kind` says, or is `None` at the beginning.
 
         Returns:
-            `(B, T, H, value_dim)`, and the next state: any where none was given.
+            `(B, T, H, mixed_dim)`, and the next state as a dictionary of tensors, which
+            is not used if there was no state before.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `recur`.")
+        raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
 
-    # A state of its own, whose shapes stay: no cache of keys and values.
-    state_spec = Streaming.state_spec
-    next_state_shapes = Streaming.next_state_shapes
-
-    def mix(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-        state=None,
-    ):
-        outputs, state = self.recur(heads, mask, query_positions, state)
+    def mix(self, call):
+        outputs, state = self.attend(call)
         return outputs, None, state

@@ -9,7 +9,8 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import backend
 from keras_twa.ops import retention
 from keras_twa.ops.blocks import NOTHING
@@ -128,28 +129,28 @@ class RetentionAttention(RecurrentAttention):
         gate = Projection("gate", "query", self.num_heads, self.value_dim)
         return (*super().projections(), gate)
 
-    def recur(self, heads, mask, positions, state):
-        clock = Clock.of(heads, mask, positions, state)
+    def attend(self, call):
+        clock = Clock.of(call)
         output, memory, last = retention(
-            clock.turn(heads["query"]) * self.key_dim**-0.5,
-            clock.turn(heads["key"]),
-            heads["value"],
-            mask,
+            clock.turn(call["query"]) * self.key_dim**-0.5,
+            clock.turn(call["key"]),
+            call["value"],
+            call.mask,
             [math.log(gamma) for gamma in self.discounts],
             clock.times,
-            None if state is None else state["memory"],
+            None if call.state is None else call.state["memory"],
             clock.before,
         )
         output = backend.layer_normalization(output, None, None, self.epsilon)
-        output = ops.cast(output, heads["gate"].dtype) * ops.silu(heads["gate"])
+        output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
         return output, clock.next_state(memory, last)
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         shape = (self.num_heads, self.key_dim, self.value_dim)
-        return {
-            "memory": Slot(shape, "float32"),
-            "time": Slot((), "float32", NOTHING),
-        }
+        return RecurrentState(
+            memory=Slot(shape, "float32"), time=Slot((), "float32", NOTHING)
+        )
 
     def get_config(self):
         return {

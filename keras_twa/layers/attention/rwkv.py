@@ -10,7 +10,8 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.low_rank import LowRank
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops import generalized_delta_rule
@@ -215,11 +216,11 @@ class RWKVAttention(RecurrentAttention):
             mixed[name] = previous + (own - previous) * ops.cast(shift, own.dtype)
         return mixed, {"last_input": last}
 
-    def recur(self, heads, mask, positions, state):
-        recur = self._recur_4 if self.version == 4 else self._recur_7
-        return recur(heads, mask, state)
+    def attend(self, call):
+        attend = self._attend_4 if self.version == 4 else self._attend_7
+        return attend(call.heads, call.mask, call.state)
 
-    def _recur_4(self, heads, mask, state):
+    def _attend_4(self, heads, mask, state):
         output, sums, maximum = wkv(
             heads["key"],
             heads["value"],
@@ -231,7 +232,7 @@ class RWKVAttention(RecurrentAttention):
         output = output * ops.sigmoid(heads["query"])
         return output, {"sums": sums, "maximum": maximum}
 
-    def _recur_7(self, heads, mask, state):
+    def _attend_7(self, heads, mask, state):
         dtype = heads["value"].dtype
         heads = {name: ops.cast(x, "float32") for name, x in heads.items()}
         query, key, value = heads["query"], heads["key"], heads["value"]
@@ -268,17 +269,18 @@ class RWKVAttention(RecurrentAttention):
         output = hide_padding(output * heads["gate"], mask.queries)
         return ops.cast(output, dtype), {"memory": memory}
 
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         checks.built(self)
-        spec = {"last_input": Slot((self._features,), dtype or self.compute_dtype)}
-        heads = (self.num_heads, self.key_dim)
+        heads, last_input = (self.num_heads, self.key_dim), Slot((self._features,))
         if self.version == 7:
-            return {"memory": Slot((*heads, self.value_dim), "float32"), **spec}
-        return {
-            "sums": Slot((2, *heads), "float32"),
-            "maximum": Slot(heads, "float32", NOTHING),
-            **spec,
-        }
+            memory = Slot((*heads, self.value_dim), "float32")
+            return RecurrentState(memory=memory, last_input=last_input)
+        return RecurrentState(
+            sums=Slot((2, *heads), "float32"),
+            maximum=Slot(heads, "float32", NOTHING),
+            last_input=last_input,
+        )
 
     def get_config(self):
         return {

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.ops import blocked_attention
 from keras_twa.ops import patterns
 from keras_twa.ops.packing import numbers
@@ -16,7 +16,7 @@ PATTERNS = ("strided", "fixed", "bigbird")
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class SparseAttention(Attention):
+class SparseAttention(PairAttention):
     """Multi-head softmax attention between some blocks of a sequence.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys `j` whose block is seen
@@ -162,36 +162,24 @@ class SparseAttention(Attention):
         self.pattern_seed = pattern_seed
         self._seen = self._make_pattern()
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
+        mask, first = call.mask, None
+        if call.state is not None:
+            # In a cache with room for more steps, queries are not at the end.
+            first = call.state.get("length")
+            if mask.keys is not None:
+                mask = replace(mask, steps=numbers(mask.keys))
         return blocked_attention(
-            self._within(heads["query"], ops.shape(heads["key"])[1]),
-            heads["key"],
-            heads["value"],
+            self._within(call["query"], ops.shape(call["key"])[1]),
+            call["key"],
+            call["value"],
             self._seen,
             self.block_size,
             mask,
-            dropout,
-            return_weights,
-            heads.get("first"),
+            call.dropout,
+            call.return_weights,
+            first,
         )
-
-    def extend(self, state, heads, mask, positions):
-        first = state.get("length")
-        state, heads, mask, *times = super().extend(state, heads, mask, positions)
-        if mask.keys is not None:
-            mask = replace(mask, steps=numbers(mask.keys))
-        if first is not None:
-            # In a cache with room for more steps, queries are not at the end.
-            heads = {**heads, "first": first}
-        return state, heads, mask, *times
 
     def get_config(self):
         named = isinstance(self.pattern, str)
@@ -221,13 +209,8 @@ class SparseAttention(Attention):
             self.pattern_seed,
         )
 
-    def _check_call(
-        self, inputs, masks, positions, scores, causal, state, return_state
-    ):
-        super()._check_call(
-            inputs, masks, positions, scores, causal, state, return_state
-        )
-        steps, held = inputs[0].shape[1], 0
+    def check_call(self, arguments):
+        steps, held, state = arguments.query.shape[1], 0, arguments.state
         if state is not None:
             held = state["time"].shape[1]
             steps = 0 if "length" in state else steps

@@ -1,34 +1,22 @@
 """Causal attention to a sequence in parts, with a state from one to the next."""
 
-from typing import Any
-from typing import NamedTuple
-
 import keras
 from keras import ops
 
 from keras_twa.layers import checks
 
 
-class Slot(NamedTuple):
-    """One tensor of a state.
-
-    Args:
-        shape: Its shape without the batch. A size of 0 stands for any.
-        dtype: Its dtype.
-        fill: The number that fills it in the first state.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    fill: Any = 0
-
-
 class Streaming:
     """The part of an attention layer that continues where an earlier call ended.
 
     A sequence may come whole, in chunks of any lengths, or step by step: the outputs
-    are the same. A state is a dictionary of tensors.
+    are the same. A state is a dictionary of tensors, laid out as `state_kind` says.
     """
+
+    @property
+    def state_kind(self):
+        """The `State` that describes what the layer keeps. A mechanism chooses one."""
+        raise NotImplementedError(f"{type(self).__name__} must have a `state_kind`.")
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
         """The state before the first step.
@@ -80,16 +68,13 @@ class Streaming:
         return outputs[:, 0], state
 
     def state_spec(self, dtype=None, max_length=None):
-        """The `Slot` of each tensor of a first state, by name.
+        """The `Slot` of each tensor of a first state, by name."""
+        return self.state_kind.slots(dtype or self.compute_dtype, max_length)
 
-        One named "length" is a number of steps, the same for the whole batch.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must implement `state_spec`.")
-
-    def next_state_shapes(self, shapes, steps):
-        """The shapes of the tensors of a state, after so many more steps."""
-        del steps
-        return shapes
+    def has_fixed_state(self):
+        """Whether a state keeps its shapes, however many steps there are."""
+        shapes = self._shapes_before(None, 1)
+        return self.state_kind.shapes_after(shapes, 1) == shapes
 
     def next_state_of(self, state, batch, steps):
         """Symbolic tensors of the state that a call returns.
@@ -99,17 +84,12 @@ class Streaming:
             batch: B, or `None`.
             steps: T, or `None`.
         """
-        spec = self.state_spec()
-        if state is None:
-            shapes = {name: (batch, *slot.shape) for name, slot in spec.items()}
-            shapes |= {name: () for name in spec if name == "length"}
-        else:
-            shapes = {name: tuple(x.shape) for name, x in state.items()}
-        dtypes = {name: slot.dtype for name, slot in spec.items()}
+        shapes = self._shapes_before(state, batch)
+        dtypes = {name: slot.dtype for name, slot in self.state_spec().items()}
         dtypes["length"] = "int32"
         return {
             name: keras.KerasTensor(shape, dtype=dtypes[name])
-            for name, shape in self.next_state_shapes(shapes, steps).items()
+            for name, shape in self.state_kind.shapes_after(shapes, steps).items()
         }
 
     def keys_seen(self, state, steps):
@@ -122,4 +102,12 @@ class Streaming:
             state: The state that it is given, or `None`.
             steps: T, or `None`.
         """
-        return self.next_state_of(state, None, steps)["time"].shape[1]
+        return self.state_kind.num_keys(self._shapes_before(state, None), steps)
+
+    def _shapes_before(self, state, batch):
+        """The shapes of the tensors of a state, or of the first one."""
+        if state is not None:
+            return {name: tuple(x.shape) for name, x in state.items()}
+        spec = self.state_spec()
+        shapes = {name: (batch, *slot.shape) for name, slot in spec.items()}
+        return shapes | {name: () for name in spec if name == "length"}

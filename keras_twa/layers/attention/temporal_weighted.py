@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.temporal_functions import get_temporal_function
 from keras_twa.ops import biased
 from keras_twa.ops import dot_product_attention
@@ -18,7 +18,7 @@ from keras_twa.ops import times_of
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class TemporalWeightedAttention(Attention):
+class TemporalWeightedAttention(PairAttention):
     """Multi-head attention whose scores are weighted by time (TWA).
 
     Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = sigmoid(f(t))`, where
@@ -159,71 +159,53 @@ class TemporalWeightedAttention(Attention):
         if isinstance(function, keras.layers.Layer) and not function.built:
             function.build((None, None, 1))
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
-        bias = self.pair_bias(heads, query_positions, key_positions)
-        query_positions = times_of(query_positions, ops.shape(heads["query"])[1])
-        key_positions = times_of(key_positions, ops.shape(heads["key"])[1])
+    def attend(self, call):
+        bias = self.pair_bias(call)
+        query_times = times_of(call.query_times, ops.shape(call["query"])[1])
+        key_times = times_of(call.key_times, ops.shape(call["key"])[1])
         if self.applies_to == "lag":
-            return self._attend_by_lag(
-                heads,
-                mask,
-                query_positions,
-                key_positions,
-                bias,
-                dropout,
-                return_weights,
-            )
-        query, key, key_bias = heads["query"], heads["key"], None
+            return self._attend_by_lag(call, query_times, key_times, bias)
+        query, key, key_bias = call["query"], call["key"], None
         if self.mode == "log_additive":
-            key_bias = ops.log_sigmoid(self._per_head(key_positions))
+            key_bias = ops.log_sigmoid(self._per_head(key_times))
         elif self.applies_to == "key":
-            key = self._weigh(key, key_positions)
+            key = self._weigh(key, key_times)
         else:
-            query = self._weigh(query, query_positions)
+            query = self._weigh(query, query_times)
         return dot_product_attention(
             query,
             key,
-            heads["value"],
-            mask,
+            call["value"],
+            call.mask,
             key_bias=key_bias,
-            dropout=dropout,
-            return_weights=return_weights,
+            dropout=call.dropout,
+            return_weights=call.return_weights,
             pair_bias=bias,
         )
 
-    def _attend_by_lag(
-        self, heads, mask, query_times, key_times, bias, dropout, return_weights
-    ):
+    def _attend_by_lag(self, call, query_times, key_times, bias):
         # Each row of the kernel is one head: this picks its column out of f's.
         own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
         score = _LagWeighted(self, self.mode == "log_additive")
-        num_queries = ops.shape(heads["query"])[1]
+        num_queries = ops.shape(call["query"])[1]
         own_head = ops.broadcast_to(
             own_head, (1, num_queries, self.num_heads, self.num_heads)
         )
         query = {
-            "query": ops.cast(heads["query"], "float32") * self.key_dim**-0.5,
+            "query": ops.cast(call["query"], "float32") * self.key_dim**-0.5,
             "time": query_times[..., None],
             "own_head": own_head,
         }
-        key = {"key": heads["key"], "time": key_times[..., None]}
+        key = {"key": call["key"], "time": key_times[..., None]}
         score, query, key = biased(score, query, key, bias)
         return tiled_attention(
             score,
             query,
             key,
-            heads["value"],
-            mask,
-            dropout,
-            return_weights,
+            call["value"],
+            call.mask,
+            call.dropout,
+            call.return_weights,
             [variable.value for variable in self._function_variables()],
         )
 

@@ -1,23 +1,15 @@
 """Transformer-XL's attention: relative positions, and a memory of earlier inputs."""
 
 import keras
-from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention import cache
-from keras_twa.layers.attention.base import Attention
-from keras_twa.layers.attention.streaming import Slot
-from keras_twa.layers.attention.streaming import Streaming
-from keras_twa.masks import AttentionMask
-from keras_twa.masks import real_keys
+from keras_twa.layers.attention.pairs import PairAttention
+from keras_twa.layers.attention.states import InputMemory
 from keras_twa.ops import relative_attention
-from keras_twa.ops.gather import steps_at
-from keras_twa.ops.packing import latest
-from keras_twa.ops.packing import numbers
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class TransformerXLAttention(Attention):
+class TransformerXLAttention(PairAttention):
     """Multi-head attention to contents and to lags, with a memory of earlier segments.
 
     Per head, `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D)) v_j`,
@@ -144,82 +136,38 @@ class TransformerXLAttention(Attention):
         )
         heads = (self.num_heads, self.key_dim)
         self.content_bias = self.add_weight(heads, name="content_bias", **of_bias)
-        self.position_bias = self.add_weight(heads, name="position_bias", **of_bias)
+        self.position_bias_weight = self.add_weight(
+            heads, name="position_bias", **of_bias
+        )
         self.position_kernel = self.add_weight(
             (self.position_dim, *heads), name="position_kernel", **of_kernel
         )
 
-    def attend(
-        self,
-        heads,
-        mask,
-        query_positions,
-        key_positions,
-        dropout=None,
-        return_weights=False,
-    ):
+    def attend(self, call):
         return relative_attention(
-            heads["query"],
-            heads["key"],
-            heads["value"],
+            call["query"],
+            call["key"],
+            call["value"],
             self.content_bias,
-            self.position_bias,
+            self.position_bias_weight,
             self.position_kernel,
-            mask,
-            query_positions,
-            key_positions,
-            dropout,
-            return_weights,
+            call.mask,
+            call.query_times,
+            call.key_times,
+            call.dropout,
+            call.return_weights,
         )
 
     def remember(self, inputs, mask, state):
         if state is None:
             return inputs, {}
-        x, memory = inputs["value"], state["memory"]
-        seen = ops.concatenate([ops.cast(memory, x.dtype), x], axis=1)
-        real = ops.concatenate(
-            [state["real"], real_keys(mask, *ops.shape(x)[:2])], axis=1
-        )
-        held = steps_at(seen, latest(real, self.memory_length))
-        inputs = {**inputs, "key": seen, "value": seen}
-        return inputs, {"memory": ops.stop_gradient(ops.cast(held, memory.dtype))}
+        seen, memory = self.state_kind.add_inputs(state, inputs["value"], mask)
+        return {**inputs, "key": seen, "value": seen}, {"memory": memory}
 
-    def extend(self, state, heads, mask, positions):
-        shape = ops.shape(heads["query"])[:2]
-        # Times from the last real step on: so these stay small, and keep their digits,
-        # however long a stream is.
-        origin = state["last"][:, None]
-        if positions is None:
-            after = ops.cast(numbers(real_keys(mask, *shape), 1), "float32")
-        else:
-            after = ops.broadcast_to(positions, shape) - origin
-        times = {name: state[name] for name in ("real", "time")}
-        times, heads = cache.join(times, heads, mask, after)
-        # All that a single step can see is before it.
-        single = isinstance(shape[1], int) and shape[1] == 1
-        mask = AttentionMask(not single, mask.queries, times["real"])
-        held = latest(times["real"], self.memory_length)
-        held = {name: steps_at(x, held) for name, x in times.items()}
-        passed = ops.where(held["real"][:, -1:], held["time"][:, -1:], 0.0)
-        held["time"] = held["time"] - passed
-        held["last"] = (origin + passed)[:, 0]
-        return held, heads, mask, after, times["time"]
-
-    def state_spec(self, dtype=None, max_length=None):
+    @property
+    def state_kind(self):
         checks.built(self)
-        held = self.memory_length
-        return {
-            "memory": Slot((held, self._features), dtype or self.compute_dtype),
-            "real": Slot((held,), "bool"),
-            "time": Slot((held,), "float32"),
-            # The first step is number 0.
-            "last": Slot((), "float32", -1.0),
-        }
-
-    def keys_seen(self, state, steps):
-        return None if steps is None else self.memory_length + steps
-
-    next_state_shapes = Streaming.next_state_shapes
+        return InputMemory(self.memory_length, self._features)
 
     def get_config(self):
         return {

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.arguments import masks_and_times
-from keras_twa.layers.attention.streaming import Slot
+from keras_twa.layers.attention.conversion import masks_and_times
+from keras_twa.layers.attention.states import Slot
 from keras_twa.layers.blocks.channel_mixing import ChannelMixing
 from keras_twa.layers.blocks.feed_forward import FeedForward
 from keras_twa.layers.blocks.feed_forward import activation_of

@@ -4,29 +4,21 @@ from keras_twa.layers.checks import mechanisms
 from keras_twa.layers.checks import tensors
 
 
-def call_of_attention(
-    layer, inputs, masks, positions, scores, causal, state, return_state
-):
+def call_of_attention(layer, arguments):
     """A call fits the layer, and its arguments one another.
 
     Args:
         layer: The attention layer.
-        inputs: Query, value and key.
-        masks: The masks of query, value and key, and the attention mask.
-        positions: The times of queries and keys.
-        scores: Whether the weights are asked for.
-        causal: Whether the call is causal.
-        state: The state that it is given, or `None`.
-        return_state: Whether it is to return one.
+        arguments: The `Arguments` of the call.
     """
-    query, value, key = inputs
-    itself = value is query and key is query
-    tensors.call_arguments(query, value, key, *masks[:3])
-    tensors.positions("query_positions", positions[0], query)
-    tensors.positions("key_positions", positions[1], key)
-    tensors.times_of_both(*positions)
-    mechanisms.facts(layer, itself, masks[-1], scores, causal)
-    if return_state or state is not None:
-        mechanisms.streaming(layer, itself, causal, masks[-1])
-    if state is not None:
-        mechanisms.state(state, layer.state_spec(), query.shape[0])
+    query, value, key = arguments.query, arguments.value, arguments.key
+    masks = arguments.query_mask, arguments.value_mask, arguments.key_mask
+    tensors.call_arguments(query, value, key, *masks)
+    tensors.positions("query_positions", arguments.query_positions, query)
+    tensors.positions("key_positions", arguments.key_positions, key)
+    tensors.times_of_both(arguments.query_positions, arguments.key_positions)
+    mechanisms.facts(layer, arguments)
+    if arguments.return_state or arguments.state is not None:
+        mechanisms.streaming(layer, arguments)
+    if arguments.state is not None:
+        mechanisms.state(arguments.state, layer.state_spec(), query.shape[0])

@@ -18,21 +18,21 @@ OF_KERAS = {
 }
 
 
-def facts(layer, itself, pairs, scores, causal):
+def facts(layer, arguments):
     """A call asks nothing of a layer that it cannot do."""
     name = type(layer).__name__
-    has_pairs(layer, pairs)
-    if not layer.pairwise_mask and scores:
+    has_pairs(layer, arguments.attention_mask)
+    if not layer.pairwise_mask and arguments.return_scores:
         raise ValueError(
             f"{name} has no scores of pairs to return. "
             "Received: return_attention_scores=True"
         )
-    if not layer.cross_attention and not itself:
+    if not layer.cross_attention and not arguments.is_self_attention:
         raise ValueError(
             f"{name} attends to its own sequence only. "
             "Received: a value or a key that is not the query"
         )
-    if causal:
+    if arguments.is_causal:
         can_be_causal(layer)
 
 
@@ -155,19 +155,20 @@ def built(layer):
         )
 
 
-def streaming(layer, itself, causal, pairs):
+def streaming(layer, arguments):
     """A call that takes or returns a state is causal self-attention."""
     has_states(layer)
-    if not itself:
+    if not arguments.is_self_attention:
         raise ValueError(
             "A state is for self-attention. "
             "Received: a value or a key that is not the query"
         )
-    if not causal:
+    if not arguments.is_causal:
         raise ValueError(
             "A state is for causal attention: what is to come is not there yet. "
             "Received: use_causal_mask=False"
         )
+    pairs = arguments.attention_mask
     if pairs is not None:
         raise ValueError(
             "With a state, masks say which steps are real, not which pairs. "

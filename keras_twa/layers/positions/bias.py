@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.masks import hide_padding
 
 
 class PositionBias(keras.layers.Layer):
@@ -80,3 +81,9 @@ def batch_of_times(positions):
         return None
     positions = ops.cast(positions, "float32")
     return positions[None] if len(positions.shape) == 1 else positions
+
+
+def times_at(given, mask=None):
+    """Float32 `(B or 1, length)`, or `None` where none were given."""
+    times = batch_of_times(given)
+    return None if times is None else hide_padding(times, mask)

@@ -37,9 +37,9 @@ class ShowsNothing(Broken):
 class CountsEmptyChunks(DotProductAttention):
     """Puts a step into its state for a chunk of none."""
 
-    def mix(self, *arguments):
+    def mix(self, call):
         """Attend, and hold one more step if there was none."""
-        outputs, weights, state = super().mix(*arguments)
+        outputs, weights, state = super().mix(call)
         if state is not None and outputs.shape[1] == 0:
             state = {**state, "real": ops.ones_like(state["real"])}
             state["time"] = state["time"] + 1.0

@@ -7,6 +7,7 @@ from keras_twa.layers import DotProductAttention
 from keras_twa.layers import LinearAttention
 from keras_twa.layers import LocalAttention
 from keras_twa.layers import TemporalWeightedAttention
+from keras_twa.layers.attention.states import KeyValueCache
 from tests.contract import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import rejects
@@ -17,18 +18,18 @@ LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
 class Forgets(DotProductAttention):
     """Begins anew with every call."""
 
-    def mix(self, *arguments):
+    def mix(self, call):
         """Attend to the steps of this call only."""
-        *arguments, state = arguments
-        return super().mix(*arguments, None if state is None else self.initial_state(2))
+        state = None if call.state is None else self.initial_state(2)
+        return super().mix(call.replace(state=state))
 
 
 class ForgetsPadding(DotProductAttention):
     """Keeps padded steps in its cache as if they were real."""
 
-    def mix(self, *arguments):
+    def mix(self, call):
         """Attend, and mark all steps as real."""
-        outputs, weights, state = super().mix(*arguments)
+        outputs, weights, state = super().mix(call)
         if state is not None:
             state = {**state, "real": ops.ones_like(state["real"])}
         return outputs, weights, state
@@ -37,18 +38,26 @@ class ForgetsPadding(DotProductAttention):
 class StopsGradients(DotProductAttention):
     """Hands on a state without its gradient."""
 
-    def mix(self, *arguments):
+    def mix(self, call):
         """Attend, and cut the state off."""
-        outputs, weights, state = super().mix(*arguments)
+        outputs, weights, state = super().mix(call)
         if state is not None:
             state = {k: ops.stop_gradient(x) for k, x in state.items()}
         return outputs, weights, state
 
 
-class MisstatesShapes(DotProductAttention):
-    def next_state_shapes(self, shapes, steps):
+class CacheThatStays(KeyValueCache):
+    def shapes_after(self, shapes, steps):
         """Say that a cache does not grow."""
         return shapes
+
+
+class MisstatesShapes(DotProductAttention):
+    """Has a cache that grows, and says that it does not."""
+
+    @property
+    def state_kind(self):
+        return CacheThatStays(self.projections())
 
 
 class AcceptsAnyState(LinearAttention):
@@ -69,11 +78,12 @@ class CountsPadding(TemporalWeightedAttention):
 class KeepsPaddingInItsWindow(LocalAttention):
     """Holds the last steps of the batch, whether they are real or not."""
 
-    def extend(self, state, *arguments):
+    def mix(self, call):
         """Mark all that is held as real steps of zeros."""
-        state, heads, mask, *times = super().extend(state, *arguments)
-        real = ops.ones_like(state["real"])
-        return {**state, "real": real}, heads, mask, *times
+        outputs, weights, state = super().mix(call)
+        if state is not None:
+            state = {**state, "real": ops.ones_like(state["real"])}
+        return outputs, weights, state
 
 
 @pytest.mark.parametrize("layer", [CountsPadding, KeepsPaddingInItsWindow])
