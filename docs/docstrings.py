@@ -1,13 +1,18 @@
 """Brings the house's docstrings into the form that the site's parser knows.
 
-Arguments that a class hands on to its base have their defaults there. Two sections have
-names of their own, and an example that is not indented, as the doctests are, would be
-read as a quotation.
+A mechanism's docstring is composed when its class is made, while the parser reads the
+source. Arguments that a class passes on to its base have their defaults there. Two
+sections have names of their own, and an example that is not indented, as the doctests
+are, would be read as a quotation.
 """
 
+import importlib
+import inspect
 import re
 
 import griffe
+
+ATTENTION = "keras_twa.layers.attention.base.Attention"
 
 
 class HouseDocstrings(griffe.Extension):
@@ -22,6 +27,9 @@ def rewrite(thing):
     """Rewrites the docstring of a module, class or function, and of what is in it."""
     if thing.is_class:
         name_all_arguments(thing)
+        if thing.docstring is not None and extends_attention(thing):
+            found = getattr(importlib.import_module(thing.module.path), thing.name)
+            thing.docstring.value = inspect.getdoc(found)
     if thing.docstring is not None:
         thing.docstring.value = translated(thing.docstring.value)
     for member in thing.members.values():
@@ -36,11 +44,16 @@ def name_all_arguments(made):
         return
     others = own.parameters["kwargs"]
     del own.parameters["kwargs"]
-    for base in made.resolved_bases:
+    for base in made.mro():
         for parameter in base.parameters:
             if parameter.name not in own.parameters and parameter.name != "kwargs":
                 own.parameters.add(parameter)
     own.parameters.add(others)
+
+
+def extends_attention(made):
+    """Whether a class is an attention layer."""
+    return any(base.path == ATTENTION for base in made.mro())
 
 
 def translated(text):

@@ -9,6 +9,7 @@ from keras_twa.layers.attention.call import Call
 from keras_twa.layers.attention.conversion import before_conversion
 from keras_twa.layers.attention.conversion import named
 from keras_twa.layers.attention.counting import Counted
+from keras_twa.layers.attention.docstring import composed
 from keras_twa.layers.attention.folding import Fold
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.streaming import Streaming
@@ -62,6 +63,14 @@ class Attention(Positioned, Streaming, keras.layers.Layer):
     counts_steps = False
     # Whether the layer uses times, which by default are the numbers of the steps.
     uses_times = False
+
+    def __init_subclass__(cls, abstract=False, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # A subclass of a mechanism has the docstring that it was written with.
+        cls._is_abstract = abstract
+        extends = any(vars(base).get("_is_abstract") for base in cls.__bases__)
+        if extends and not abstract and cls.__doc__:
+            cls.__doc__ = composed(cls)
 
     def __init__(
         self,

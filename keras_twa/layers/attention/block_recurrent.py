@@ -38,47 +38,14 @@ class BlockRecurrentAttention(RecurrentAttention):
     values, and takes as long at any position.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
         value_dim: Width of each head's values. Defaults to `key_dim`. State vectors
             have M = H value_dim channels.
-        dropout: Must be 0: there are no attention weights of all pairs to drop.
-        use_bias: Whether projections have a bias. Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         block_size: Steps per block, and how many steps back a step sees, itself among
             them. Defaults to 128.
         num_states: Number N of state vectors. Defaults to 64.
         gate: "fixed": `g` is the same for all steps, the best in the paper. "lstm":
             gates that depend on what the state vectors found,
             `c' = f c + i tanh(z)`. Defaults to "fixed".
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
-        seed: Not used here.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
-
-    Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: The query. Defaults to `query`: there is self-attention only.
-        key: The query. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, T)`.
-        key_mask: Boolean `(B, T)`.
-        attention_mask: Must be `None`: there are no scores of all pairs to mask.
-        return_attention_scores: Must be `False`, likewise.
-        training: Not used here.
-        use_causal_mask: Not used here.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`.
-        return_state: Whether to return the state too.
-        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state: how many steps

@@ -41,49 +41,11 @@ class GatedDeltaAttention(RecurrentAttention):
     D value_dim numbers per head, and takes as long at any position.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Must be 0: there are no attention weights to drop.
-        use_bias: Whether projections have a bias. Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         epsilon: Added to the mean square of each head's output. Defaults to 1e-5.
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
-        seed: Not used here.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
-
-    Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: The query. Defaults to `query`: there is self-attention only.
-        key: The query. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, T)`.
-        key_mask: Boolean `(B, T)`.
-        attention_mask: Must be `None`: there are no scores of pairs to mask.
-        return_attention_scores: Must be `False`, likewise.
-        training: Not used here.
-        use_causal_mask: Not used here.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`.
-        return_state: Whether to return the state too.
-        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
         is float32 `(B, H, D, value_dim)`.
-
-    Raises:
-        ValueError: If a size is not positive, a shape does not fit, or attention scores
-            are to be masked, dropped or returned.
 
     Example:
 

@@ -27,47 +27,9 @@ class LocalAttention(PairAttention):
     time. Decoding holds the keys and values of `window - 1 + num_global_tokens` steps.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Probability of dropping an attention weight in training.
-        use_bias: Whether projections have a bias. Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         window: How many steps back a step sees, itself among them, and as many ahead
             unless the call is causal. Defaults to 128.
         num_global_tokens: How many of the first real steps are global. Defaults to 0.
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
-        seed: Seed of the dropout.
-        positions: "rotary", or such a layer: positions inside of the attention.
-            Defaults to `None`.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
-
-    Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: The query. Defaults to `query`: there is self-attention only.
-        key: The query. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, T)`.
-        key_mask: Boolean `(B, T)`.
-        attention_mask: Boolean `(T, T)`, `(B, T, T)` or `(B, H, T, T)`, `True` to
-            attend.
-        return_attention_scores: Also return the weights. They need O(T^2) memory.
-        training: Whether dropout is active.
-        use_causal_mask: Whether a step sees only itself and steps before.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. For `positions` only,
-            0 ... T-1 by default.
-        key_positions: The times of the steps.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs a causal call.
-        return_state: Whether to return the state too.
-        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention

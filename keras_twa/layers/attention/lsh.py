@@ -37,45 +37,16 @@ class LSHAttention(PairAttention):
     steps, O((N + M + D) T) memory.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Must be 0: there are no attention weights to drop.
-        use_bias: Whether projections have a bias. Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         num_hashes: Number of rounds. More of them miss fewer keys. Defaults to 4.
         bucket_size: Number of steps in a chunk of the sorted sequence. A sequence that
             is no longer has all keys seen. Defaults to 64.
         num_buckets: Number of buckets of a round, an even one. About the length over
             `bucket_size` fills one chunk with each. Defaults to 64.
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
         seed: Seed of the directions. Defaults to a random one, which
             `keras.utils.set_random_seed` decides.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: The query. Defaults to `query`: there is self-attention only.
-        key: The query. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, T)`.
-        key_mask: Boolean `(B, T)`.
         attention_mask: Must be `None`: most pairs have no scores to mask.
-        return_attention_scores: Must be `False`, likewise.
-        training: Not used here.
-        use_causal_mask: Whether a step sees only itself and steps before.
-        query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here.
-        key_positions: The times of the steps. Not used here.
-        initial_state: Must be `None`: there are no states.
-        return_state: Must be `False`, likewise.
-        projected: Not for this layer, which attends to its own sequence only.
 
     Returns:
         `(B, T, output_shape)`.

@@ -28,48 +28,13 @@ class MultiTimescaleAttention(PairAttention):
 
     Args:
         num_heads: Number of heads H, for each timescale.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Probability of dropping an attention weight in training.
-        use_bias: Whether projections have a bias.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         discounts: Discount per unit of time of each timescale, in (0, 1).
             Defaults to (0.6, 0.9, 0.99).
         trainable_discounts: Whether they are learned. Defaults to `False`.
         discount: "multiplicative" (the definition) or "additive".
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
-        seed: Seed of the dropout.
-        positions: "rotary", or such a layer: positions inside of the attention.
-            Defaults to `None`.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
 
     Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: `(B, S, F)`. Defaults to `query`: self-attention.
-        key: `(B, S, F)`. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, S)`.
-        key_mask: Boolean `(B, S)`.
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
-        return_attention_scores: Also return the weights. They need O(T S) memory.
-        training: Whether dropout is active.
-        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
-            0 ... T-1.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of
-            the queries in self-attention, else to 0 ... S-1.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs causal self-attention.
-        return_state: Whether to return the state too: the keys and values so far.
-        projected: What `project` made of a sequence, in the place of `value`, `key`,
-            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, that and the

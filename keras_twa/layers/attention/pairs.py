@@ -4,7 +4,7 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.states import KeyValueCache
 
 
-class PairAttention(Attention):
+class PairAttention(Attention, abstract=True):
     """Abstract attention to pairs of queries and keys; a mechanism implements `attend`.
 
     A state holds the keys and values of earlier steps, by default those of all.

@@ -34,57 +34,16 @@ class PerformerAttention(RecurrentAttention):
     holds M (D + 1) numbers per head, and takes as long at any position.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Must be 0: there are no attention weights to drop.
-        use_bias: Whether projections have a bias. Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         num_features: Number M of random features. Defaults to `D log D`, as in the
             paper.
-        kernel_initializer: Initializer of the projection kernels.
-        bias_initializer: Initializer of the projection biases.
-        kernel_regularizer: Regularizer of the projection kernels.
-        bias_regularizer: Regularizer of the projection biases.
-        activity_regularizer: Regularizer of the output.
-        kernel_constraint: Constraint on the projection kernels.
-        bias_constraint: Constraint on the projection biases.
         seed: Seed of the directions. Defaults to a random one, which
             `keras.utils.set_random_seed` decides.
-        positions: "rotary", or such a layer: positions inside of the attention.
-            Defaults to `None`.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
-
-    Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: `(B, S, F)`. Defaults to `query`: self-attention.
-        key: `(B, S, F)`. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, S)`.
-        key_mask: Boolean `(B, S)`.
-        attention_mask: Must be `None`: there are no scores of pairs to mask.
-        return_attention_scores: Must be `False`, likewise.
-        training: Not used here.
-        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. For `positions` only,
-            0 ... T-1 by default.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Likewise.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs causal self-attention.
-        return_state: Whether to return the state too.
-        projected: What `project` made of a sequence, in the place of `value`, `key`,
-            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
         "memory" `(B, H, M, value_dim + 1)`, with each feature over its largest value so
         far, and "highest" `(B, H, M)`, the logarithms of those; and if queries turn,
         how many real steps there were, "count" `(B,)`.
-
-    Raises:
-        ValueError: If a size is not positive, a shape does not fit, or attention scores
-            are to be masked, dropped or returned.
 
     Example:
 

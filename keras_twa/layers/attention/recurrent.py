@@ -3,7 +3,7 @@
 from keras_twa.layers.attention.base import Attention
 
 
-class RecurrentAttention(Attention):
+class RecurrentAttention(Attention, abstract=True):
     """Abstract attention whose state does not grow; a mechanism implements `attend`.
 
     There are no attention weights of pairs that could be masked, dropped or returned.

@@ -29,13 +29,8 @@ class TransformerXLAttention(PairAttention):
     step pays that: hand on longer calls where you can.
 
     Args:
-        num_heads: Number of heads H.
-        key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`.
-        dropout: Probability of dropping an attention weight in training.
         use_bias: Whether projections have a bias. `u` and `v` are there in any case.
             Defaults to `True`.
-        output_shape: Width (or shape) of the output. Defaults to the query's.
         position_dim: Width P of the encoding of a lag, an even number. Defaults to
             `key_dim`, or one more if that is odd.
         memory_length: How many real steps of each row a state holds. Defaults to 128.
@@ -43,34 +38,8 @@ class TransformerXLAttention(PairAttention):
         bias_initializer: Initializer of the projection biases, `u` and `v`.
         kernel_regularizer: Regularizer of the projection kernels and of `W`.
         bias_regularizer: Regularizer of the projection biases, `u` and `v`.
-        activity_regularizer: Regularizer of the output.
         kernel_constraint: Constraint on the projection kernels and on `W`.
         bias_constraint: Constraint on the projection biases, `u` and `v`.
-        seed: Seed of the dropout.
-        attention_axes: The axes that are attended, of inputs with more than three; see
-            `DotProductAttention`. Defaults to all but batch and features.
-
-    Call arguments:
-        query: `(B, T, F)`, or with further axes of lengths `(B, ..., F)`.
-        value: `(B, S, F)`. Defaults to `query`: self-attention.
-        key: `(B, S, F)`. Defaults to `value`.
-        query_mask: Boolean `(B, T)`, `True` for real steps.
-        value_mask: Boolean `(B, S)`.
-        key_mask: Boolean `(B, S)`.
-        attention_mask: Boolean `(T, S)`, `(B, T, S)` or `(B, H, T, S)`, `True` to
-            attend.
-        return_attention_scores: Also return the weights. They need O(T S) memory.
-        training: Whether dropout is active.
-        use_causal_mask: Whether query `i` sees only keys `j <= i + S - T`.
-        query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
-            0 ... T-1, or with a state to those that follow its last time.
-        key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to 0 ... S-1, and
-            in self-attention to the times of the queries.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs causal self-attention.
-        return_state: Whether to return the state too.
-        projected: What `project` made of a sequence, in the place of `value`, `key`,
-            their masks and positions.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
