@@ -12,7 +12,7 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.streaming import Slot
 from keras_twa.ops import backend
 from keras_twa.ops import retention
-from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.recurrent.subchunks import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
