@@ -6,12 +6,14 @@ of them again from the state that it began with, so nothing is kept of what happ
 inside.
 """
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops.nests import map_tensors
 from keras_twa.ops.splitting import even_size
 from keras_twa.ops.splitting import in_chunks
 
@@ -37,20 +39,23 @@ def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
     Returns:
         The output `(rows, T, ...)`, and the state after the last step.
     """
-    named = {**steps, **constants}
     length = ops.shape(constants["real"])[1]
     known = isinstance(length, int)
     if chunk is None:
         chunk = chunk_for(length)
     if known and chunk == length:
-        state, output = advance(list(state), named, *parameters)
+        state, output = advance(list(state), {**steps, **constants}, *parameters)
         return output, list(state)
-    passes = _Passes(advance, len(state), tuple(steps), tuple(constants))
-    parts = [in_chunks(x, chunk) for x in named.values()]
-    found = backend.differentiable(passes, [*state, *parts, *parameters])
-    output = ops.swapaxes(found[-1], 0, 1)
+    tensors = {
+        "state": list(state),
+        "steps": {name: in_chunks(x, chunk) for name, x in steps.items()},
+        "constants": {name: in_chunks(x, chunk) for name, x in constants.items()},
+        "parameters": list(parameters),
+    }
+    found = backend.differentiable(_Passes(advance), tensors)
+    output = ops.swapaxes(found["output"], 0, 1)
     output = ops.reshape(output, (ops.shape(output)[0], -1, *ops.shape(output)[3:]))
-    return output[:, :length], list(found[: len(state)])
+    return output[:, :length], list(found["state"])
 
 
 def chunk_for(length, longest=None):
@@ -69,69 +74,64 @@ class _Passes:
     """The forward and the backward pass; see `backend.differentiable`."""
 
     advance: Any
-    num_states: int
-    step_names: tuple[str, ...]
-    constant_names: tuple[str, ...]
 
-    def forward(self, *tensors):
-        state, parts, parameters = self._sorted(tensors)
+    def forward(self, tensors):
+        """The last "state", the "output", and the states that chunks "start" with."""
 
         def advance(state, part, _):
-            end, output = self.advance(state, part, *parameters)
-            return list(end), [*state, output]
+            end, output = self.advance(state, part, *tensors["parameters"])
+            return list(end), {"output": output, "start": state}
 
-        end, found = backend.scan(advance, state, parts, self.num_states + 1)
-        # With the states that the chunks began with, for the backward pass.
-        return (*end, *found)
+        parts = {**tensors["steps"], **tensors["constants"]}
+        names = {"output": None, "start": tensors["state"]}
+        end, found = backend.scan(advance, tensors["state"], parts, names)
+        return {"state": end, **found}
 
     def backward(self, tensors, outputs, gradients, needed):
-        num_states, num_steps = self.num_states, len(self.step_names)
-        _, parts, parameters = self._sorted(tensors)
-        starts = outputs[num_states : 2 * num_states]
-        named = {**parts, "gradient": gradients[-1]}
-        named |= {f"start {i}": x for i, x in enumerate(starts)}
-        first_parameter = num_states + num_steps + len(self.constant_names)
-        needed = [
-            *(True for _ in starts),
-            *needed[num_states : num_states + num_steps],
-            *needed[first_parameter:],
-        ]
+        """The gradients of the first state, the steps and the parameters."""
+        parameters = tensors["parameters"]
+        needed = {
+            "state": map_tensors(lambda _: True, tensors["state"]),
+            "steps": needed["steps"],
+            "parameters": needed["parameters"],
+        }
 
         def pull_chunk(sums, part, _):
-            def advance(*leaves):
-                state = list(leaves[:num_states])
-                rest = leaves[num_states:]
-                steps = dict(zip(self.step_names, rest[:num_steps], strict=True))
-                constants = {name: part[name] for name in self.constant_names}
-                chosen = {**steps, **constants}
-                end, output = self.advance(state, chosen, *rest[num_steps:])
-                return [*end, output]
+            def advance(given):
+                steps = {**given["steps"], **part["constants"]}
+                end, output = self.advance(given["state"], steps, *given["parameters"])
+                return {"state": list(end), "output": output}
 
-            leaves = [
-                *(part[f"start {i}"] for i in range(num_states)),
-                *(part[name] for name in self.step_names),
-                *parameters,
-            ]
-            _, pull = backend.pullback(advance, leaves, needed)
-            pulled = list(pull([*sums[:num_states], part["gradient"]]))
-            in_parameters = pulled[num_states + num_steps :]
-            totals = zip(sums[num_states:], in_parameters, strict=True)
-            sums = [*pulled[:num_states], *(total + x for total, x in totals)]
-            return sums, pulled[num_states : num_states + num_steps]
+            given = {
+                "state": part["start"],
+                "steps": part["steps"],
+                "parameters": parameters,
+            }
+            _, pull = backend.pullback(advance, given, needed)
+            pulled = pull({"state": sums["state"], "output": part["gradient"]})
+            in_parameters = map_tensors(
+                operator.add, sums["parameters"], pulled["parameters"]
+            )
+            sums = {"state": pulled["state"], "parameters": in_parameters}
+            return sums, pulled["steps"]
 
-        sums = [*gradients[:num_states], *(ops.zeros_like(x) for x in parameters)]
-        backwards = {name: ops.flip(x, axis=0) for name, x in named.items()}
-        sums, in_steps = backend.scan(pull_chunk, sums, backwards, num_steps)
-        return [
-            *sums[:num_states],
-            *(ops.flip(x, axis=0) for x in in_steps),
-            *(None for _ in self.constant_names),
-            *sums[num_states:],
-        ]
+        parts = {
+            "steps": tensors["steps"],
+            "constants": tensors["constants"],
+            "start": outputs["start"],
+            "gradient": gradients["output"],
+        }
+        sums, in_steps = backend.scan(
+            pull_chunk,
+            {
+                "state": gradients["state"],
+                "parameters": map_tensors(ops.zeros_like, parameters),
+            },
+            map_tensors(_flip, parts),
+            tensors["steps"],
+        )
+        return {**sums, "steps": map_tensors(_flip, in_steps)}
 
-    def _sorted(self, tensors):
-        tensors = list(tensors)
-        names = (*self.step_names, *self.constant_names)
-        first, last = self.num_states, self.num_states + len(names)
-        parts = dict(zip(names, tensors[first:last], strict=True))
-        return tensors[:first], parts, tensors[last:]
+
+def _flip(x):
+    return ops.flip(x, axis=0)

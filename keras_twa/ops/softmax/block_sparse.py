@@ -218,16 +218,18 @@ def _gathered(group, queries, keys, values, bias, causal):
     blocks = even_size(min(most, count), count)
     num_slices = -(-count // blocks)
     fill = num_slices * blocks - count
-    by_query = np.append(group.queries, np.full(fill, hidden - 1))
+    by_query = np.append(group.queries, np.full(fill, hidden - 1)).astype("int32")
     by_key = np.append(group.keys, np.full((fill, width), hidden - 1), axis=0)
-    chosen = _split_slices(ops.take(queries, by_query, axis=1), num_slices)
-    shapes = (num_slices, blocks), (num_slices, blocks, width)
-    places = (
-        ops.convert_to_tensor(x.reshape(shape).astype("int32"))
-        for x, shape in zip((by_query, by_key), shapes, strict=True)
-    )
-    tensors = [chosen, keys, values, bias, *places]
-    output, _ = backend.differentiable(_Passes(causal), tensors)
+    by_key = by_key.reshape(num_slices, blocks, width).astype("int32")
+    tensors = {
+        "query": _split_slices(ops.take(queries, by_query, axis=1), num_slices),
+        "key": keys,
+        "value": values,
+        "bias": bias,
+        "query_blocks": ops.convert_to_tensor(by_query.reshape(num_slices, blocks)),
+        "key_blocks": ops.convert_to_tensor(by_key),
+    }
+    output = backend.differentiable(_Passes(causal), tensors)["output"]
     output = ops.swapaxes(output, 0, 1)
     output = ops.reshape(output, (rows, num_slices * blocks, size, values.shape[-1]))
     return output[:, :count]
@@ -244,60 +246,79 @@ def _split_slices(x, num_slices):
 class _Passes:
     """The forward and the backward pass; see `backend.differentiable`.
 
-    Its tensors are queries `(slices, rows, m, block, D)`, keys and values `(rows,
-    n + 1, block, D)`, what is added to the logits of keys `(rows, n + 1, block)`, and
-    which blocks these queries are `(slices, m)` and see `(slices, m, K)`.
+    Its tensors are "query" `(slices, rows, m, block, D)`, "key" and "value" `(rows,
+    n + 1, block, D)`, the "bias" that is added to the logits of keys `(rows, n + 1,
+    block)`, and which blocks the queries are, "query_blocks" `(slices, m)`, and see,
+    "key_blocks" `(slices, m, K)`.
     """
 
     causal: bool
 
-    def forward(self, query, key, value, bias, by_query, by_key):
-        def attend(carry, part, _):
-            logits = self.logits(part, _gather(key, part["keys"]), bias)
-            weights, total, log_total = backend.softmax(logits, (3,))
-            output = ops.matmul(weights, _gather(value, part["keys"])) / total
-            return carry, [output, log_total]
+    def forward(self, tensors):
+        """The "output", and the "log_total" of its weights."""
 
-        parts = {"query": query, "queries": by_query, "keys": by_key}
-        return tuple(backend.scan(attend, [], parts, 2)[1])
+        def attend(carry, part, _):
+            keys = _gather(tensors["key"], part["key_blocks"])
+            logits = self.logits(part, keys, tensors["bias"])
+            weights, total, log_total = backend.softmax(logits, (3,))
+            values = _gather(tensors["value"], part["key_blocks"])
+            output = ops.matmul(weights, values) / total
+            return carry, {"output": output, "log_total": log_total}
+
+        names = {"output": None, "log_total": None}
+        return backend.scan(attend, {}, _of_slices(tensors), names)[1]
 
     def backward(self, tensors, outputs, gradients, needed):
-        query, key, value, bias, by_query, by_key = tensors
-        output, log_total = outputs
-        gradient, log_gradient = gradients
+        """The gradients of queries, keys and values."""
 
         def pull(sums, part, _):
-            keys, values = (_gather(x, part["keys"]) for x in (key, value))
-            logits = self.logits(part, keys, bias)
+            blocks = part["key_blocks"]
+            keys, values = (_gather(tensors[x], blocks) for x in ("key", "value"))
+            logits = self.logits(part, keys, tensors["bias"])
             weights = backend.exp_difference(logits, part["log_total"])
             in_value = ops.matmul(ops.swapaxes(weights, 2, 3), part["gradient"])
             in_weights = ops.matmul(part["gradient"], ops.swapaxes(values, 2, 3))
             in_logits = backend.softmax_gradient(weights, in_weights, part["mean"])
             in_key = ops.matmul(ops.swapaxes(in_logits, 2, 3), part["query"])
-            found = zip(sums, (in_key, in_value), strict=True)
-            sums = [_scatter(total, x, part["keys"]) for total, x in found]
-            return sums, [ops.matmul(in_logits, keys)]
+            sums = {
+                "key": _scatter(sums["key"], in_key, blocks),
+                "value": _scatter(sums["value"], in_value, blocks),
+            }
+            return sums, {"query": ops.matmul(in_logits, keys)}
 
-        parts = {"query": query, "queries": by_query, "keys": by_key}
+        gradient = gradients["output"]
         # What softmax takes off the gradient of each weight of a query.
-        mean = ops.sum(gradient * output, axis=-1, keepdims=True) - log_gradient
-        parts |= {"gradient": gradient, "mean": mean, "log_total": log_total}
-        sums = [ops.zeros_like(key), ops.zeros_like(value)]
-        sums, (in_query,) = backend.scan(pull, sums, parts, 1)
-        return [in_query, *sums, None, None, None]
+        mean = ops.sum(gradient * outputs["output"], axis=-1, keepdims=True)
+        parts = {
+            **_of_slices(tensors),
+            "gradient": gradient,
+            "mean": mean - gradients["log_total"],
+            "log_total": outputs["log_total"],
+        }
+        sums = {name: ops.zeros_like(tensors[name]) for name in ("key", "value")}
+        sums, found = backend.scan(pull, sums, parts, {"query": None})
+        return {**sums, **found}
 
     def logits(self, part, keys, bias):
         """`(rows, m, block, K * block)`."""
         logits = ops.matmul(part["query"], ops.swapaxes(keys, 2, 3))
-        logits = logits + ops.swapaxes(_gather(bias[..., None], part["keys"]), 2, 3)
+        logits = logits + ops.swapaxes(
+            _gather(bias[..., None], part["key_blocks"]), 2, 3
+        )
         if not self.causal:
             return logits
         size = part["query"].shape[2]
         within = ops.arange(0, size, dtype="int32")
         # Counted from the first query of each block.
-        ahead = (part["keys"] - part["queries"][:, None]) * size
+        ahead = (part["key_blocks"] - part["query_blocks"][:, None]) * size
         ahead = ops.reshape(ahead[..., None] + within, (-1, keys.shape[2]))
         return logits + backend.future_bias(within, ahead)
+
+
+def _of_slices(tensors):
+    """The tensors of which each slice has a part."""
+    names = ("query", "query_blocks", "key_blocks")
+    return {name: tensors[name] for name in names}
 
 
 def _gather(x, blocks):
@@ -311,4 +332,4 @@ def _scatter(total, part, blocks):
     """Adds `(rows, m, K * block, D)` to the blocks that it was gathered from."""
     rows, _, size, dim = ops.shape(total)
     part = ops.reshape(part, (rows, blocks.shape[0] * blocks.shape[1], size, dim))
-    return backend.add_blocks(total, part, ops.reshape(blocks, (-1,)))
+    return backend.add_entries(total, part, ops.reshape(blocks, (-1,)))

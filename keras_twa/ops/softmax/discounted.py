@@ -26,8 +26,8 @@ from keras_twa.ops.softmax.rules import Rules
 from keras_twa.ops.softmax.scores import Discounted
 from keras_twa.ops.softmax.scores import InnerProduct
 from keras_twa.ops.softmax.scores import times_of
-from keras_twa.ops.softmax.tile_layout import Window
-from keras_twa.ops.softmax.tile_layout import tile_queries
+from keras_twa.ops.softmax.tile_keys import Window
+from keras_twa.ops.softmax.tile_keys import window_queries
 from keras_twa.ops.softmax.tile_loop import attend_in_tiles
 from keras_twa.ops.softmax.tile_loop import merge
 from keras_twa.ops.softmax.tiled import share_beside
@@ -171,10 +171,10 @@ def route(discount, adds, plain, num_queries, num_keys, mask, dropout=None):
 def near_window(discount, adds, causal):
     """The `Window` outside of which a discounted score is nothing."""
     reach = (LOG_TERM if adds else LOG_FACTOR) / math.log(discount)
-    block = tile_queries(reach / 4)
-    # Whole blocks, so that the far keys are whole blocks, too.
-    before = block * math.ceil(reach / block)
-    return Window(block, before, 0 if causal else before)
+    queries = window_queries(reach / 4)
+    # Whole tiles, so that the far keys are whole tiles, too.
+    before = queries * math.ceil(reach / queries)
+    return Window(queries, before, 0 if causal else before)
 
 
 def _distances(num_queries, num_keys):
@@ -252,13 +252,13 @@ def _far_field(value, key_mask, window, causal):
         real = ops.ones((rows, 1, length))
     else:
         real = ops.cast(key_mask[:, None, :], "float32")
-    blocks = -(-length // window.block)
-    missing = blocks * window.block - length
+    tiles = -(-length // window.queries)
+    missing = tiles * window.queries - length
     counted = ops.concatenate([value * real, real], axis=1)
     counted = ops.concatenate([counted, ops.zeros((rows, dim + 1, missing))], axis=-1)
-    by_block = ops.reshape(counted, (rows, dim + 1, blocks, window.block))
-    sums = ops.matmul(ops.sum(by_block, axis=-1), _is_far(blocks, window, causal))
-    sums = ops.broadcast_to(sums[..., None], (rows, dim + 1, blocks, window.block))
+    by_tile = ops.reshape(counted, (rows, dim + 1, tiles, window.queries))
+    sums = ops.matmul(ops.sum(by_tile, axis=-1), _is_far(tiles, window, causal))
+    sums = ops.broadcast_to(sums[..., None], (rows, dim + 1, tiles, window.queries))
     sums = ops.reshape(sums, (rows, dim + 1, -1))[..., :length]
     sums = ops.swapaxes(sums, 1, 2)
     count = sums[..., dim:]
@@ -269,10 +269,10 @@ def _far_field(value, key_mask, window, causal):
     return sums[..., :dim] / ops.maximum(count, 1.0), log_count
 
 
-def _is_far(blocks, window, causal):
-    """1 where a block of keys is beyond the window of a block of queries."""
-    ahead = np.arange(blocks)[None, :] - np.arange(blocks)[:, None]
-    far = ahead > window.before // window.block
+def _is_far(tiles, window, causal):
+    """1 where the keys of a tile are beyond the window of another tile's queries."""
+    ahead = np.arange(tiles)[None, :] - np.arange(tiles)[:, None]
+    far = ahead > window.before // window.queries
     if not causal:
-        far = far | (-ahead > window.after // window.block)
+        far = far | (-ahead > window.after // window.queries)
     return ops.convert_to_tensor(far.astype("float32"))

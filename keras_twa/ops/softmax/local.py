@@ -22,8 +22,8 @@ from keras_twa.ops.softmax.scores import Discounted
 from keras_twa.ops.softmax.scores import InnerProduct
 from keras_twa.ops.softmax.scores import inner_product
 from keras_twa.ops.softmax.scores import lag
-from keras_twa.ops.softmax.tile_layout import Window
-from keras_twa.ops.softmax.tile_layout import tile_queries
+from keras_twa.ops.softmax.tile_keys import Window
+from keras_twa.ops.softmax.tile_keys import window_queries
 from keras_twa.ops.softmax.tile_loop import attend_in_tiles
 from keras_twa.ops.softmax.tile_loop import merge
 from keras_twa.ops.softmax.tiled import tiled_attention
@@ -122,7 +122,7 @@ def route(num_queries, num_keys, window, mask, dropout=None, return_weights=Fals
 def tile_window(window, causal):
     """The `Window` of a tile of queries."""
     before = window - 1
-    return Window(tile_queries(before), before, 0 if causal else before)
+    return Window(window_queries(before), before, 0 if causal else before)
 
 
 def first_real(real, count):

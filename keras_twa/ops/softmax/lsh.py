@@ -55,9 +55,12 @@ def lsh_attention(query, value, rotations, bucket_size, mask=None):
     buckets = hash_buckets(query, rotations)
     order = sorted_steps(buckets, 2 * rotations.shape[-1], mask.keys, size)
     passes = _Passes(size, SCORES_AT_ONCE)
-    tensors = [ops.reshape(x, (-1, x.shape[-1])) for x in (query, pairs)]
-    tensors += list(_blocks(order, length, size, mask).values())
-    output = backend.differentiable(passes, tensors)[0]
+    tensors = {
+        "query": ops.reshape(query, (-1, query.shape[-1])),
+        "pairs": ops.reshape(pairs, (-1, pairs.shape[-1])),
+        "rounds": _rounds(order, length, size, mask),
+    }
+    output = backend.differentiable(passes, tensors)["output"]
     output = ops.reshape(output, (batch, length, heads, width))
     return hide_padding(ops.cast(output, value.dtype), mask.queries)
 
@@ -110,8 +113,8 @@ def sorted_steps(buckets, num_buckets, is_key, size):
     return ops.argsort(buckets * total + ops.arange(0, total, dtype="int32"), axis=-1)
 
 
-def _blocks(order, length, size, mask):
-    """What the passes need to know of each chunk, one entry per round first.
+def _rounds(order, length, size, mask):
+    """What the passes need to know of the chunks of each round.
 
     Steps are numbered through batch, time and heads, and slots of the sorted sequences
     through batch, heads and chunks.
@@ -162,99 +165,106 @@ class _Passes:
     """The forward and the backward pass; see `backend.differentiable`.
 
     They take queries `(steps, D)`, keys and values side by side `(steps, D + E)`, and
-    what `_blocks` gives. Sums over all rounds are kept as the largest logarithm of a
+    what `_rounds` gives. Sums over all rounds are kept as the largest logarithm of a
     round's sum of exponentials, and their total over the exponential of that.
     """
 
     size: int
     scores_at_once: int
 
-    def forward(self, query, pairs, *blocks):
+    def forward(self, tensors):
+        """The "output", and the "highest" logarithm and "total" of its weights."""
+        query, pairs = tensors["query"], tensors["pairs"]
         dim = query.shape[-1]
 
-        def attend(carry, block, _):
-            key, value = _split(ops.take(pairs, block["seen"], axis=0), dim)
-            logits = self.logits(ops.take(query, block["step"], axis=0), key, block)
+        def attend(carry, chunk, _):
+            key, value = _split(ops.take(pairs, chunk["seen"], axis=0), dim)
+            logits = self.logits(ops.take(query, chunk["step"], axis=0), key, chunk)
             weights, total, log_total = backend.softmax(logits, -1)
             output = backend.matmul(weights, value) / total
-            return carry, [ops.concatenate([output, log_total], axis=-1)]
+            return carry, ops.concatenate([output, log_total], axis=-1)
 
         def add_round(sums, chosen, _):
-            (found,) = self.each_group(attend, chosen, 1)
+            found = self.each_group(attend, chosen, None)
             found = ops.take(_rows(found), chosen["slot"], axis=0)
             output, log_total = _split(found, found.shape[-1] - 1)
-            sum_before, highest_before, total = sums
-            highest = ops.maximum(highest_before, log_total)
-            before = ops.exp(highest_before - highest)
+            highest = ops.maximum(sums["highest"], log_total)
+            before = ops.exp(sums["highest"] - highest)
             now = ops.exp(log_total - highest)
-            output = sum_before * before + output * now
-            return [output, highest, total * before + now], []
+            sums = {
+                "output": sums["output"] * before + output * now,
+                "highest": highest,
+                "total": sums["total"] * before + now,
+            }
+            return sums, {}
 
-        nothing = ops.zeros_like(pairs[:, dim:])
-        one = ops.zeros_like(query[:, :1])
-        sums = [nothing, one - math.inf, one]
-        (output, highest, total), _ = backend.scan(add_round, sums, _named(blocks), 0)
-        return output / total, highest, total
+        nothing = ops.zeros_like(query[:, :1])
+        sums = {
+            "output": ops.zeros_like(pairs[:, dim:]),
+            "highest": nothing - math.inf,
+            "total": nothing,
+        }
+        sums, _ = backend.scan(add_round, sums, tensors["rounds"], {})
+        return {**sums, "output": sums["output"] / sums["total"]}
 
     def backward(self, tensors, outputs, gradients, needed):
-        query, pairs, *blocks = tensors
-        output, highest, total = outputs
+        """The gradients of queries, and of keys and values."""
+        query, pairs = tensors["query"], tensors["pairs"]
         dim = query.shape[-1]
-        gradient = gradients[0] / total
-        mean = ops.sum(gradient * output, axis=-1, keepdims=True)
-        asked = ops.concatenate([query, gradient, mean, highest], axis=-1)
+        gradient = gradients["output"] / outputs["total"]
+        mean = ops.sum(gradient * outputs["output"], axis=-1, keepdims=True)
+        # Side by side, so that one gather finds all of them.
+        asked = [query, gradient, mean, outputs["highest"]]
+        asked = ops.concatenate(asked, axis=-1)
 
-        def pull(carry, block, _):
-            key, value = _split(ops.take(pairs, block["seen"], axis=0), dim)
-            query, rest = _split(ops.take(asked, block["step"], axis=0), dim)
+        def pull(carry, chunk, _):
+            key, value = _split(ops.take(pairs, chunk["seen"], axis=0), dim)
+            query, rest = _split(ops.take(asked, chunk["step"], axis=0), dim)
             gradient, rest = _split(rest, rest.shape[-1] - 2)
             mean, highest = _split(rest, 1)
-            logits = self.logits(query, key, block)
+            logits = self.logits(query, key, chunk)
             weights = backend.exp_difference(logits, highest)
             in_value = backend.matmul(ops.swapaxes(weights, 1, 2), gradient)
             in_weights = backend.matmul(gradient, ops.swapaxes(value, 1, 2))
             in_logits = backend.softmax_gradient(weights, in_weights, mean)
             in_query = backend.matmul(in_logits, key)
             in_key = backend.matmul(ops.swapaxes(in_logits, 1, 2), query)
-            return carry, [in_query, ops.concatenate([in_key, in_value], axis=-1)]
+            in_pairs = ops.concatenate([in_key, in_value], axis=-1)
+            return carry, {"query": in_query, "pairs": in_pairs}
 
         def add_round(sums, chosen, _):
-            in_query, in_pairs = self.each_group(pull, chosen, 2)
-            in_pairs = ops.reshape(in_pairs, (-1, 2 * self.size, pairs.shape[-1]))
+            found = self.each_group(pull, chosen, {"query": None, "pairs": None})
+            in_pairs = ops.reshape(found["pairs"], (-1, 2 * self.size, pairs.shape[-1]))
             # A chunk is seen from itself, and from the one after.
             later = in_pairs[1:, : self.size]
             later = ops.concatenate([later, ops.zeros_like(in_pairs[:1, self.size :])])
-            in_pairs = in_pairs[:, self.size :] + later
-            found = (
-                ops.take(_rows(x), chosen["slot"], axis=0) for x in (in_query, in_pairs)
-            )
-            return [x + y for x, y in zip(sums, found, strict=True)], []
+            found = {"query": found["query"], "pairs": in_pairs[:, self.size :] + later}
+            sums = {
+                name: total + ops.take(_rows(found[name]), chosen["slot"], axis=0)
+                for name, total in sums.items()
+            }
+            return sums, {}
 
-        sums = [ops.zeros_like(query), ops.zeros_like(pairs)]
-        sums, _ = backend.scan(add_round, sums, _named(blocks), 0)
-        return [*sums, *(None for _ in blocks)]
+        sums = {"query": ops.zeros_like(query), "pairs": ops.zeros_like(pairs)}
+        sums, _ = backend.scan(add_round, sums, tensors["rounds"], {})
+        return sums
 
-    def logits(self, query, key, block):
+    def logits(self, query, key, chunk):
         """The logits of some chunks `(g, size, 2 size)`."""
         logits = backend.matmul(query, ops.swapaxes(key, 1, 2))
-        position, end = block["position"][:, None], block["end"][..., None]
+        position, end = chunk["position"][:, None], chunk["end"][..., None]
         logits = ops.where(ops.greater_equal(position, end), -math.inf, logits)
         return logits + ALONE * ops.eye(self.size, 2 * self.size, self.size)
 
-    def each_group(self, body, chosen, num_results):
-        """Runs `body` on a few chunks of a round at a time."""
+    def each_group(self, body, chosen, results):
+        """Runs `body` on a few chunks of a round at a time; see `backend.scan`."""
         names = ("step", "end", "seen", "position")
         count = max(1, self.scores_at_once // (2 * self.size**2))
         chunks = ops.shape(chosen["step"])[0]
         count = even_size(count, max(chunks, 1)) if isinstance(chunks, int) else count
         # What fills up the last group is zero: its keys end where they begin.
         groups = {name: in_chunks(chosen[name][None], count)[:, 0] for name in names}
-        return backend.scan(body, [], groups, num_results)[1]
-
-
-def _named(blocks):
-    names = ("step", "end", "seen", "position", "slot")
-    return dict(zip(names, blocks, strict=True))
+        return backend.scan(body, {}, groups, results)[1]
 
 
 def _split(x, width):

@@ -57,11 +57,11 @@ class Rules:
 
     def static(self):
         """The same rules with the names of their tensors in place of them."""
-        return self.with_tensors(self.tensors())
+        return self.with_tensors({name: name for name in self.tensors()})
 
     def with_tensors(self, tensors):
-        """The same rules with these tensors, in the order of `tensors()`."""
-        rules = dict(zip(self.tensors(), tensors, strict=True))
+        """The same rules with these tensors, by the names that `tensors()` gives."""
+        rules = dict(tensors)
         if "seed" in rules:
             rules["dropout"] = replace(self.dropout, seed=rules.pop("seed"))
         return replace(self, **rules)

@@ -3,6 +3,7 @@
 The tiles come from `tile_layout.py`; this is what is done with each of them.
 """
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,12 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.backend.limits import LEAST_LOGIT
+from keras_twa.ops.nests import flatten
+from keras_twa.ops.nests import map_tensors
 from keras_twa.ops.softmax.rules import Rules
-from keras_twa.ops.softmax.tile_layout import Rows
-from keras_twa.ops.softmax.tile_layout import Window
-from keras_twa.ops.softmax.tile_layout import Work
+from keras_twa.ops.softmax.tile_keys import Window
+from keras_twa.ops.softmax.tile_layout import Layout
+from keras_twa.ops.softmax.tile_layout import RowGroup
 
 # A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache, but
 # each turn of the loop has its price too.
@@ -45,22 +48,24 @@ def attend_in_tiles(
         The output `(rows, T, D)`, and the logarithm of the sum of the exponentials
         of each query's logits `(rows, T, 1)`, both float32.
     """
-    lags = {} if lags is None else lags
     passes = _Passes(
         score,
-        tuple(query),
-        tuple(key),
-        len(parameters),
-        tuple(lags),
         rules.static(),
         window,
         max(1, TILE_ELEMENTS // width),
         max(1, TILE_QUERIES // width),
-        backend.KEY_BLOCK,
+        backend.KEY_SPAN,
     )
-    tensors = [*query.values(), *key.values(), value, *parameters]
-    constants = [*lags.values(), *rules.tensors().values()]
-    return backend.differentiable(passes, [*tensors, *constants])
+    tensors = {
+        "query": query,
+        "key": key,
+        "value": value,
+        "parameters": tuple(parameters),
+        "lags": lags or {},
+        "rules": rules.tensors(),
+    }
+    found = backend.differentiable(passes, tensors)
+    return found["output"], found["log_total"]
 
 
 def merge(first, log_first, second, log_second):
@@ -84,66 +89,62 @@ class _Passes:
     """The forward and the backward pass, as loops over rows and, inside, queries.
 
     All that is constant is here, in fields that can be compared, so that a compiler
-    knows a call that it has met before.
+    knows a call that it has met before. The tensors have the names that
+    `attend_in_tiles` gives them; those of `lags` and `rules` are constants.
     """
 
     score: Any
-    query_names: tuple[str, ...]
-    key_names: tuple[str, ...]
-    num_parameters: int
-    lag_names: tuple[str, ...]
     rules: Rules
     window: Window | None
     tile_elements: int
     least_queries: int
-    key_block: int | None
+    key_span: int | None
 
-    def forward(self, *tensors):
-        work = Work(self, tensors)
+    def forward(self, tensors):
+        """The "output" of softmax attention, and the "log_total" of its weights."""
+        layout = Layout(self, tensors)
+        names = {"output": None, "log_total": None}
 
         def attend_rows(carry, slices, _):
-            rows = Rows(work, slices)
+            group = RowGroup(layout, slices)
 
             def attend_tile(carry, queries, index):
-                tile = rows.tile(queries, index)
-                logits = tile.masked(tile.score(*tile.leaves))
-                weights, total, log_total = backend.softmax(logits, work.key_axes)
+                tile = group.tile(queries, index)
+                logits = tile.masked(tile.score(tile.arguments))
+                weights, total, log_total = backend.softmax(logits, layout.key_axes)
                 value = ops.swapaxes(tile.value, -1, -2)
                 output = backend.matmul(tile.drop(weights, tile.kept()), value)
                 # The division is left for here, where it touches t x D, not t x S.
-                output = tile.sum_blocks(output) * (work.scale / total)
-                return carry, [output, log_total]
+                output = tile.sum_spans(output) * (layout.scale / total)
+                return carry, {"output": output, "log_total": log_total}
 
-            return carry, _loop(attend_tile, [], rows.tiles(), 2)[1]
+            _, found = _loop(attend_tile, {}, slices["tiles"], names)
+            return carry, found
 
-        outputs = _loop(attend_rows, [], work.slices, 2)[1]
-        return tuple(work.join_queries(x) for x in outputs)
+        _, outputs = _loop(attend_rows, {}, layout.slices, names)
+        return map_tensors(layout.join_queries, outputs)
 
     def backward(self, tensors, outputs, gradients, needed):
-        work = Work(self, tensors)
-        output, log_total = outputs
-        gradient, log_gradient = gradients
+        """The gradients of queries, keys, values and parameters."""
+        layout = Layout(self, tensors)
         # What softmax takes off the gradient of each weight of a query.
-        mean = ops.sum(gradient * output, axis=-1, keepdims=True) - log_gradient
+        mean = ops.sum(gradients["output"] * outputs["output"], axis=-1, keepdims=True)
+        mean = mean - gradients["log_total"]
         # Queries that fill up the last tile have no weights, whatever they see.
-        work.add_queries(log_total=log_total, fill=-LEAST_LOGIT)
-        work.add_queries(gradient=gradient, mean=mean, fill=0.0)
-        num_queries = len(self.query_names)
-        num_leaves = num_queries + len(self.key_names)
-        num_columns = len(self.key_names) + 1
+        layout.add_queries({"log_total": outputs["log_total"]}, fill=-LEAST_LOGIT)
+        layout.add_queries({"gradient": gradients["output"], "mean": mean}, fill=0.0)
         # The value is no argument of the score.
-        needed = [*needed[:num_leaves], *needed[num_leaves + 1 :]]
-        needed = needed[: num_leaves + self.num_parameters]
+        needed = {name: needed[name] for name in ("query", "key", "parameters")}
 
         def pull_rows(in_parameters, slices, _):
-            rows = Rows(work, slices)
+            group = RowGroup(layout, slices)
 
             def pull_tile(sums, queries, index):
-                tile = rows.tile(queries, index)
-                logits, pull = backend.pullback(tile.score, tile.leaves, needed)
+                tile = group.tile(queries, index)
+                logits, pull = backend.pullback(tile.score, tile.arguments, needed)
                 logits = tile.masked(logits)
                 weights = backend.exp_difference(logits, queries["log_total"])
-                gradient = queries["gradient"] * work.scale
+                gradient = queries["gradient"] * layout.scale
                 kept = tile.kept()
                 in_weights = tile.drop(backend.matmul(gradient, tile.value), kept)
                 mixed = weights if kept is None else backend.keep(weights, kept)
@@ -152,38 +153,38 @@ class _Passes:
                     weights, in_weights, queries["mean"]
                 )
                 pulled = pull(in_logits)
-                columns = [*pulled[num_queries:num_leaves], in_value]
-                sums = [
-                    *map(tile.add_keys, sums[:num_columns], columns),
-                    *_sums(sums[num_columns:], pulled[num_leaves:]),
-                ]
-                return sums, [tile.sum_blocks(x) for x in pulled[:num_queries]]
+                sums = {
+                    "columns": tile.add_keys(
+                        sums["columns"], {"key": pulled["key"], "value": in_value}
+                    ),
+                    "parameters": map_tensors(
+                        operator.add, sums["parameters"], pulled["parameters"]
+                    ),
+                }
+                return sums, map_tensors(tile.sum_spans, pulled["query"])
 
-            zeros = rows.zeros()
-            sums, in_query = _loop(
-                pull_tile, [*zeros, *in_parameters], rows.tiles(), num_queries
-            )
-            columns = [rows.joined(x) for x in sums[:num_columns]]
-            return sums[num_columns:], [*in_query, *columns]
+            sums = {"columns": group.zeros(), "parameters": in_parameters}
+            sums, in_query = _loop(pull_tile, sums, slices["tiles"], tensors["query"])
+            found = {"query": in_query, **group.joined(sums["columns"])}
+            return sums["parameters"], found
 
         in_parameters, found = _loop(
             pull_rows,
-            [ops.zeros_like(x) for x in work.parameters],
-            work.slices,
-            num_queries + num_columns,
+            map_tensors(ops.zeros_like, tensors["parameters"]),
+            layout.slices,
+            {name: tensors[name] for name in ("query", "key", "value")},
         )
-        in_query = [work.join_queries(x) for x in found[:num_queries]]
-        columns = [work.join_keys(x) for x in found[num_queries:]]
-        return [*in_query, *columns, *in_parameters, *[None] * work.num_constants]
+        return {
+            "query": map_tensors(layout.join_queries, found["query"]),
+            "key": map_tensors(layout.join_keys, found["key"]),
+            "value": layout.join_keys(found["value"]),
+            "parameters": in_parameters,
+        }
 
 
-def _loop(body, carry, slices, num_results):
+def _loop(body, carry, slices, results):
     """`backend.scan`, without the loop where there is a single part."""
-    if next(iter(slices.values())).shape[0] != 1:
-        return backend.scan(body, carry, slices, num_results)
-    carry, results = body(carry, {name: x[0] for name, x in slices.items()}, 0)
-    return carry, [x[None] for x in results]
-
-
-def _sums(totals, parts):
-    return [total + part for total, part in zip(totals, parts, strict=True)]
+    if flatten(slices)[0].shape[0] != 1:
+        return backend.scan(body, carry, slices, results)
+    carry, found = body(carry, map_tensors(lambda x: x[0], slices), 0)
+    return carry, map_tensors(lambda x: x[None], found)

@@ -23,7 +23,7 @@ from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
 from keras_twa.ops.softmax import flex
 from keras_twa.ops.softmax.rules import Rules
-from keras_twa.ops.softmax.tile_layout import by_lag
+from keras_twa.ops.softmax.tile_keys import by_lag
 from keras_twa.ops.softmax.tile_loop import attend_in_tiles
 
 # Causal attention cuts long sequences into this many spans of queries, each with the
