@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.ops import inverse_laplace
-from keras_twa.ops.transformer_xl import sinusoids
+from keras_twa.ops.softmax.transformer_xl import sinusoids
 from keras_twa.visualization.labels import discounts_of
 from keras_twa.visualization.labels import head_names
 

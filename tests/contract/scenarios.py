@@ -14,7 +14,7 @@ from tests.contract.harness import QUERY_WIDTH
 from tests.contract.harness import VALUE_WIDTH
 
 ROUTES = ("default", "tiled")
-# Files of `keras_twa.ops` that say how long their chunks are.
+# Files of `keras_twa.ops.recurrent` that say how long their chunks are.
 IN_CHUNKS = ("chunks", "gated_delta", "generalized_delta", "wkv")
 
 
@@ -26,24 +26,23 @@ def route(name, tile_elements=11):
         return
 
     def module(name):
-        # Functions of the same names stand in their place in the package.
         return importlib.import_module(f"keras_twa.ops.{name}")
 
     backend = importlib.import_module("keras_twa.ops.backend")
     with contextlib.ExitStack() as patches:
         for place, constant, value in (
-            *((file, "CHUNK", 3) for file in IN_CHUNKS),
-            ("blocks", "BLOCK", 3),
-            ("blocks", "SCORES_AT_ONCE", 8 * tile_elements),
-            ("blocked", "MOST_CAUSAL_WORK", 1.0),
-            ("blocked", "MOST_WORK", 1.0),
-            ("blocked", "SLICE_ELEMENTS", tile_elements),
-            ("cuts", "LEAST_QUERIES", 1),
-            ("lsh", "SCORES_AT_ONCE", tile_elements),
-            ("tiled", "LEAST_SPAN", 2),
-            ("tiles", "TILE_ELEMENTS", tile_elements),
-            ("tiles", "TILE_QUERIES", 1),
-            ("backend", "KEY_BLOCK", backend.KEY_BLOCK and 2),
+            *((f"recurrent.{file}", "CHUNK", 3) for file in IN_CHUNKS),
+            ("recurrent.subchunks", "SUBCHUNK", 3),
+            ("recurrent.subchunks", "SCORES_AT_ONCE", 8 * tile_elements),
+            ("softmax.block_sparse", "MOST_CAUSAL_WORK", 1.0),
+            ("softmax.block_sparse", "MOST_WORK", 1.0),
+            ("softmax.block_sparse", "SLICE_ELEMENTS", tile_elements),
+            ("softmax.tile_keys", "LEAST_QUERIES", 1),
+            ("softmax.lsh", "SCORES_AT_ONCE", tile_elements),
+            ("softmax.tiled", "LEAST_SPAN", 2),
+            ("softmax.tile_loop", "TILE_ELEMENTS", tile_elements),
+            ("softmax.tile_loop", "TILE_QUERIES", 1),
+            ("backend", "KEY_SPAN", backend.KEY_SPAN and 2),
             ("backend", "fuses", mock.Mock(return_value=False)),
             ("backend", "flexes", mock.Mock(return_value=False)),
         ):

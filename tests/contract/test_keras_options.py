@@ -1,6 +1,5 @@
 """The options, configs and sublayers of Keras's attention layers, in ours."""
 
-import importlib
 from unittest import mock
 
 import keras
@@ -8,6 +7,8 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
+from keras_twa.ops.softmax import fused
+from keras_twa.ops.softmax import sliding_window
 from tests.contract import harness
 from tests.contract import scenarios
 from tests.contract.cases import PLAIN
@@ -32,9 +33,6 @@ def test_sliding_window_serialization():
     assert config["sliding_window"] == 5
     assert layers.DotProductAttention.from_config(config).sliding_window == 5
 
-
-# Functions of the same names may stand in their place in the package.
-near, fused = (importlib.import_module(f"keras_twa.ops.{x}") for x in ("near", "fused"))
 
 OF_KERAS = [
     {"num_heads": 2, "key_dim": 4},
@@ -123,7 +121,9 @@ def test_sliding_window_equals_a_mask_of_pairs(options, causal):
 def test_sliding_window_costs_what_its_keys_do(causal):
     x = normal(1, 1024, 8)
     layer = built(layers.DotProductAttention(2, 4, sliding_window=3), x.shape)
-    with mock.patch.object(near, "tiled_attention", side_effect=AssertionError):
+    with mock.patch.object(
+        sliding_window, "tiled_attention", side_effect=AssertionError
+    ):
         layer(x, x, use_causal_mask=causal)
 
 

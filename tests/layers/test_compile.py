@@ -20,8 +20,8 @@ from keras_twa import layers
 from keras_twa.layers.registry import name_of
 from keras_twa.ops import WeightDropout
 from keras_twa.ops import backend
-from keras_twa.ops import cuts
 from keras_twa.ops import dot_product_attention
+from keras_twa.ops.softmax import tile_keys
 from tests.contract import harness
 from tests.contract.scenarios import normal
 from tests.contract.scenarios import random_mask
@@ -31,7 +31,7 @@ BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
 # PyTorch takes up to a minute for each: the others carry the mark `slow` there.
 QUICK = ("dot_product", "temporal_weighted", "linear", "transformer_xl")
-LEAST_QUERIES = cuts.LEAST_QUERIES
+LEAST_QUERIES = tile_keys.LEAST_QUERIES
 # With options that take another way through the code.
 FORKS = [("rwkv", {"version": 7})]
 FUSED = ("dot_product", "temporal_weighted", "transformer_xl")
@@ -56,7 +56,7 @@ def small_tiles(fuses=False):
     fuses = backend.fuses if fuses else lambda *_: False
     with (
         route("tiled", tile_elements=4 * LENGTH),
-        mock.patch.object(cuts, "LEAST_QUERIES", LEAST_QUERIES),
+        mock.patch.object(tile_keys, "LEAST_QUERIES", LEAST_QUERIES),
         mock.patch.object(backend, "fuses", fuses),
         mock.patch.object(backend, "flexes", lambda *_: False),
     ):

@@ -8,7 +8,7 @@ from keras_twa import layers
 from keras_twa import ops as kernels
 from keras_twa.layers import positions
 from keras_twa.layers.positions import alibi
-from keras_twa.ops import fused
+from keras_twa.ops.softmax import fused
 from tests.contract import checks
 from tests.contract import harness
 from tests.contract.cases import PLAIN

@@ -7,11 +7,11 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.masks import AttentionMask
-from keras_twa.ops import additive
 from keras_twa.ops import backend
 from keras_twa.ops import dot_product_attention
-from keras_twa.ops import fused
-from keras_twa.ops import tiles
+from keras_twa.ops.softmax import additive
+from keras_twa.ops.softmax import fused
+from keras_twa.ops.softmax import tile_loop
 from tests.contract import harness
 from tests.contract.harness import assert_close
 from tests.contract.scenarios import cross
@@ -110,8 +110,8 @@ def test_luongs_concat_is_additive():
 def test_tiles_of_additive_attention_hold_no_more_numbers_than_others(monkeypatch):
     # Of 2 rows, each with 12 x 10 pairs of 8 numbers.
     sizes, most = [], 200
-    monkeypatch.setattr(tiles, "TILE_ELEMENTS", most)
-    monkeypatch.setattr(tiles, "TILE_QUERIES", 4)
+    monkeypatch.setattr(tile_loop, "TILE_ELEMENTS", most)
+    monkeypatch.setattr(tile_loop, "TILE_QUERIES", 4)
     real = additive.Additive.__call__
 
     def watching(self, query, key):

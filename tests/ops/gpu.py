@@ -11,8 +11,8 @@ import keras
 from keras import ops
 
 from keras_twa.ops import backend
-from keras_twa.ops import fused
-from keras_twa.ops import tiled
+from keras_twa.ops.softmax import fused
+from keras_twa.ops.softmax import tiled
 
 BACKEND = keras.backend.backend()
 HAS_GPU = backend.on_gpu(ops.zeros(1))

@@ -8,7 +8,7 @@ import pytest
 from keras_twa import layers
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import WeightDropout
-from keras_twa.ops import discounted
+from keras_twa.ops.softmax import discounted
 from tests.contract import harness
 from tests.contract.harness import assert_close
 from tests.contract.scenarios import lengths_mask

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_twa import ops as kernels
 from keras_twa.masks import AttentionMask
-from keras_twa.ops.biases import LagPenalty
-from keras_twa.ops.patterns import Strided
+from keras_twa.ops.softmax.biases import LagPenalty
+from keras_twa.ops.softmax.sparse_patterns import Strided
 from tests.contract import harness
 from tests.contract.scenarios import normal
 

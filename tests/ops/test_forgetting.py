@@ -9,7 +9,7 @@ from keras_twa.layers import ForgettingAttention
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import backend
 from keras_twa.ops import forgetting_attention
-from keras_twa.ops.running_sum import running_sum
+from keras_twa.ops.softmax.running_sum import running_sum
 from tests.contract import harness
 from tests.contract.scenarios import normal
 

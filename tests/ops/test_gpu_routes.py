@@ -12,9 +12,9 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import Force
 from keras_twa.ops import InnerProduct
 from keras_twa.ops import WeightDropout
-from keras_twa.ops import fused
-from keras_twa.ops import tiled
-from keras_twa.ops.scores import Discounted
+from keras_twa.ops.softmax import fused
+from keras_twa.ops.softmax import tiled
+from keras_twa.ops.softmax.scores import Discounted
 from tests.ops.gpu import BACKEND
 from tests.ops.gpu import BATCH
 from tests.ops.gpu import HAS_GPU

@@ -7,9 +7,9 @@ import pytest
 from keras import ops
 
 from keras_twa.masks import AttentionMask
-from keras_twa.ops import local
 from keras_twa.ops import local_attention
-from keras_twa.ops.local import route
+from keras_twa.ops.softmax import local
+from keras_twa.ops.softmax.local import route
 from tests.contract import harness
 from tests.contract import scenarios
 from tests.contract.scenarios import normal

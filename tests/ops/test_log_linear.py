@@ -9,7 +9,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import linear_attention
 from keras_twa.ops import log_linear_attention
 from keras_twa.ops import performer_attention
-from keras_twa.ops.performer import orthogonal_features
+from keras_twa.ops.recurrent.performer import orthogonal_features
 from tests.contract import harness
 from tests.contract.scenarios import normal
 from tests.contract.scenarios import random_mask

@@ -8,8 +8,8 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.masks import AttentionMask
-from keras_twa.ops import lsh
 from keras_twa.ops import lsh_attention
+from keras_twa.ops.softmax import lsh
 from tests.contract import harness
 from tests.contract.scenarios import lengths_mask
 from tests.contract.scenarios import normal

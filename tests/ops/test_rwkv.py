@@ -1,6 +1,5 @@
 """The recurrences of RWKV at the lengths of real chunks, and at extreme numbers."""
 
-import importlib
 import math
 from unittest import mock
 
@@ -12,6 +11,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import generalized_delta_rule
 from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
+from keras_twa.ops.recurrent import wkv as wkv_module
 from tests.contract import harness
 from tests.contract.scenarios import normal
 from tests.contract.scenarios import random_mask
@@ -97,9 +97,8 @@ def test_chunks_of_any_length_give_the_same():
     tensors = [ops.convert_to_tensor(normal(2, 23, 2, 3, seed=i)) for i in range(2)]
     rates = [ops.ones((2, 3)) * 0.2, ops.ones((2, 3))]
     want, sums, maximum = wkv(*tensors, *rates, AttentionMask())
-    module = importlib.import_module("keras_twa.ops.wkv")
     for chunk in (1, 2, 5, 22, 23, 24):
-        with mock.patch.object(module, "CHUNK", chunk):
+        with mock.patch.object(wkv_module, "CHUNK", chunk):
             got, *state = wkv(*tensors, *rates, AttentionMask())
         for x, y in zip([got, *state], [want, sums, maximum], strict=True):
             x, y = ops.convert_to_numpy(x), ops.convert_to_numpy(y)

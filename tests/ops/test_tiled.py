@@ -65,8 +65,8 @@ class Faded:
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("tile_elements", [None, 12, 30])
 # No block, one that divides the number of keys, and one that does not.
-@pytest.mark.parametrize("key_block", [None, 3, 4])
-def test_what_depends_on_the_lag_and_keys_in_blocks(tile_elements, key_block, causal):
+@pytest.mark.parametrize("key_span", [None, 3, 4])
+def test_what_depends_on_the_lag_and_keys_in_blocks(tile_elements, key_span, causal):
     batch, queries, keys, heads = 2, 7, 6, 3
     queries = keys if causal else queries
     q, k = normal(batch, queries, heads, 4), normal(batch, keys, heads, 4, seed=1)
@@ -99,7 +99,7 @@ def test_what_depends_on_the_lag_and_keys_in_blocks(tile_elements, key_block, ca
 
     with (
         route("default" if tile_elements is None else "tiled", tile_elements),
-        mock.patch.object(backend, "KEY_BLOCK", key_block),
+        mock.patch.object(backend, "KEY_SPAN", key_span),
     ):
         assert_close(to_numpy(attend()), expected, "output", 1e-5)
     output, _ = attend(return_weights=True)

@@ -13,9 +13,9 @@ from keras import ops
 
 from keras_twa.masks import real_keys
 from keras_twa.ops import rotate
-from keras_twa.ops.blocks import NOTHING
 from keras_twa.ops.packing import numbers
-from keras_twa.ops.scores import earliest
+from keras_twa.ops.recurrent.subchunks import NOTHING
+from keras_twa.ops.softmax.scores import earliest
 
 
 @dataclass(frozen=True)

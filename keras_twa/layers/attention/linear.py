@@ -10,10 +10,10 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import log_linear_attention
-from keras_twa.ops.feature_maps import FEATURE_MAPS
-from keras_twa.ops.feature_maps import LOG_FEATURE_MAPS
-from keras_twa.ops.log_linear import LEAST
-from keras_twa.ops.log_linear import logs_of
+from keras_twa.ops.recurrent.feature_maps import FEATURE_MAPS
+from keras_twa.ops.recurrent.feature_maps import LOG_FEATURE_MAPS
+from keras_twa.ops.recurrent.log_linear import LEAST
+from keras_twa.ops.recurrent.log_linear import logs_of
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")

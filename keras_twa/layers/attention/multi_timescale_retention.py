@@ -15,7 +15,7 @@ from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
 from keras_twa.ops import multi_timescale_retention
-from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.recurrent.subchunks import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")

@@ -12,9 +12,9 @@ from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
 from keras_twa.masks import real_keys
 from keras_twa.ops import performer_attention
-from keras_twa.ops.log_linear import LEAST
 from keras_twa.ops.packing import count
-from keras_twa.ops.performer import orthogonal_features
+from keras_twa.ops.recurrent.log_linear import LEAST
+from keras_twa.ops.recurrent.performer import orthogonal_features
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")

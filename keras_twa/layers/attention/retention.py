@@ -13,7 +13,7 @@ from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import backend
 from keras_twa.ops import retention
-from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.recurrent.subchunks import NOTHING
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")

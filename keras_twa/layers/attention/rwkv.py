@@ -17,7 +17,7 @@ from keras_twa.ops import backend
 from keras_twa.ops import generalized_delta_rule
 from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
-from keras_twa.ops.blocks import NOTHING
+from keras_twa.ops.recurrent.subchunks import NOTHING
 
 # How much of each mixed input is of the step itself, not of the one before: in channel
 # c of F, at first, (c / F) to this power. As in the first layer of the papers' models.

@@ -9,8 +9,8 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.ops import blocked_attention
-from keras_twa.ops import patterns
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.softmax import sparse_patterns
 
 PATTERNS = ("strided", "fixed", "bigbird")
 
@@ -158,13 +158,13 @@ class SparseAttention(PairAttention):
 
     def _make_pattern(self):
         if not isinstance(self.pattern, str):
-            return patterns.Table.of(self.pattern)
+            return sparse_patterns.Table.of(self.pattern)
         checks.one_of(PATTERNS, pattern=self.pattern)
         if self.pattern == "strided":
-            return patterns.Strided(self.stride)
+            return sparse_patterns.Strided(self.stride)
         if self.pattern == "fixed":
-            return patterns.Fixed(self.stride, self.num_global_blocks)
-        return patterns.BigBird(
+            return sparse_patterns.Fixed(self.stride, self.num_global_blocks)
+        return sparse_patterns.BigBird(
             self.num_window_blocks,
             self.num_global_blocks,
             self.num_random_blocks,

@@ -8,7 +8,7 @@ from keras import ops
 from keras_twa.layers.positions.bias import PositionBias
 from keras_twa.ops import PairBias
 from keras_twa.ops import times_of
-from keras_twa.ops.biases import LagPenalty
+from keras_twa.ops.softmax.biases import LagPenalty
 
 # As a bias on the keys, a penalty of more than this in all would lose digits.
 MOST_BIAS = 2048.0

@@ -7,8 +7,8 @@ from keras_twa.layers import checks
 from keras_twa.layers.positions.bias import PositionBias
 from keras_twa.ops import PairBias
 from keras_twa.ops import times_of
-from keras_twa.ops.biases import ClippedSteps
-from keras_twa.ops.biases import LagTable
+from keras_twa.ops.softmax.biases import ClippedSteps
+from keras_twa.ops.softmax.biases import LagTable
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")

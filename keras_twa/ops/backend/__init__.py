@@ -2,11 +2,12 @@
 
 Each module offers the same few functions; this one picks the module, once.
 
-`scan(body, carry, slices, num_results) -> (carry, results)`
+`scan(body, carry, slices, results) -> (carry, results)`
     Calls `body(carry, part, index) -> (carry, results)` for each part along the first
-    axis of the tensors in the dictionary `slices`, and stacks the results. `carry` and
-    the results are lists of float32 tensors, and `index` counts the parts: an integer,
-    or a tensor of one. Cannot be differentiated.
+    axis of the tensors in the nest `slices`, and stacks the results. `carry` and the
+    results are nests of float32 tensors, of which `results` is the structure, with
+    anything in place of tensors. `index` counts the parts: an integer, or a tensor of
+    one. Cannot be differentiated.
 
 `columns(x, first, count)`
     `count` columns of `x`, from `first`, which may be a tensor.
@@ -14,22 +15,24 @@ Each module offers the same few functions; this one picks the module, once.
 `add_columns(total, part, first) -> total`
     Adds `part` to the columns of `total` that begin at `first`. May reuse `total`.
 
-`add_blocks(total, part, places) -> total`
+`add_entries(total, part, places) -> total`
     Adds `part`, `(rows, m, ...)`, to the entries of `total`, `(rows, n, ...)`, at the
     integers `places`, `(m,)`, some of which may be the same. May reuse `total`.
 
 `differentiable(passes, tensors) -> outputs`
-    A tuple of outputs, `passes.forward(*tensors)`, whose gradients are
-    `passes.backward(tensors, outputs, gradients, needed)`: one for each tensor, or
-    `None` where `needed` is false. `passes` is hashable; equal ones compute the same.
-    Gradients of gradients are those of the operations in `forward`.
+    `passes.forward(tensors)`, a dictionary of outputs, whose gradients are
+    `passes.backward(tensors, outputs, gradients, needed)`: a dictionary of those of the
+    tensors, without the names that have none. `needed` says of each tensor whether its
+    gradient is asked for. `passes` is hashable; equal ones compute the same. Gradients
+    of gradients are those of the operations in `forward`.
 
 `pullback(function, tensors, needed) -> (output, pull)`
-    The output of `function(*tensors)`, a tensor or a list of them, and the function
-    from its gradient to the gradients of the tensors.
+    The output of `function(tensors)`, and the function from its gradient to the
+    gradients of the tensors. All are nests.
 
-`KEY_BLOCK`
-    Tiles of one row are cut into blocks of at least so many keys; `None`: they are not.
+`KEY_SPAN`
+    Tiles of one row are divided into spans of at least so many keys, or with `None`
+    not at all.
 
 `matmul(x, y)`
     `(g or 1, t, n)` times `(g or 1, n, s)`.
@@ -123,10 +126,10 @@ _module = importlib.import_module(f"{__name__}.{NAME}")
 scan = _module.scan
 columns = _module.columns
 add_columns = _module.add_columns
-add_blocks = _module.add_blocks
+add_entries = _module.add_entries
 differentiable = _module.differentiable
 pullback = _module.pullback
-KEY_BLOCK = _module.KEY_BLOCK
+KEY_SPAN = _module.KEY_SPAN
 matmul = _module.matmul
 future_bias = _module.future_bias
 kept = _module.kept

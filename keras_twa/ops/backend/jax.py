@@ -15,7 +15,7 @@ FUSED_KERNEL: Literal["cudnn", "xla"] = "cudnn"
 # A mask of keys would become a bias of the size of all pairs.
 FUSED_MASKS = False
 FUSED_DTYPES = ("float16", "bfloat16")
-KEY_BLOCK = None
+KEY_SPAN = None
 
 
 def device_name():
@@ -105,10 +105,10 @@ def flexes(gpu, dtype, width, value_width):
     return False
 
 
-def scan(body, carry, slices, num_results):
+def scan(body, carry, slices, results):
     """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
-    del num_results
-    count = next(iter(slices.values())).shape[0]
+    del results
+    count = jax.tree.leaves(slices)[0].shape[0]
     indices = jax.numpy.arange(count, dtype="int32")
     return jax.lax.scan(
         lambda carry, part: body(carry, *part), carry, (slices, indices)
@@ -128,7 +128,7 @@ def add_columns(total, part, first):
     )
 
 
-def add_blocks(total, part, places):
+def add_entries(total, part, places):
     """Adds to some entries of the second axis; see `backend/__init__.py`."""
     return total.at[:, places].add(part)
 
@@ -136,23 +136,26 @@ def add_blocks(total, part, places):
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
     # Outside of jit, loops would be compiled anew in each call.
-    return _compiled(passes, *tensors)
+    return _compiled(passes, tensors)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _run(passes, *tensors):
-    return passes.forward(*tensors)
+def _run(passes, tensors):
+    return passes.forward(tensors)
 
 
-def _save(passes, *tensors):
-    outputs = passes.forward(*tensors)
+def _save(passes, tensors):
+    outputs = passes.forward(tensors)
     return outputs, (tensors, outputs)
 
 
 def _differentiate(passes, saved, gradients):
     tensors, outputs = saved
-    needed = [jax.numpy.issubdtype(x.dtype, jax.numpy.floating) for x in tensors]
-    return tuple(passes.backward(tensors, outputs, gradients, needed))
+    needed = jax.tree.map(
+        lambda x: jax.numpy.issubdtype(x.dtype, jax.numpy.floating), tensors
+    )
+    found = passes.backward(tensors, outputs, gradients, needed)
+    return ({name: found.get(name) for name in tensors},)
 
 
 _run.defvjp(_save, _differentiate)
@@ -162,8 +165,8 @@ _compiled = jax.jit(_run, static_argnums=0)
 def pullback(function, tensors, needed):
     """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
     del needed
-    output, pull = jax.vjp(function, *tensors)
-    return output, pull
+    output, pull = jax.vjp(function, tensors)
+    return output, lambda gradient: pull(gradient)[0]
 
 
 def layer_normalization(x, gamma, beta, epsilon):

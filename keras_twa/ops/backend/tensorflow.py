@@ -6,10 +6,14 @@ import tensorflow as tf
 
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
+from keras_twa.ops.nests import FlatPasses
+from keras_twa.ops.nests import flatten
+from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.nests import pack
 
 fused_attention = flex_attention = None
 FUSED_MASKS = False
-KEY_BLOCK = None
+KEY_SPAN = None
 
 
 def device_name():
@@ -92,33 +96,35 @@ def flexes(gpu, dtype, width, value_width):
     return False
 
 
-def scan(body, carry, slices, num_results):
+def scan(body, carry, slices, results):
     """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
-    count = tf.shape(next(iter(slices.values())))[0]
-    static = [x.shape for x in carry]
+    count = tf.shape(flatten(slices)[0])[0]
+    begin = flatten(carry)
+    static = [x.shape for x in begin]
     arrays = [
-        tf.TensorArray("float32", count, infer_shape=False) for _ in range(num_results)
+        tf.TensorArray("float32", count, infer_shape=False) for _ in flatten(results)
     ]
 
     shapes: list[tf.TensorShape] = []
 
-    def step(index, carry, arrays):
-        part = {name: x[index] for name, x in slices.items()}
-        carry, results = body(carry, part, index)
-        shapes[:] = [x.shape for x in results]
+    def step(index, tensors, arrays):
+        part = map_tensors(lambda x: x[index], slices)
+        after, found = body(pack(carry, tensors), part, index)
+        after, found = flatten(after), flatten(found)
+        shapes[:] = [x.shape for x in found]
         # A sum may know less about its shape than the loop demands.
-        carry = [tf.ensure_shape(x, s) for x, s in zip(carry, static, strict=True)]
-        written = [a.write(index, x) for a, x in zip(arrays, results, strict=True)]
-        return index + 1, carry, written
+        after = [tf.ensure_shape(x, s) for x, s in zip(after, static, strict=True)]
+        written = [a.write(index, x) for a, x in zip(arrays, found, strict=True)]
+        return index + 1, after, written
 
-    _, carry, arrays = tf.while_loop(
-        lambda index, *_: index < count, step, (0, carry, arrays)
+    _, end, arrays = tf.while_loop(
+        lambda index, *_: index < count, step, (0, begin, arrays)
     )
-    stacks = [array.stack() for array in arrays]
-    return carry, [
-        tf.ensure_shape(stack, [None, *shape])
-        for stack, shape in zip(stacks, shapes, strict=True)
+    stacks = [
+        tf.ensure_shape(array.stack(), [None, *shape])
+        for array, shape in zip(arrays, shapes, strict=True)
     ]
+    return pack(carry, end), pack(results, stacks)
 
 
 def columns(x, first, count):
@@ -142,7 +148,7 @@ def add_columns(total, part, first):
     return add(total, part)
 
 
-def add_blocks(total, part, places):
+def add_entries(total, part, places):
     """Adds to some entries of the second axis; see `backend/__init__.py`."""
     shape = tf.shape(total)
     # TensorFlow scatters along the first axis only.
@@ -155,7 +161,8 @@ def add_blocks(total, part, places):
 
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
-    forward = passes.forward
+    flat = FlatPasses(passes, tensors)
+    forward = flat.forward
     if tf.executing_eagerly():
         # A tape would keep all tiles of an eager call. It does not see inside of this.
         forward = tf.recompute_grad(forward)
@@ -166,23 +173,30 @@ def differentiable(passes, tensors):
 
         def differentiate(*gradients):
             needed = [x.dtype.is_floating for x in tensors]
-            return passes.backward(tensors, outputs, gradients, needed)
+            return flat.backward(tensors, outputs, gradients, needed)
 
         return outputs, differentiate
 
     # Of a variable, the gradient would be asked in another way.
-    return run(*map(tf.convert_to_tensor, tensors))
+    outputs = run(*map(tf.convert_to_tensor, flatten(tensors)))
+    return pack(flat.outputs, outputs)
 
 
 def pullback(function, tensors, needed):
     """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
     del needed
     with tf.GradientTape() as tape:
-        tape.watch(tensors)
-        output = function(*tensors)
+        tape.watch(flatten(tensors))
+        output = function(tensors)
 
-    def pull(cotangent):
-        return tape.gradient(output, tensors, cotangent, unconnected_gradients="zero")
+    def pull(gradients):
+        found = tape.gradient(
+            flatten(output),
+            flatten(tensors),
+            flatten(gradients),
+            unconnected_gradients="zero",
+        )
+        return pack(tensors, found)
 
     return output, pull
 

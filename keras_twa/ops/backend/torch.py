@@ -16,11 +16,13 @@ from keras_twa.ops.backend.torch_gradients import differentiable as differentiab
 from keras_twa.ops.backend.torch_gradients import kernel_output
 from keras_twa.ops.backend.torch_gradients import pullback as pullback
 from keras_twa.ops.backend.torch_gradients import transformed
+from keras_twa.ops.nests import flatten
+from keras_twa.ops.nests import pack
 
 LOG2_E = math.log2(math.e)
 # Products of stacks of such matrices run at up to four times the speed of one with
 # all keys, on a CPU.
-KEY_BLOCK = 512
+KEY_SPAN = 512
 FUSED_MASKS = True
 # The bits of -inf in float32, as a signed integer.
 MINUS_INFINITY = 0xFF800000 - 2**32
@@ -57,15 +59,15 @@ def set_random_states(states):
         torch.cuda.set_rng_state(state, device)
 
 
-def scan(body, carry, slices, num_results):
+def scan(body, carry, slices, results):
     """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
-    del num_results
-    results = []
-    parts = zip(*(torch.unbind(x) for x in slices.values()), strict=True)
+    found = []
+    parts = zip(*(torch.unbind(x) for x in flatten(slices)), strict=True)
     for index, part in enumerate(parts):
-        carry, result = body(carry, dict(zip(slices, part, strict=True)), index)
-        results.append(result)
-    return carry, [torch.stack(column) for column in zip(*results, strict=True)]
+        carry, result = body(carry, pack(slices, part), index)
+        found.append(flatten(result))
+    columns = zip(*found, strict=True)
+    return carry, pack(results, [torch.stack(column) for column in columns])
 
 
 def columns(x, first, count):
@@ -79,7 +81,7 @@ def add_columns(total, part, first):
     return total
 
 
-def add_blocks(total, part, places):
+def add_entries(total, part, places):
     """Adds to some entries of the second axis, in place; see `backend/__init__.py`."""
     return total.index_add_(1, places, part)
 

@@ -12,6 +12,11 @@ forward mode runs in these from the beginning. They keep their tiles.
 import torch
 from torch.autograd import forward_ad
 
+from keras_twa.ops.nests import FlatPasses
+from keras_twa.ops.nests import flatten
+from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.nests import pack
+
 
 def transformed():
     """Whether `torch.func` or forward mode, which need ordinary operations, runs."""
@@ -27,8 +32,10 @@ def transformed():
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
     if transformed():
-        return passes.forward(*tensors)
-    return _Differentiable.apply(passes, *tensors)
+        return passes.forward(tensors)
+    flat = FlatPasses(passes, tensors)
+    outputs = _Differentiable.apply(flat, *flatten(tensors))
+    return pack(flat.outputs, outputs)
 
 
 class _Differentiable(torch.autograd.Function):
@@ -122,28 +129,27 @@ def pullback(function, tensors, needed):
     """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
     leaves = [
         tensor.detach().requires_grad_(need)
-        for tensor, need in zip(tensors, needed, strict=True)
+        for tensor, need in zip(flatten(tensors), flatten(needed), strict=True)
     ]
     wanted = [leaf for leaf in leaves if leaf.requires_grad]
     with torch.enable_grad():
-        output = function(*leaves)
-    outputs = output if isinstance(output, list) else [output]
+        output = function(pack(tensors, leaves))
+    outputs = flatten(output)
 
-    def pull(cotangent):
-        cotangents = cotangent if isinstance(cotangent, list) else [cotangent]
+    def pull(gradients):
         pairs = [
             (x, gradient)
-            for x, gradient in zip(outputs, cotangents, strict=True)
+            for x, gradient in zip(outputs, flatten(gradients), strict=True)
             if x.requires_grad
         ]
         if not pairs:
-            return [torch.zeros_like(leaf) for leaf in leaves]
+            return map_tensors(torch.zeros_like, tensors)
         some, theirs = zip(*pairs, strict=True)
         found = iter(torch.autograd.grad(some, wanted, theirs, materialize_grads=True))
-        return [
+        each = [
             next(found) if leaf.requires_grad else torch.zeros_like(leaf)
             for leaf in leaves
         ]
+        return pack(tensors, each)
 
-    detached = [x.detach() for x in outputs]
-    return detached if isinstance(output, list) else detached[0], pull
+    return map_tensors(lambda x: x.detach(), output), pull

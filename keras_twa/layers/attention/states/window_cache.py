@@ -8,11 +8,11 @@ from keras_twa.layers.attention.states.state import State
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import real_keys
 from keras_twa.ops.gather import steps_at
-from keras_twa.ops.local import chosen
-from keras_twa.ops.local import first_real
 from keras_twa.ops.packing import count
 from keras_twa.ops.packing import latest
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.softmax.local import chosen
+from keras_twa.ops.softmax.local import first_real
 
 # What a state holds of steps, and the names of the same of global tokens.
 WIDE, GLOBAL = ("key", "value"), "global_"

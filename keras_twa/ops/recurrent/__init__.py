@@ -1,0 +1,1 @@
+"""Recurrent attention: a state of fixed size, updated chunk by chunk."""

@@ -1,0 +1,256 @@
+"""Attention to the steps nearby, and to vectors that go on from block to block.
+
+A sequence is cut into blocks of steps. Within a block all is softmax attention; from
+one block to the next go the state vectors, and the keys and values that the next window
+reaches. Only real steps count: those of each row are first put together, so that
+padding belongs to no block.
+"""
+
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_twa.masks import AttentionMask
+from keras_twa.masks import both
+from keras_twa.masks import hide_padding
+from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.gather import steps_at
+from keras_twa.ops.packing import Packing
+from keras_twa.ops.recurrent.chunks import run_in_chunks
+
+# Added to a logit, it leaves no weight. Each step sees itself, so that no query has
+# nothing but these.
+HIDDEN = -1e30
+# Added to the mean square of a state vector.
+EPSILON = 1e-6
+
+
+@takes_empty(queries=("query", "state_query"), rows=("state",))
+def block_recurrent_attention(
+    query, state_query, key, value, block_size, weights, gate, mask=None, state=None
+):
+    """Attends to the window of a step, and to the state vectors as its block began.
+
+    Args:
+        query: Queries for steps `(B, T, H, D)`.
+        state_query: Queries for state vectors, likewise.
+        key: `(B, T, H, D)`, finite wherever `mask` hides a key.
+        value: `(B, T, H, E)`, finite likewise.
+        block_size: Steps per block, and of the window.
+        weights: Dictionary of float32 tensors. With N state vectors of width M:
+            "lag_bias" `(block_size, H)`, added to the logits of each lag; "initial" and
+            "ids" `(N, M)`; "query_kernel", "step_query_kernel" and "key_kernel"
+            `(M, H, D)`; "value_kernel" `(M, H, E)`; and those of the gate, see
+            `_gated`.
+        gate: "fixed" or "lstm".
+        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        state: Dictionary of what the steps before left, or `None`: how many were real,
+            "count" `(B,)`; the "states" `(B, N, M)`; the "key" and "value" of the last
+            complete block and, behind them, of the one that is not complete,
+            `(B, 2 block_size - 1, H, width)`.
+
+    Returns:
+        Beside each other, what a step finds in its window and in the state vectors,
+        `(B, T, H, 2 E)`; and the next state, or `None` where none was given.
+    """
+    mask = AttentionMask() if mask is None else mask
+    dtype, length = value.dtype, ops.shape(value)[1]
+    steps = {"query": query, "state_query": state_query, "key": key, "value": value}
+    steps = {name: ops.cast(x, "float32") for name, x in steps.items()}
+    weights = {name: ops.cast(x, "float32") for name, x in weights.items()}
+    real, packing = mask.keys, None
+    slots = block_size
+    if state is not None:
+        steps, real = _behind_open_block(steps, real, state, block_size)
+    elif isinstance(length, int):
+        slots = min(block_size, length)
+    begin = _beginning(steps, weights, block_size, slots, state)
+    if real is None:
+        filled = ops.ones(ops.shape(steps["key"])[:2])
+    else:
+        packing = Packing.of(real)
+        filled = ops.cast(packing.filled, "float32")
+        steps = {name: packing.pack(x) for name, x in steps.items()}
+    weights = {**weights, "lag_bias": _bias_of_slots(weights["lag_bias"], slots)}
+    output, end = run_in_chunks(
+        Advance(tuple(weights), gate, slots, slots == block_size),
+        begin,
+        steps,
+        {"real": filled[:, :, None]},
+        tuple(weights.values()),
+        chunk=slots,
+    )
+    if packing is not None:
+        output = packing.unpack(output)
+        output = output[:, ops.shape(output)[1] - length :]
+    output = hide_padding(ops.cast(output, dtype), both(mask.keys, mask.queries))
+    if state is not None:
+        state = _next_state(state, end, steps, filled, block_size)
+    return output, state
+
+
+@dataclass(frozen=True)
+class Advance:
+    """One block; see `run_in_chunks`.
+
+    Its state: the state vectors `(B, N, M)`, the keys and values of the block before,
+    and whether there was one `(B, 1, 1, 1)`.
+
+    Args:
+        names: Names of the parameters.
+        gate: "fixed" or "lstm".
+        slots: Steps per block.
+        recurrent: Whether there are blocks to come; if not, the state stays.
+    """
+
+    names: tuple[str, ...]
+    gate: str
+    slots: int
+    recurrent: bool
+
+    def __call__(self, state, steps, *parameters):
+        states, key_before, value_before, seen = state
+        weights = dict(zip(self.names, parameters, strict=True))
+        of_states = _read(states, weights)
+        key, value = steps["key"], steps["value"]
+        before = ops.less(ops.arange(0, 2 * self.slots, dtype="int32"), self.slots)
+        unseen = ops.logical_and(before, ops.equal(seen, 0.0))
+        near = _attend(
+            steps["query"],
+            ops.concatenate([key_before, key], axis=1),
+            ops.concatenate([value_before, value], axis=1),
+            weights["lag_bias"][None] + ops.where(unseen, HIDDEN, 0.0),
+        )
+        recalled = _attend(steps["state_query"], of_states["key"], of_states["value"])
+        output = ops.concatenate([near, recalled], axis=-1)
+        if not self.recurrent:
+            return state, output
+        found = [
+            _attend(of_states["query"], of_states["key"], of_states["value"]),
+            _attend(of_states["step_query"], key, value),
+        ]
+        found = ops.concatenate(found, axis=-1)
+        # Real steps come first, so the last one tells of them all.
+        complete = ops.greater(steps["real"][:, -1:], 0.0)
+        states = ops.where(complete, _gated(states, found, weights, self.gate), states)
+        complete = complete[..., None]
+        key = ops.where(complete, key, key_before)
+        value = ops.where(complete, value, value_before)
+        return [states, key, value, ops.where(complete, 1.0, seen)], output
+
+
+def _read(states, weights):
+    """The queries, keys and values of the state vectors, `(B, N, H, width)`."""
+    squares = ops.mean(ops.square(states), axis=-1, keepdims=True)
+    named = states * ops.rsqrt(squares + EPSILON) + weights["ids"]
+    # b: batch, n: state vectors, m: their width, h: heads, d: width of a head.
+    return {
+        name: ops.einsum("bnm,mhd->bnhd", named, weights[f"{name}_kernel"])
+        for name in ("query", "step_query", "key", "value")
+    }
+
+
+def _attend(query, key, value, bias=None):
+    """Softmax attention to all keys, with a bias `(B or 1, H or 1, t, s)`."""
+    # b: batch, t: queries, s: keys, h: heads, d: width of a head.
+    query = query * float(query.shape[-1]) ** -0.5
+    logits = ops.einsum("bthd,bshd->bhts", query, key)
+    logits = logits if bias is None else logits + bias
+    return ops.einsum("bhts,bshd->bthd", ops.softmax(logits, axis=-1), value)
+
+
+def _gated(states, found, weights, gate):
+    """The next state vectors.
+
+    Args:
+        states: `(B, N, M)`.
+        found: What they found in one another and in the block, `(B, N, H, 2 E)`.
+        weights: "candidate_kernel" `(H, 2 E, M)` and, if any, "candidate_bias" `(M,)`.
+            For the gate "fixed", "keep_logits" `(M,)`; for "lstm", kernels and biases
+            of "forget" and "input" as well.
+        gate: "fixed" or "lstm".
+    """
+
+    def dense(name):
+        # b: batch, n: state vectors, m: their width, h: heads, d: width of a head.
+        output = ops.einsum("bnhd,hdm->bnm", found, weights[f"{name}_kernel"])
+        bias = weights.get(f"{name}_bias")
+        return output if bias is None else output + bias
+
+    if gate == "fixed":
+        keep = ops.sigmoid(weights["keep_logits"])
+        return keep * states + (1.0 - keep) * dense("candidate")
+    # They begin by keeping much and taking in little.
+    keep, enter = ops.sigmoid(dense("forget") + 1.0), ops.sigmoid(dense("input") - 1.0)
+    return keep * states + enter * ops.tanh(dense("candidate"))
+
+
+def _bias_of_slots(lag_bias, slots):
+    """What is added to logits of the block before and of a block: `(H, t, 2 t)`."""
+    keys = ops.arange(0, 2 * slots, dtype="int32")
+    lags = keys[:slots, None] + slots - keys[None]
+    inside = ops.logical_and(
+        ops.greater_equal(lags, 0), ops.less(lags, lag_bias.shape[0])
+    )
+    bias = ops.take(lag_bias, ops.where(inside, lags, 0), axis=0)
+    return ops.transpose(ops.where(inside[..., None], bias, HIDDEN), (2, 0, 1))
+
+
+def _beginning(steps, weights, block_size, slots, state):
+    """The state of `Advance` before the first block."""
+    batch, _, heads, key_dim = ops.shape(steps["key"])
+    initial = weights["initial"][None]
+    if state is None:
+        value_dim = steps["value"].shape[-1]
+        return [
+            ops.broadcast_to(initial, (batch, *weights["initial"].shape)),
+            ops.zeros((batch, slots, heads, key_dim)),
+            ops.zeros((batch, slots, heads, value_dim)),
+            ops.zeros((batch, 1, 1, 1)),
+        ]
+    seen = ops.greater_equal(state["count"], block_size)[:, None, None]
+    return [
+        ops.where(seen, state["states"], initial),
+        ops.cast(state["key"][:, :block_size], "float32"),
+        ops.cast(state["value"][:, :block_size], "float32"),
+        ops.cast(seen[..., None], "float32"),
+    ]
+
+
+def _behind_open_block(steps, real, state, block_size):
+    """Steps and which are real, behind those of the block that is not complete."""
+    batch, length = ops.shape(steps["key"])[:2]
+    held = {name: state[name][:, block_size:] for name in ("key", "value")}
+    room = (batch, block_size - 1)
+    for name in ("query", "state_query"):
+        # Their outputs were given by an earlier call.
+        held[name] = ops.zeros((*room, *ops.shape(steps[name])[2:]))
+    steps = {
+        name: ops.concatenate([ops.cast(held[name], "float32"), x], axis=1)
+        for name, x in steps.items()
+    }
+    slots = ops.arange(0, block_size - 1, dtype="int32")
+    count = ops.cast(state["count"], "int32")
+    filled = ops.less(slots[None], (count % block_size)[:, None])
+    real = ops.ones((batch, length), dtype="bool") if real is None else real
+    return steps, ops.concatenate([filled, real], axis=1)
+
+
+def _next_state(state, end, steps, filled, block_size):
+    """The state after these steps, which are put together behind the open block."""
+    states, *before, _ = end
+    length = ops.shape(filled)[1]
+    total = ops.cast(ops.sum(filled, axis=1), "int32")
+    count = ops.cast(state["count"], "int32")
+    first = total - total % block_size
+    slots = ops.arange(0, block_size - 1, dtype="int32")
+    index = ops.minimum(first[:, None] + slots[None], length - 1)
+    count = count - count % block_size + total
+    # Before the first block ends, there is nothing to hold.
+    begun = ops.greater_equal(count, block_size)[:, None, None]
+    states = ops.where(begun, states, ops.cast(state["states"], states.dtype))
+    found = {"count": count, "states": states}
+    for name, x in zip(("key", "value"), before, strict=True):
+        x = ops.concatenate([x, steps_at(steps[name], index)], axis=1)
+        found[name] = ops.cast(x, state[name].dtype)
+    return found

@@ -1,0 +1,98 @@
+"""The generalized delta rule of RWKV-7, in time linear in length.
+
+What a step takes from the memory depends on what all steps before it did there. Within
+a chunk these are the unknowns of a triangular system of equations, which is solved for
+all steps at once; the rest is a few products of matrices.
+"""
+
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_twa.ops import backend
+from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent.chunks import chunk_for
+from keras_twa.ops.recurrent.linear import past
+from keras_twa.ops.recurrent.linear import run_with_memory
+
+# What is kept over a chunk, exp(-64 e^-0.5) at the least, and its inverse are far
+# inside the range of float32.
+CHUNK = 64
+
+
+@takes_empty(keys=("key", "value", "log_decay", "removal", "rate"), rows=("memory",))
+def generalized_delta_rule(
+    query, key, value, log_decay, removal, rate, mask, memory=None
+):
+    """Computes `q_i M_i` with a memory that forgets, corrects itself, and learns.
+
+    `M_i = diag(exp(log_decay_i)) M_(i-1) - (rate_i removal_i)^T (removal_i M_(i-1)) +
+    k_i^T v_i`. A step that is not real leaves the memory as it is.
+
+    Args:
+        query: `(B, T, H, D)`.
+        key: `(B, T, H, D)`, finite wherever `mask` hides a key; so are the others.
+        value: `(B, T, H, E)`.
+        log_decay: `(B, T, H, D)`, from -e^-0.5 to 0.
+        removal: `(B, T, H, D)`, of length 1 at most.
+        rate: `(B, T, H, D)`, from 0 to 1.
+        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        memory: Float32 `(B, H, D, E)` of the steps before, or `None`.
+
+    Returns:
+        `(B, T, H, E)` in float32, and the memory after the last step.
+    """
+    chunk = chunk_for(ops.shape(value)[1], CHUNK)
+    further = {"log_decay": log_decay, "removal": removal, "rate": rate}
+    return run_with_memory(Advance(), query, key, value, mask, chunk, memory, further)
+
+
+@dataclass(frozen=True)
+class Advance:
+    """One chunk; see `run_in_chunks`.
+
+    With `c` the sum of the logarithms of the decays so far, `exp(-c_i) M_i` does not
+    decay. In its terms step `j` writes with `exp(-c_j)` times its key, and step `i`
+    reads with `exp(c_i)` times its query. The exponents are taken from the middle of
+    the chunk, to be as small as they can.
+    """
+
+    def __call__(self, state, steps):
+        (memory,) = state
+        real, removal, value = steps["real"], steps["removal"], steps["value"]
+        length = ops.shape(value)[1]
+        log_decay = steps["log_decay"] * real
+        level = ops.cumsum(log_decay, axis=1)
+        middle = ops.stop_gradient(level[:, -1:]) * 0.5
+        # What is removed was there before the step's own decay.
+        asks = removal * ops.exp(level - log_decay - middle)
+        reads = steps["query"] * ops.exp(level - middle)
+        fresh = ops.exp(middle - level) * real
+        writes = [-removal * steps["rate"] * fresh, steps["key"] * fresh]
+        writes = ops.concatenate(writes, axis=1)
+        memory = memory * _as_column(ops.exp(middle))
+
+        # Steps as rows: all that ask, then all that read. As columns: all that remove,
+        # then all that learn.
+        rows = ops.concatenate([asks, reads], axis=1)
+        scores = backend.matmul(rows, ops.swapaxes(writes, 1, 2))
+        found = backend.matmul(rows, memory)
+        seen = past(length)
+        seen_twice = ops.concatenate([seen, seen], axis=2)
+        own = ops.eye(length)[None]
+        earlier = ops.where(ops.greater(own, 0.0), False, seen)
+        removed = ops.where(earlier, scores[:, :length, :length], 0.0)
+        learned = ops.where(earlier, scores[:, :length, length:], 0.0)
+        found_by_asking = found[:, :length] + backend.matmul(learned, value)
+        asked = ops.solve_triangular(own - removed, found_by_asking, lower=True)
+
+        changes = ops.concatenate([asked, value], axis=1)
+        scores = ops.where(seen_twice, scores[:, length:], 0.0)
+        output = found[:, length:] + backend.matmul(scores, changes)
+        memory = memory + backend.matmul(ops.swapaxes(writes, 1, 2), changes)
+        return [memory * _as_column(ops.exp(level[:, -1:] - middle))], output
+
+
+def _as_column(x):
+    """`(rows, 1, D)` to `(rows, D, 1)`."""
+    return ops.swapaxes(x, 1, 2)

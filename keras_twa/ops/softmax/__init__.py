@@ -1,0 +1,1 @@
+"""Softmax attention: every query weighs keys, in tiles of the score matrix."""

@@ -1,0 +1,110 @@
+"""What a query may see, and what it drops, for the rows and columns of a tile."""
+
+import functools
+import math
+import operator
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
+
+from keras import ops
+
+from keras_twa.ops import backend
+
+
+@dataclass(frozen=True)
+class Rules:
+    """An `AttentionMask` and a dropout, ready to be asked about one tile.
+
+    Args:
+        heads: How many rows belong to one element of the batch.
+        causal: Whether query `i` sees only keys `j <= i + offset`.
+        offset: S - T of the whole call, of which these queries may be a part.
+        first_query: Index of the first query in the whole call.
+        key_mask: Boolean `(rows, S)`, or `None`.
+        pairs: Boolean `(B or 1, H', T or 1, S)` of the whole call, or `None`.
+        dropout: A `WeightDropout`, or `None`.
+    """
+
+    heads: int
+    causal: bool = False
+    offset: Any = 0
+    first_query: int = 0
+    key_mask: Any = None
+    pairs: Any = None
+    dropout: Any = None
+
+    @classmethod
+    def from_mask(cls, mask, batch, heads, num_queries, num_keys, dropout=None):
+        """What an `AttentionMask` says, for rows that are pairs of element and head."""
+        key_mask = None
+        if mask.keys is not None:
+            key_mask = ops.broadcast_to(mask.keys[:, None], (batch, heads, num_keys))
+            key_mask = ops.reshape(key_mask, (batch * heads, num_keys))
+        offset = num_keys - num_queries
+        return cls(heads, mask.causal, offset, 0, key_mask, mask.pairs, dropout)
+
+    def of_span(self, first, end):
+        """The rules for queries `first ... end - 1` with keys `0 ... end - 1`."""
+        key_mask = None if self.key_mask is None else self.key_mask[:, :end]
+        return replace(self, first_query=first, key_mask=key_mask)
+
+    def tensors(self):
+        """The tensors among them, by name."""
+        seed = None if self.dropout is None else self.dropout.seed
+        named = {"key_mask": self.key_mask, "pairs": self.pairs, "seed": seed}
+        return {name: x for name, x in named.items() if x is not None}
+
+    def static(self):
+        """The same rules with the names of their tensors in place of them."""
+        return self.with_tensors({name: name for name in self.tensors()})
+
+    def with_tensors(self, tensors):
+        """The same rules with these tensors, by the names that `tensors()` gives."""
+        rules = dict(tensors)
+        if "seed" in rules:
+            rules["dropout"] = replace(self.dropout, seed=rules.pop("seed"))
+        return replace(self, **rules)
+
+    def hide_keys(self, key_mask):
+        """Whether some key may be hidden from some query of a tile."""
+        return self.causal or key_mask is not None or self.pairs is not None
+
+    def bias(self, rows, queries, keys, key_mask):
+        """What to add to the logits: 0, or `-inf` where a key is hidden.
+
+        Args:
+            rows: Indices of the rows, integer `(g,)`.
+            queries: Indices of the queries, integer `(t,)`.
+            keys: Indices of the keys, integer `(1, s)` or `(g, s)`.
+            key_mask: Boolean `(g, s)`, or `None`.
+
+        Returns:
+            Float32, broadcastable to `(g, t, s)`, or `None` where all is visible.
+        """
+        parts = []
+        if self.causal:
+            parts.append(backend.future_bias(queries + self.offset, keys))
+        if key_mask is not None:
+            parts.append(_bias(key_mask)[:, None, :])
+        if self.pairs is not None:
+            parts.append(_bias(self._visible_pairs(rows, queries, keys)))
+        return functools.reduce(operator.add, parts) if parts else None
+
+    def _visible_pairs(self, rows, queries, keys):
+        batch, heads, num_queries, num_keys = ops.shape(self.pairs)
+        element = ops.zeros_like(rows)
+        if self.pairs.shape[0] != 1:
+            element = ops.floor_divide(rows, self.heads)
+        # Where one mask head serves several heads, as for the timescales of a
+        # multi-timescale layer, heads that share one stand `heads` apart.
+        head = ops.mod(rows, heads)
+        line = ops.zeros_like(queries) if self.pairs.shape[2] == 1 else queries
+        lines = ops.reshape(self.pairs, (batch * heads * num_queries, num_keys))
+        first = (element * heads + head) * num_queries
+        tile = ops.take(lines, first[:, None] + line[None, :], axis=0)
+        return tile[:, :, : ops.shape(keys)[-1]]
+
+
+def _bias(visible):
+    return ops.where(visible, 0.0, -math.inf)

@@ -1,0 +1,251 @@
+"""Which keys a tile of queries sees: those of whole rows, or those of a window.
+
+`WholeRows` and `Windows` have the same methods. Both may divide the keys of a tile
+further, into `KeySpans`. Tensors of keys pass through their methods in this order:
+`pad` lengthens them for the whole pass, `of_rows` gives those of a group of rows, and
+`of_tile` those that a tile sees. Gradients go back by `add`, `joined` and `unpad`.
+"""
+
+import math
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_twa.ops import backend
+
+# A tile of a window has so many queries, more for the wider windows.
+LEAST_QUERIES, MOST_QUERIES = 64, 256
+
+
+@dataclass(frozen=True)
+class Window:
+    """The keys that a tile of queries sees: those around it.
+
+    Args:
+        queries: Number of queries in a tile.
+        before: How many keys before the first query.
+        after: How many keys after the last query.
+    """
+
+    queries: int
+    before: int
+    after: int
+
+    @property
+    def num_keys(self):
+        return self.before + self.queries + self.after
+
+
+def window_queries(reach):
+    """How many queries a tile has, the power of two that is closest to `reach`."""
+    queries = 2 ** max(0, round(math.log2(max(reach, 1))))
+    return min(max(queries, LEAST_QUERIES), MOST_QUERIES)
+
+
+@dataclass(frozen=True)
+class KeySpans:
+    """The keys of a tile of one row, divided into spans of neighbouring keys.
+
+    The tile then looks like one of several rows, with the same queries
+    `(spans, t, ...)` in all of them and some of the keys in each, `(spans, ..., s)`.
+
+    Args:
+        count: Number of spans. With 1, tensors stay as they are.
+    """
+
+    count: int
+
+    def divide(self, x):
+        """`(1, ..., S)` to `(spans, ..., s)`."""
+        if self.count == 1:
+            return x
+        x = ops.reshape(x, (*ops.shape(x)[1:-1], self.count, -1))
+        # By tuples: PyTorch's `vmap` knows no other way.
+        return ops.moveaxis(x, (-2,), (0,))
+
+    def join(self, x):
+        """`(spans, ..., s)` to `(1, ..., S)`."""
+        if self.count == 1:
+            return x
+        x = ops.moveaxis(x, (0,), (-2,))
+        return ops.reshape(x, (1, *ops.shape(x)[:-2], -1))
+
+    def repeat(self, x):
+        """Tensors of queries or of rows `(1, ...)`, once for each span."""
+        if self.count == 1:
+            return x
+        return ops.broadcast_to(x, (self.count, *ops.shape(x)[1:]))
+
+    def sum(self, x):
+        """The sum over the spans, `(1, ...)`."""
+        return x if self.count == 1 else ops.sum(x, axis=0, keepdims=True)
+
+
+class WholeRows:
+    """Each tile sees all keys.
+
+    Args:
+        tile_queries: Number of queries in a tile.
+        num_queries: T.
+        num_keys: S.
+    """
+
+    def __init__(self, tile_queries, num_queries, num_keys):
+        self.tile_queries = tile_queries
+        self.num_tiles = -(-num_queries // tile_queries)
+        self.num_seen = num_keys
+        self._num_queries = num_queries
+
+    def pad(self, x):
+        """`(rows, ..., S)`, as it is."""
+        return x
+
+    def unpad(self, x):
+        """`(rows, ..., S)`, as it is."""
+        return x
+
+    def mask(self, key_mask, rows):
+        """The mask of keys as it is, `None` if there is none."""
+        del rows
+        return key_mask
+
+    def of_rows(self, x, spans):
+        """The spans of the keys of some rows."""
+        return spans.divide(x)
+
+    def of_tile(self, x, first, spans):
+        """What the rows have, for each of their tiles."""
+        del first, spans
+        return x
+
+    def numbers(self, first):
+        """The numbers of the keys, `(S,)`."""
+        del first
+        return ops.arange(0, self.num_seen, dtype="int32")
+
+    def may_pass_the_end(self, first):
+        """Whether a tile may have more keys than there are."""
+        del first
+        return False
+
+    def add(self, total, part, first, spans):
+        """Adds what the keys of a tile get to what they got so far."""
+        del first, spans
+        return total + part
+
+    def joined(self, total, spans):
+        """What the keys of some rows got, without spans."""
+        return spans.join(total)
+
+    def band(self, x, spans):
+        """What `by_lag` makes for one tile, with the keys of all tiles.
+
+        Args:
+            x: `(g, T + S - 1)`.
+            spans: The `KeySpans`.
+        """
+        del spans
+        t, others = self.tile_queries, (self.num_tiles - 1) * self.tile_queries
+        x = ops.pad(x, [(0, 0), (0, others + t - self._num_queries)])
+        return by_lag(x, t, self.num_seen + others)
+
+    def lags(self, band, index, spans):
+        """The columns of a tile in what `band` gave."""
+        first = (self.num_tiles - 1 - index) * self.tile_queries
+        return spans.divide(backend.columns(band, first, self.num_seen))
+
+
+class Windows:
+    """Each tile sees the keys around it.
+
+    Args:
+        window: The `Window`.
+        num_queries: T.
+        num_keys: S, the same.
+    """
+
+    def __init__(self, window, num_queries, num_keys):
+        self.tile_queries = window.queries
+        self.num_tiles = -(-num_queries // window.queries)
+        self.num_seen = window.num_keys
+        self._window, self._num_keys = window, num_keys
+
+    def pad(self, x):
+        """As many columns as the first and the last tile look for."""
+        window = self._window
+        after = window.after - self._num_keys % -window.queries
+        beside = [(0, 0)] * (len(x.shape) - 1) + [(window.before, after)]
+        return ops.pad(x, beside)
+
+    def unpad(self, x):
+        """The columns that were there before `pad`."""
+        first = self._window.before
+        return x[..., first : first + self._num_keys]
+
+    def mask(self, key_mask, rows):
+        """A mask of keys, as those that `pad` adds have to be hidden."""
+        if key_mask is not None:
+            return key_mask
+        return ops.ones((rows, self._num_keys), dtype="bool")
+
+    def of_rows(self, x, spans):
+        """All keys of some rows, in one piece."""
+        del spans
+        return x
+
+    def of_tile(self, x, first, spans):
+        """The spans of the keys around the queries from `first` on."""
+        return spans.divide(backend.columns(x, first, self.num_seen))
+
+    def numbers(self, first):
+        """The numbers of the keys, `(s,)`, negative before the first one."""
+        keys = ops.arange(0, self.num_seen, dtype="int32")
+        return keys + (first - self._window.before)
+
+    def may_pass_the_end(self, first):
+        """Whether the window may reach beyond the first or the last key."""
+        first = first - self._window.before
+        if not isinstance(first, int):
+            return True
+        return first < 0 or first + self.num_seen > self._num_keys
+
+    def add(self, total, part, first, spans):
+        """Adds what the keys of a tile get to what all keys got so far."""
+        return backend.add_columns(total, spans.join(part), first)
+
+    def joined(self, total, spans):
+        """What the keys of some rows got, as it is."""
+        del spans
+        return total
+
+    def band(self, x, spans):
+        """What `by_lag` makes for one tile: the same for all.
+
+        Args:
+            x: `(g, T + S - 1)`.
+            spans: The `KeySpans`.
+        """
+        t = self.tile_queries
+        last = t + self._window.before + self._num_keys - 1
+        x = x[:, last - t - self.num_seen + 1 : last]
+        return spans.divide(by_lag(x, t, self.num_seen))
+
+    def lags(self, band, index, spans):
+        """What `band` gave."""
+        del index, spans
+        return band
+
+
+def by_lag(x, num_queries, num_keys):
+    """`(g, T + S - 1)`, a number for each lag `i - j`, to `(g, T, S)`, one for a pair.
+
+    The first number is that of the lag -(S - 1), the last one that of T - 1.
+    """
+    rows, lags = ops.shape(x)
+    # Each line is the one above, moved by one place: what comes of writing a line of
+    # length L + 1 again and again, and reading lines of length L.
+    line = ops.pad(ops.flip(x, axis=-1), [(0, 0), (0, 1)])
+    lines = ops.broadcast_to(line[:, None], (rows, num_queries, lags + 1))
+    lines = ops.reshape(lines, (rows, -1))[:, : num_queries * lags]
+    lines = ops.reshape(lines, (rows, num_queries, lags))
+    return lines[:, :, num_queries - 1 :]

@@ -1,0 +1,271 @@
+"""How the tensors of attention are divided: into groups of rows, and those into tiles.
+
+All tensors have their axes in the order that the matrix products like best: queries
+are rows, `(rows, T, ...)`, and keys are columns, `(rows, ..., S)`. The other way round,
+the two largest products of the backward pass would have to transpose a whole tile
+each, which XLA does slowly on a CPU.
+"""
+
+from keras import ops
+
+from keras_twa.ops import backend
+from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.softmax.tile_keys import KeySpans
+from keras_twa.ops.softmax.tile_keys import WholeRows
+from keras_twa.ops.softmax.tile_keys import Windows
+from keras_twa.ops.splitting import even_size
+
+
+class Layout:
+    """The tensors of one pass, divided for its loops.
+
+    `slices` is what the loop over groups of rows runs through. Tensors of keys are
+    `(groups, g, ..., S)`. Under "tiles" are those of queries, which the loop over the
+    tiles of a group runs through: `(groups, tiles, g, t, ...)`.
+
+    Args:
+        passes: The passes of `tile_loop.py`, for what is constant.
+        tensors: The dictionary of tensors that they get.
+    """
+
+    def __init__(self, passes, tensors):
+        self.passes = passes
+        self.parameters = tensors["parameters"]
+        self.rules = passes.rules.with_tensors(tensors["rules"])
+        dropout = self.rules.dropout
+        self.scale = 1.0 if dropout is None else dropout.scale
+        self.rows, _, num_keys = ops.shape(tensors["value"])
+        self.num_queries = ops.shape(next(iter(tensors["query"].values())))[1]
+        self.keys = _keys_of_tiles(passes, self.num_queries, num_keys)
+        self.row_group = self._row_group()
+        self.spans = KeySpans(self._num_spans())
+        # Of the scores of a tile, the axes that keys are on.
+        self.key_axes = (2,) if self.spans.count == 1 else (0, 2)
+        rows = ops.arange(0, self.rows, dtype="int32")
+        self.slices = {
+            "rows": self._group(rows),
+            "key": map_tensors(self._group_keys, tensors["key"]),
+            "value": self._group_keys(tensors["value"]),
+            "lags": map_tensors(self._group, tensors["lags"]),
+            "tiles": {},
+        }
+        key_mask = self.keys.mask(self.rules.key_mask, self.rows)
+        if key_mask is not None:
+            self.slices["key_mask"] = self._group_keys(key_mask)
+        self.add_queries({"query": tensors["query"]})
+        if dropout is not None:
+            queries = ops.arange(0, self.num_queries, dtype="int32")
+            queries = queries + self.rules.first_query
+            self.add_queries({"bits": dropout.query_bits(rows, queries)})
+
+    def add_queries(self, tensors, fill=None):
+        """Divides further tensors `(rows, T, ...)` among the tiles.
+
+        Args:
+            tensors: Dictionary of tensors, or of dictionaries of them.
+            fill: What lengthens the last tile: a number, or `None` for entries.
+        """
+
+        def divide(x):
+            x = self._group(x, fill)
+            groups, g, _, *rest = ops.shape(x)
+            x = _fill(x, self.keys.tile_queries, 2, fill)
+            x = ops.reshape(x, (groups, g, -1, self.keys.tile_queries, *rest))
+            return ops.swapaxes(x, 1, 2)
+
+        self.slices["tiles"] |= map_tensors(divide, tensors)
+
+    def join_queries(self, x):
+        """`(groups, tiles, g, t, ...)` to `(rows, T, ...)`."""
+        rest = ops.shape(x)[4:]
+        x = ops.swapaxes(x, 1, 2)
+        x = ops.reshape(x, (-1, self.keys.num_tiles * self.keys.tile_queries, *rest))
+        return x[: self.rows, : self.num_queries]
+
+    def join_keys(self, x):
+        """`(groups, g, ..., S)` to `(rows, ..., S)`."""
+        x = ops.reshape(x, (-1, *ops.shape(x)[2:]))[: self.rows]
+        return self.keys.unpad(x)
+
+    def _row_group(self):
+        """How many rows are in a tile."""
+        if not isinstance(self.rows, int) and not ops.is_tensor(self.rows):
+            # JAX exports a model for any batch: a symbol, which cannot be compared.
+            return 1
+        elements = self.keys.tile_queries * self.keys.num_seen
+        rows = _clip(self.passes.tile_elements // elements, 1, self.rows)
+        return even_size(rows, self.rows)
+
+    def _num_spans(self):
+        """How many spans of keys a tile of one row is divided into."""
+        num_keys, least = self.keys.num_seen, self.passes.key_span
+        divides = least is not None and isinstance(num_keys, int)
+        if not divides or self.row_group != 1 or self.rules.pairs is not None:
+            return 1
+        sizes = range(least, 2 * least)
+        return next((num_keys // s for s in sizes if num_keys % s == 0), 1)
+
+    def _group(self, x, fill=None):
+        """`(rows, ...)` to `(groups, g, ...)`."""
+        x = _fill(x, self.row_group, 0, fill)
+        return ops.reshape(x, (-1, self.row_group, *ops.shape(x)[1:]))
+
+    def _group_keys(self, x):
+        return self._group(self.keys.pad(x))
+
+
+class RowGroup:
+    """Some rows, with the keys of their tiles.
+
+    Args:
+        layout: The `Layout`.
+        slices: One turn of the loop over its `slices`.
+    """
+
+    def __init__(self, layout, slices):
+        self.layout = layout
+        self.slices = slices
+
+        def of_rows(x):
+            return layout.keys.of_rows(x, layout.spans)
+
+        self.columns = map_tensors(of_rows, {x: slices[x] for x in ("key", "value")})
+        key_mask = slices.get("key_mask")
+        self.key_mask = None if key_mask is None else of_rows(key_mask)
+        self.bands = map_tensors(
+            lambda x: layout.keys.band(x, layout.spans), slices["lags"]
+        )
+
+    def tile(self, queries, index):
+        """One turn of the loop over the tiles of these rows."""
+        return Tile(self, queries, index)
+
+    def zeros(self):
+        """What the keys got before the first tile."""
+        return map_tensors(ops.zeros_like, self.columns)
+
+    def joined(self, columns):
+        """What all keys got, `(g, ..., S)`."""
+        layout = self.layout
+        return map_tensors(lambda x: layout.keys.joined(x, layout.spans), columns)
+
+
+class Tile:
+    """Some queries of some rows, and the keys that they see.
+
+    Args:
+        group: The `RowGroup`.
+        queries: One turn of the loop over its tiles.
+        index: The number of the tile.
+    """
+
+    def __init__(self, group, queries, index):
+        self._group, self._layout, self._index = group, group.layout, index
+        self._keys, self._spans = self._layout.keys, self._layout.spans
+        self._first = index * self._keys.tile_queries
+        columns = map_tensors(self._seen, group.columns)
+        self._key_mask = group.key_mask
+        if group.key_mask is not None:
+            hides = self._layout.rules.key_mask is not None
+            hides = hides or self._keys.may_pass_the_end(self._first)
+            self._key_mask = self._seen(group.key_mask) if hides else None
+        self._bits = queries.get("bits")
+        self.value = columns["value"]
+        self.arguments = {
+            "query": map_tensors(self._spans.repeat, queries["query"]),
+            "key": columns["key"],
+            "parameters": self._layout.parameters,
+        }
+
+    def score(self, arguments):
+        """The logits of a score, from what it takes."""
+        lags = {
+            name: self._keys.lags(band, self._index, self._spans)
+            for name, band in self._group.bands.items()
+        }
+        query = {**arguments["query"], **lags}
+        return self._layout.passes.score(
+            query, arguments["key"], *arguments["parameters"]
+        )
+
+    def masked(self, logits):
+        """The logits, `-inf` where a key is hidden from a query."""
+        rules = self._layout.rules
+        if not rules.hide_keys(self._key_mask):
+            return logits
+        rows = self._spans.repeat(self._group.slices["rows"])
+        bias = rules.bias(rows, self._queries(), self._numbers(), self._key_mask)
+        return logits + bias
+
+    def kept(self):
+        """Which weights stay, or `None` where none is dropped."""
+        dropout = self._layout.rules.dropout
+        if dropout is None:
+            return None
+        return dropout.kept(self._spans.repeat(self._bits), self._numbers())
+
+    def drop(self, weights, kept):
+        """The weights that stay. Uses up `weights`."""
+        return weights if kept is None else backend.keep_only(weights, kept)
+
+    def sum_spans(self, x):
+        """What the spans of keys have for each query, added up: `(g, t, ...)`."""
+        return self._spans.sum(x)
+
+    def add_keys(self, totals, parts):
+        """Adds what the keys of this tile get to what all keys got so far."""
+        return map_tensors(
+            lambda total, x: self._keys.add(total, x, self._first, self._spans),
+            totals,
+            parts,
+        )
+
+    def _queries(self):
+        """The numbers of the queries, `(t,)`."""
+        layout = self._layout
+        index = ops.arange(0, self._keys.tile_queries, dtype="int32") + self._first
+        # The last tile is lengthened by the first queries.
+        return ops.mod(index, layout.num_queries) + layout.rules.first_query
+
+    def _numbers(self):
+        """The numbers of the keys, `(1, s)` or `(spans, s)`."""
+        numbers = self._keys.numbers(self._first)
+        return self._spans.divide(numbers[None])
+
+    def _seen(self, x):
+        return self._keys.of_tile(x, self._first, self._spans)
+
+
+def _keys_of_tiles(passes, num_queries, num_keys):
+    """How the tiles of a call find their keys: `WholeRows` or `Windows`."""
+    if passes.window is not None:
+        return Windows(passes.window, num_queries, num_keys)
+    most = passes.tile_elements // num_keys
+    queries = _clip(most, passes.least_queries, num_queries)
+    return WholeRows(even_size(queries, num_queries), num_queries, num_keys)
+
+
+def _fill(x, size, axis, fill=None):
+    """Lengthens an axis to a multiple of a size.
+
+    What comes of the new entries is dropped, but until then it has to be finite.
+
+    Args:
+        x: A tensor.
+        size: The size.
+        axis: 0 or 2.
+        fill: The number to lengthen it with; `None` for its own first entries.
+    """
+    missing = -ops.shape(x)[axis] % size
+    if isinstance(missing, int) and missing == 0:
+        return x
+    first = x[:missing] if axis == 0 else x[:, :, :missing]
+    first = first if fill is None else ops.full_like(first, fill)
+    return ops.concatenate([x, first], axis=axis)
+
+
+def _clip(size, lower, upper):
+    """`size`, at least `lower`, at most `upper`; tensors where lengths are unknown."""
+    if isinstance(size, int) and isinstance(upper, int):
+        return min(max(size, lower), upper)
+    return ops.minimum(ops.maximum(size, lower), upper)
