@@ -58,6 +58,18 @@ def pytest_report_header():
     return f"keras {keras.version()} on {keras.backend.backend()}"
 
 
+@pytest.fixture
+def own_registry():
+    """Forget after a test what it registered."""
+    from keras_twa.registered import CLASSES
+
+    before = dict(CLASSES)
+    CLASSES.clear()
+    yield
+    CLASSES.clear()
+    CLASSES.update(before)
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed_and_policy():
     """Start every test from the same seeds, and put the dtype policy back."""
