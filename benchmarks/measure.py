@@ -140,8 +140,8 @@ def agreement(case, sizes):
 def equals_loop(layer):
     """Whether a layer, also in small tiles, equals the loop of the contract tests."""
     sys.path.append(str(Path(__file__).resolve().parents[1]))
-    from tests.contract import checks
-    from tests.contract import scenarios
+    from keras_twa.testing import checks
+    from keras_twa.testing import scenarios
     from tests.contract.cases import FORKS
     from tests.contract.cases import PLAIN
 

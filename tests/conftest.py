@@ -27,6 +27,9 @@ except ImportError:
 import keras
 import pytest
 
+# The checks are assertions: let pytest tell what they compared.
+pytest.register_assert_rewrite("keras_twa.testing")
+
 
 def use_exact_float32():
     """Keep matrix products in full float32, so that tolerances mean something."""
