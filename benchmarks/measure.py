@@ -72,6 +72,7 @@ def facts(sizes):
     return {
         "environment": {**machine.environment(), **versions, "dtype": sizes.dtype},
         "mechanisms": list(peers.mechanisms()),
+        "linear": peers.linear_mechanisms(),
         "operations_per_second": matrix_product_speed(sizes.dtype),
     }
 

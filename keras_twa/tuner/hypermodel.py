@@ -34,11 +34,11 @@ WIDEST = 4
 class AttentionHyperModel(keras_tuner.HyperModel):
     """Models for the task of an experiment, with one mechanism or another.
 
-    What is chosen: the mechanism, its own arguments (`keras_twa.tuner.space.OPTIONS`,
-    each in a scope of its own), the number of layers, dropout, learning rate and batch
-    size. What follows: a model whose number of parameters is outside of 2 % of the
-    experiment's gets another width, and the same number of heads. So what a mechanism
-    gains, it does not gain by size.
+    What is chosen: the mechanism, its own arguments (what its class states as
+    `search_space`, each in a scope of its own), the number of layers, dropout, learning
+    rate and batch size. What follows: a model whose number of parameters is outside of
+    2 % of the experiment's gets another width, and the same number of heads. So what a
+    mechanism gains, it does not gain by size.
 
     Args:
         experiment: The `Experiment`. Its settings are the defaults of all that is

@@ -1,9 +1,12 @@
 """Local attention: each step sees the steps around it."""
 
+from typing import ClassVar
+
 import keras
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention import cache
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Slot
@@ -112,6 +115,9 @@ class LocalAttention(Attention):
     cross_attention = False
     rotary = True
     counts_steps = True
+    linear_time = True
+    search_space: ClassVar[dict] = {"window": (128, 8, 32)}
+    small_options: ClassVar[dict] = {"window": 8, "num_global_tokens": 2}
 
     def __init__(
         self,
@@ -206,6 +212,9 @@ class LocalAttention(Attention):
         return None if steps is None else held + steps
 
     next_state_shapes = Streaming.next_state_shapes
+
+    def position_profile(self, length):
+        return [profiles.seen_pairs(self, length)]
 
     def get_config(self):
         return {

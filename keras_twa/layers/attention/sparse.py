@@ -1,12 +1,14 @@
 """Sparse attention: each block of steps sees some blocks of steps."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.base import Attention
 from keras_twa.ops import blocked_attention
 from keras_twa.ops import patterns
@@ -124,6 +126,12 @@ class SparseAttention(Attention):
     cross_attention = False
     rotary = True
     counts_steps = True
+    linear_time = True
+    search_space: ClassVar[dict] = {
+        "pattern": ("bigbird", "strided", "fixed"),
+        "block_size": (64, 16),
+    }
+    small_options: ClassVar[dict] = {"block_size": 4}
 
     def __init__(
         self,
@@ -192,6 +200,12 @@ class SparseAttention(Attention):
             # In a cache with room for more steps, queries are not at the end.
             heads = {**heads, "first": first}
         return state, heads, mask, *times
+
+    def position_profile(self, length):
+        if isinstance(self.pattern, np.ndarray):
+            # A mask of one's own is for so many steps, and no more.
+            length = min(length, len(self.pattern) * self.block_size)
+        return [profiles.seen_pairs(self, length)]
 
     def get_config(self):
         named = isinstance(self.pattern, str)

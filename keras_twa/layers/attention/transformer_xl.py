@@ -1,9 +1,13 @@
 """Transformer-XL's attention: relative positions, and a memory of earlier inputs."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention import cache
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.streaming import Slot
@@ -14,6 +18,7 @@ from keras_twa.ops import relative_attention
 from keras_twa.ops.gather import steps_at
 from keras_twa.ops.packing import latest
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.transformer_xl import sinusoids
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -220,6 +225,25 @@ class TransformerXLAttention(Attention):
         return None if steps is None else self.memory_length + steps
 
     next_state_shapes = Streaming.next_state_shapes
+
+    def position_profile(self, length):
+        lags = np.arange(1 - length, length)
+        waves = sinusoids(ops.convert_to_tensor(lags, "float32"), self.position_dim)
+        # p: rates, h: heads, d: width of a head.
+        bias = np.einsum(
+            "tp,phd,hd->th",
+            ops.convert_to_numpy(waves),
+            ops.convert_to_numpy(self.position_kernel),
+            ops.convert_to_numpy(self.position_bias),
+        )
+        weights = np.exp(bias / math.sqrt(self.key_dim))
+        ylabel = "factor of a weight, whatever the query"
+        lines = profiles.by_head(self, weights)
+        return [profiles.Curves(profiles.SIGNED_LAG, ylabel, lags, lines)]
+
+    def example_weights(self):
+        shape = self.position_bias.shape
+        return [(self.position_bias, np.random.default_rng(1).normal(size=shape))]
 
     def get_config(self):
         return {
