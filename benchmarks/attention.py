@@ -221,7 +221,7 @@ def scaling_report(options, facts, show):
     backend = facts["environment"]["backend"]
     gpu = facts["environment"]["device"] != "CPU"
     if options.family == "long":
-        chosen = cases.linear_cases(facts["mechanisms"], backend)
+        chosen = cases.linear_cases(facts["mechanisms"], facts["linear"], backend)
     else:
         chosen = cases.plain_cases(facts["mechanisms"], backend, gpu)
     if options.cases:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
+from keras_twa.experiments.config import COMPARED
+
 FACTS = "facts"
 KERAS = "keras MultiHeadAttention"
 FUSED = "fused attention alone"
@@ -18,15 +20,7 @@ IN_TILES = "multi_timescale, in tiles"
 BACKENDS = ("torch", "jax", "tensorflow")
 # Layers come in two tables: these five, and those for long sequences.
 FAMILIES = ("foundation", "long")
-FOUNDATION = (
-    "dot_product",
-    "temporal_weighted",
-    "gravitational",
-    "multi_timescale",
-    "gravitational_multi_timescale",
-)
-# Of the others, those whose time grows with the square of the length.
-QUADRATIC = ("forgetting", "transformer_xl", "additive")
+FOUNDATION = COMPARED
 PERFORMER, CAUSAL_PERFORMER = "performer_pytorch", "performer_pytorch, causal"
 LOCAL = "local_attention, window 128"
 LONGFORMER = "HF Longformer, window 256"
@@ -166,14 +160,16 @@ def long_cases(mechanisms, backend, gpu=False):
     ]
 
 
-def linear_cases(mechanisms, backend):
-    """Those whose time should be linear in the length."""
-    slow = (KERAS, "dot_product", *QUADRATIC)
-    return [
-        case
-        for case in long_cases(mechanisms, backend)
-        if case.subject in mechanisms and case.subject not in slow
-    ]
+def linear_cases(mechanisms, linear, backend):
+    """Those whose time should be linear in the length.
+
+    Args:
+        mechanisms: Names of the mechanisms to measure.
+        linear: Names of those that state that their time is linear.
+        backend: Name of the backend.
+    """
+    chosen = {*mechanisms} & {*linear}
+    return [case for case in long_cases(mechanisms, backend) if case.subject in chosen]
 
 
 def variants(mechanisms, backend):

@@ -72,6 +72,7 @@ def facts(sizes):
     return {
         "environment": {**machine.environment(), **versions, "dtype": sizes.dtype},
         "mechanisms": list(peers.mechanisms()),
+        "linear": peers.linear_mechanisms(),
         "operations_per_second": matrix_product_speed(sizes.dtype),
     }
 
@@ -140,8 +141,8 @@ def agreement(case, sizes):
 def equals_loop(layer):
     """Whether a layer, also in small tiles, equals the loop of the contract tests."""
     sys.path.append(str(Path(__file__).resolve().parents[1]))
-    from tests.contract import checks
-    from tests.contract import scenarios
+    from keras_twa.testing import checks
+    from keras_twa.testing import scenarios
     from tests.contract.cases import FORKS
     from tests.contract.cases import PLAIN
 

@@ -5,11 +5,17 @@ import keras
 from keras import ops
 
 from keras_twa import layers
+from keras_twa.layers.facts import fact
 
 
 def mechanisms():
     """The attention layers of this package by name."""
     return {layers.name_of(layer): layer for layer in layers.ATTENTION_LAYERS}
+
+
+def linear_mechanisms():
+    """The names of those that state that their time is linear in the length."""
+    return [name for name, x in mechanisms().items() if fact(x, "linear_time")]
 
 
 def make(case, options):

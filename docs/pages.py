@@ -17,42 +17,22 @@ from keras_twa import datasets
 from keras_twa import layers
 from keras_twa import models
 from keras_twa import ops
+from keras_twa import testing
 from keras_twa import training
 from keras_twa import tuner
 from keras_twa import visualization
 from keras_twa.layers.docstrings import paragraphs
+from keras_twa.layers.facts import fact
 from keras_twa.style import STYLE
 from keras_twa.visualization import attention_heatmaps
 from keras_twa.visualization import position_weights
 from keras_twa.visualization.profiles import has_profile
 
 STEPS, WIDTH = 48, 16
-# So that patterns and windows have something to leave out in so few steps.
-SMALL = {
-    "block_recurrent": {"block_size": 12, "num_states": 4},
-    "local": {"window": 8, "num_global_tokens": 2},
-    "lsh": {"num_buckets": 8, "bucket_size": 8},
-    "sparse": {"block_size": 4},
-    "temporal_weighted": {"time_scale": 10.0},
-}
-# Weights that start where they have no effect, or the same in all heads.
-TRAINED = {
-    "block_recurrent": lambda x: [(x.lag_bias, np.outer(-np.arange(12), (0.1, 0.5)))],
-    "gravitational": lambda x: [(x.gravity.log_gravity, [[2.0], [3.0]])],
-    "temporal_weighted": lambda x: [
-        (x.temporal_function.offset, [4.0, -2.0]),
-        (x.temporal_function.slope, [-1.5, 1.0]),
-    ],
-    "transformer_xl": lambda x: [
-        (
-            x.position_bias_weight,
-            np.random.default_rng(1).normal(size=x.position_bias_weight.shape),
-        )
-    ],
-}
 PACKAGES = {
     "layers": layers,
     "models": models,
+    "testing": testing,
     "training": training,
     "tuner": tuner,
     "visualization": visualization,
@@ -116,7 +96,7 @@ def generated():
     yield "mechanisms/index.md", overview()
     for layer in layers.ATTENTION_LAYERS:
         name = layers.name_of(layer)
-        figures = dict(pictures(layer, name))
+        figures = dict(pictures(layer))
         for number, figure in enumerate(figures.values()):
             yield f"mechanisms/{name}-{number}.svg", figure
         yield f"mechanisms/{name}.md", mechanism_page(layer, name, list(figures))
@@ -168,32 +148,32 @@ def mechanism_page(layer, name, captions):
         arguments=", ".join(arguments) or "none",
         cost=cell(generate.cost(layer)),
         facts=", ".join(generate.facts(layer)),
-        streaming=streaming(layer, name),
+        streaming=streaming(layer),
         weights="yes" if layer.pairwise_mask else "none",
         reference=" ".join(reference.split()),
     )
 
 
-def built(layer, name):
+def built(layer):
     """A small layer as it is before training."""
     keras.utils.set_random_seed(0)
-    made = layer(num_heads=2, key_dim=8, **SMALL.get(name, {}))
+    made = layer(num_heads=2, key_dim=8, **fact(layer, "small_options"))
     made.build((None, STEPS, WIDTH))
     return made
 
 
-def pictures(layer, name):
+def pictures(layer):
     """Captions and SVG images of what a mechanism weighs."""
     walk = np.random.default_rng(0).normal(size=(1, STEPS, WIDTH)).cumsum(axis=1)
     walk /= np.sqrt(np.arange(1, STEPS + 1))[:, None]
-    made = built(layer, name)
+    made = built(layer)
     if has_profile(made):
-        trained = TRAINED[name](made) if name in TRAINED else []
+        trained = fact(made, "example_weights")()
         for weight, value in trained:
             weight.assign(value)
         caption = LEARNED if trained else BY_POSITION
         yield caption, svg(position_weights(made, length=STEPS))
-    made = built(layer, name)
+    made = built(layer)
     if made.pairwise_mask:
         yield WEIGHTS, svg(attention_heatmaps(made, walk.astype("float32")))
     else:
@@ -210,11 +190,11 @@ def svg(figure):
     return buffer.getvalue()
 
 
-def streaming(layer, name):
+def streaming(layer):
     """Whether a sequence may come in parts, and how large a state is then."""
     if not layer.prefix_invariant:
         return "no: it needs whole sequences"
-    spec = built(layer, name).state_spec()
+    spec = built(layer).state_spec()
     grows = any(0 in slot.shape for slot in spec.values())
     return (
         "yes, with a state that grows" if grows else "yes, with a state of fixed size"

@@ -19,6 +19,7 @@ _PACKAGES = (
     "masks",
     "models",
     "ops",
+    "testing",
     "training",
     "tuner",
     "visualization",

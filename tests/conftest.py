@@ -27,6 +27,9 @@ except ImportError:
 import keras
 import pytest
 
+# The checks are assertions: let pytest tell what they compared.
+pytest.register_assert_rewrite("keras_twa.testing")
+
 
 def use_exact_float32():
     """Keep matrix products in full float32, so that tolerances mean something."""
@@ -56,6 +59,18 @@ def pytest_configure(config):
 def pytest_report_header():
     """Say which backend this run tests."""
     return f"keras {keras.version()} on {keras.backend.backend()}"
+
+
+@pytest.fixture
+def own_registry():
+    """Forget after a test what it registered."""
+    from keras_twa.registered import CLASSES
+
+    before = dict(CLASSES)
+    CLASSES.clear()
+    yield
+    CLASSES.clear()
+    CLASSES.update(before)
 
 
 @pytest.fixture(autouse=True)

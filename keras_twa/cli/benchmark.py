@@ -54,7 +54,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Times the layers and prints a table or JSON."""
-    backend, mechanisms = common.load_mechanisms()
+    backend, mechanisms = common.load_mechanisms(options.modules)
     attentions = common.chosen(options.attention, mechanisms)
     from keras_twa.datasets.progress import shown
     from keras_twa.experiments.benchmark import Sizes

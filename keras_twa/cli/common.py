@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,19 @@ def add_mechanisms(parser: argparse.ArgumentParser, default: str) -> None:
         help="mechanisms, as `keras-twa list` names them, or `all` "
         f"(default: {default})",
     )
+    add_import(parser)
+
+
+def add_import(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that makes mechanisms of other packages known."""
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module that registers mechanisms of its own; repeatable",
+    )
 
 
 def names(text: str) -> list[str]:
@@ -136,15 +151,25 @@ def print_json(values: dict[str, Any]) -> None:
     print(json.dumps(finite(values), indent=1))
 
 
-def load_mechanisms() -> tuple[str, dict[str, Any]]:
-    """Returns the name of the backend, and the attention layers by name."""
+def load_mechanisms(modules: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """Returns the name of the backend, and the attention layers by name.
+
+    Args:
+        modules: Names of modules to import, which register mechanisms.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _quiet():
-        from keras_twa.layers import ATTENTION_LAYERS
-        from keras_twa.layers import name_of
+        from keras_twa import layers
         from keras_twa.ops import backend
 
-    return backend.NAME, {name_of(c): c for c in ATTENTION_LAYERS}
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(
+                f"The module cannot be imported: {error}. Received: --import {module}"
+            ) from error
+    return backend.NAME, layers.mechanisms()
 
 
 @contextlib.contextmanager

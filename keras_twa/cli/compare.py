@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
-    backend, mechanisms = common.load_mechanisms()
+    backend, mechanisms = common.load_mechanisms(options.modules)
     attentions = common.chosen(options.attention, mechanisms)
     output = options.output or common.folder(
         f"runs/{options.task}-{options.preset}-{backend}"

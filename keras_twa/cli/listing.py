@@ -22,6 +22,7 @@ one computes and all of its cost.
 def add(commands: Any) -> None:
     """Adds the command."""
     parser = common.add_command(commands, "list", "list the mechanisms", EXAMPLES)
+    common.add_import(parser)
     parser.set_defaults(run=run)
 
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints the mechanisms as a table or as JSON."""
     from keras_twa.experiments.fitted_table import FittedTable
 
-    _, mechanisms = common.load_mechanisms()
+    _, mechanisms = common.load_mechanisms(options.modules)
     described = [describe(name, layer) for name, layer in mechanisms.items()]
     if options.json:
         common.print_json({"mechanisms": described})
@@ -51,10 +52,12 @@ def run(options: argparse.Namespace) -> int:
 
 def describe(name: str, layer: Any) -> dict[str, Any]:
     """Returns what a mechanism says of itself, as plain values."""
-    from keras_twa.layers.docstrings import cost
     from keras_twa.layers.docstrings import paragraphs
+    from keras_twa.layers.docstrings import stated_cost
 
-    summary, computes, *_ = paragraphs(layer)
+    # Only the docstring of the layer itself: a layer may have none.
+    found = paragraphs(layer) if layer.__doc__ else []
+    summary, computes, *_ = [*found, "", ""]
     return {
         "name": name,
         "class": layer.__name__,
@@ -64,5 +67,5 @@ def describe(name: str, layer: Any) -> dict[str, Any]:
         "cross_attention": layer.cross_attention,
         "pairwise_mask": layer.pairwise_mask,
         "streaming": layer.prefix_invariant,
-        "cost": cost(layer),
+        "cost": stated_cost(layer) or "Not stated.",
     }

@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
         metavar="A",
         help="a mechanism, as `keras-twa list` names it (default: dot_product)",
     )
+    common.add_import(parser)
     parser.add_argument(
         "--seed",
         type=int,
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Trains, saves the model, and prints the result beside the baselines."""
     from keras_twa.experiments.run import load_model
 
-    backend, mechanisms = common.load_mechanisms()
+    backend, mechanisms = common.load_mechanisms(options.modules)
     check_choice("attention", options.attention, mechanisms)
     name = f"{options.attention}-seed{options.seed}"
     output = options.output or common.folder(

@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Searches, and prints the trials beside the default."""
     common.check_time_limit(options.time_limit)
-    backend, mechanisms = common.load_mechanisms()
+    backend, mechanisms = common.load_mechanisms(options.modules)
     attentions = common.chosen(options.attention, mechanisms)
     from keras_twa.experiments.terminal import TuningView
     from keras_twa.tuner import search

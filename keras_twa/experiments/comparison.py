@@ -51,6 +51,8 @@ class Comparison:
     ) -> None:
         if not experiments:
             raise ValueError("There is nothing to compare. Received: experiments=[]")
+        for experiment in experiments:
+            experiment.check_importable()
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
@@ -233,6 +235,9 @@ def _run_in_process(
     command += ["--fingerprint", json.dumps(fingerprint)]
     if time_limit is not None:
         command += ["--time-limit", str(time_limit)]
+    found_in = _folder_of(experiment.defined_in)
+    if found_in is not None:
+        command += ["--path", found_in]
     # The same package in the new process, wherever this one found it.
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -264,6 +269,20 @@ def _run_in_process(
         result.reason = _crash(code, folder / LOG)
         result.save(folder / FILE_NAME)
     return result
+
+
+def _folder_of(place: str | None) -> str | None:
+    """The folder from which this process imports the module of a class."""
+    if place is None:
+        return None
+    name = place.partition(":")[0]
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    # A package is a folder with `__init__.py` in it.
+    depth = name.count(".") + hasattr(module, "__path__")
+    return str(Path(file).resolve().parents[depth])
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

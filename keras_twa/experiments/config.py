@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from keras_twa import registered
 from keras_twa.experiments.settings import Settings
 from keras_twa.experiments.settings import check_choice
 
@@ -150,6 +151,9 @@ class Experiment:
         data: Where the rows come from: `"generated"`, `"tfds"`, `"sample"`, or a
             path.
         settings: The `Settings`.
+        defined_in: Where a registered mechanism is defined, "module:Name", so that the
+            run's process can import it. Defaults to what `keras_twa.layers.register`
+            was given under this name, or `None` for a mechanism of this package.
 
     Example:
 
@@ -164,8 +168,12 @@ class Experiment:
     preset: str = "quick"
     data: str = "auto"
     settings: Settings = dataclasses.field(default_factory=Settings)
+    defined_in: str | None = None
 
     def __post_init__(self) -> None:
+        if self.defined_in is None:
+            place = registered.place_of_name(self.attention)
+            object.__setattr__(self, "defined_in", place)
         check_choice("task", self.task, TASKS)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"A seed must be an integer. Received: seed={self.seed!r}")
@@ -195,7 +203,25 @@ class Experiment:
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.defined_in is None:
+            del values["defined_in"]
+        return values
+
+    def check_importable(self) -> None:
+        """Checks that another process can import the mechanism.
+
+        Raises:
+            ValueError: If it is defined in a script, a notebook or a function.
+        """
+        module, _, name = (self.defined_in or "").partition(":")
+        if module == "__main__" or "<locals>" in name:
+            raise ValueError(
+                "Each run has a process of its own, which imports the mechanism: "
+                "define its class in a module, not in a script, a notebook or a "
+                f"function. Received: attention={self.attention!r}, which is defined "
+                f"in {self.defined_in!r}"
+            )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Experiment":

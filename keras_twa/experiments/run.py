@@ -216,6 +216,10 @@ def _train_and_test(
 def _build_model(experiment: Experiment, data: Any) -> Any:
     from keras_twa.experiments.model import build_classifier
 
+    if experiment.defined_in is not None:
+        from keras_twa.layers.registry import register_from
+
+        register_from(experiment.attention, experiment.defined_in)
     return build_classifier(experiment.attention, experiment.settings, data)
 
 
@@ -271,7 +275,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--fingerprint", type=json.loads, help="what the rows must be, as JSON"
     )
+    parser.add_argument("--path", help="folder where Python looks for modules, last")
     options = parser.parse_args(arguments)
+    if options.path is not None:
+        # Last, so that nothing in it hides a module of Python's own.
+        sys.path.append(options.path)
     stop = StopSignal(options.time_limit)
     stop.listen()
     # Libraries print too; whoever reads the events wants nothing else.

@@ -19,6 +19,9 @@ from keras_twa.layers.attention import RWKVAttention
 from keras_twa.layers.attention import SparseAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.attention import TransformerXLAttention
+from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerDecoder
@@ -31,12 +34,15 @@ from keras_twa.layers.positions import ShawPositions
 from keras_twa.layers.positions import SinusoidalPositions
 from keras_twa.layers.positions import T5Positions
 from keras_twa.layers.registry import get
+from keras_twa.layers.registry import mechanisms
 from keras_twa.layers.registry import name_of
+from keras_twa.layers.registry import register
 
 __all__ = [
     "ATTENTION_LAYERS",
     "ALiBiPositions",
     "AdditiveAttention",
+    "Attention",
     "BlockRecurrentAttention",
     "ChannelMixing",
     "DotProductAttention",
@@ -52,7 +58,9 @@ __all__ = [
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
     "PerformerAttention",
+    "Projection",
     "RWKVAttention",
+    "RecurrentAttention",
     "RetentionAttention",
     "RotaryPositions",
     "ShawPositions",
@@ -65,5 +73,7 @@ __all__ = [
     "TransformerXLAttention",
     "get",
     "get_layout_map",
+    "mechanisms",
     "name_of",
+    "register",
 ]

@@ -1,17 +1,124 @@
 """Attention layers by name."""
 
+import importlib
 import re
 
 import keras
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
+from keras_twa.layers.attention.base import Attention
+from keras_twa.registered import CLASSES
+from keras_twa.registered import place_of
 from keras_twa.suggestions import close_names
 
 
 def name_of(layer_class):
-    """The class name in snake case without "Attention": `dot_product`."""
+    """The name of a mechanism.
+
+    It is the name that the class was registered under. Otherwise it is the class name
+    in snake case without "Attention": `dot_product`.
+    """
+    for name, registered in CLASSES.items():
+        if registered is layer_class:
+            return name
     stem = layer_class.__name__.removesuffix("Attention")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", stem).lower()
+
+
+def mechanisms():
+    """All attention layers by name.
+
+    Returns:
+        A dictionary from name to class: the layers of this package, then those that
+        were registered.
+    """
+    return {name_of(layer): layer for layer in ATTENTION_LAYERS} | CLASSES
+
+
+def register(name, layer_class):
+    """Adds a mechanism of your own under a name.
+
+    From then on, the name works wherever the name of a mechanism does: in
+    `keras_twa.layers.get`, blocks, models, comparisons, searches and commands.
+
+    Each run of a comparison has a process of its own, which imports the class from the
+    module that defines it. Define it in a module for that, not in a notebook or script.
+
+    Args:
+        name: The name: lower-case letters, digits and underscores, a letter first.
+        layer_class: A subclass of `keras_twa.layers.Attention`. The same class may be
+            registered again, and so may a new definition of it, as in a notebook.
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: If the name is not valid or belongs to another class, or the class
+            is not a subclass of `Attention` or has another name.
+
+    Example:
+
+    >>> import keras_twa.layers
+    >>> class FirstKeyAttention(keras_twa.layers.Attention):
+    ...     "Attends to the first key."
+    >>> first = keras_twa.layers.register("first_key", FirstKeyAttention)
+    >>> keras_twa.layers.get("first_key", num_heads=2, key_dim=8).num_heads
+    2
+    """
+    if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            "The name of a mechanism must be lower-case letters, digits and "
+            f"underscores, a letter first. Received: name={name!r}"
+        )
+    if not isinstance(layer_class, type) or not issubclass(layer_class, Attention):
+        raise ValueError(
+            "A mechanism must be a subclass of `keras_twa.layers.Attention`. "
+            f"Received: layer_class={layer_class!r}"
+        )
+    known = mechanisms()
+    if name in known and place_of(known[name]) != place_of(layer_class):
+        raise ValueError(
+            f"The name belongs to `{place_of(known[name])}`. Received: name={name!r}, "
+            f"layer_class={layer_class!r}"
+        )
+    others = {
+        other for other, known_class in known.items() if known_class is layer_class
+    }
+    if others - {name}:
+        raise ValueError(
+            f"The class has the name {others.pop()!r} already. Received: "
+            f"name={name!r}, layer_class={layer_class!r}"
+        )
+    if layer_class not in ATTENTION_LAYERS:
+        CLASSES[name] = layer_class
+    return layer_class
+
+
+def register_from(name, place):
+    """Imports a class and registers it, as a process does that another one started.
+
+    Args:
+        name: The name.
+        place: Where the class is defined: "module:Name".
+
+    Returns:
+        The class.
+
+    Raises:
+        ValueError: If it cannot be imported, or the name belongs to another class.
+    """
+    module, _, qualname = place.partition(":")
+    try:
+        found = importlib.import_module(module)
+        for part in qualname.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"The mechanism {name!r} cannot be imported: {error}. It must be defined "
+            "in a module that Python finds. "
+            f"Received: {place!r}"
+        ) from error
+    return register(name, found)
 
 
 def get(identifier, **kwargs):
@@ -38,7 +145,7 @@ def get(identifier, **kwargs):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, keras.layers.Layer):
         return identifier(**kwargs)
-    by_name = {name_of(layer): layer for layer in ATTENTION_LAYERS}
+    by_name = mechanisms()
     if not isinstance(identifier, str) or identifier not in by_name:
         close = close_names(str(identifier), by_name)
         hint = f" Did you mean {close[0]!r}?" if close else ""

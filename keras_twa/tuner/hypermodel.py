@@ -19,9 +19,8 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.settings import Settings
 from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.training import Training
-from keras_twa.layers import ATTENTION_LAYERS
 from keras_twa.layers import get
-from keras_twa.layers import name_of
+from keras_twa.layers import mechanisms
 from keras_twa.tuner.space import Configuration
 from keras_twa.tuner.space import chosen_options
 from keras_twa.tuner.space import declare
@@ -35,11 +34,11 @@ WIDEST = 4
 class AttentionHyperModel(keras_tuner.HyperModel):
     """Models for the task of an experiment, with one mechanism or another.
 
-    What is chosen: the mechanism, its own arguments (`keras_twa.tuner.space.OPTIONS`,
-    each in a scope of its own), the number of layers, dropout, learning rate and batch
-    size. What follows: a model whose number of parameters is outside of 2 % of the
-    experiment's gets another width, and the same number of heads. So what a mechanism
-    gains, it does not gain by size.
+    What is chosen: the mechanism, its own arguments (what its class states as
+    `search_space`, each in a scope of its own), the number of layers, dropout, learning
+    rate and batch size. What follows: a model whose number of parameters is outside of
+    2 % of the experiment's gets another width, and the same number of heads. So what a
+    mechanism gains, it does not gain by size.
 
     Args:
         experiment: The `Experiment`. Its settings are the defaults of all that is
@@ -286,9 +285,8 @@ def check_attentions(attentions: Iterable[str] | None) -> tuple[str, ...]:
     names = COMPARED if attentions is None else tuple(dict.fromkeys(attentions))
     if not names:
         raise ValueError("There is nothing to choose from. Received: attentions=[]")
-    known = [name_of(layer) for layer in ATTENTION_LAYERS]
     for name in names:
-        check_choice("attention", name, known)
+        check_choice("attention", name, mechanisms())
     return names
 
 

@@ -3,51 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from keras_twa import layers
 from keras_twa.experiments.settings import Settings
-
-_DISCOUNTS = ((0.6, 0.9, 0.99), (0.9, 0.99), (0.3, 0.9), (0.5, 0.8, 0.95, 0.99))
-
-# Arguments of a mechanism's own that are worth a search, each with its values. The
-# first is the layer's default. A mechanism that is not here is tried as it is.
-OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "temporal_weighted": {
-        "temporal_function": ("linear", "exponential", "sinusoidal", "learned"),
-        "mode": ("multiplicative", "log_additive"),
-        "applies_to": ("key", "lag"),
-        "time_scale": (100.0, 10.0, 1000.0),
-    },
-    "gravitational": {
-        "exponent": (2.0, 1.0, 3.0),
-        "softening": (0.5, 0.1, 2.0),
-        "normalization": ("softmax", "force"),
-    },
-    "multi_timescale": {
-        "discounts": _DISCOUNTS,
-        "trainable_discounts": (False, True),
-        "discount": ("multiplicative", "additive"),
-    },
-    "gravitational_multi_timescale": {
-        "discounts": _DISCOUNTS,
-        "discount": ("multiplicative", "additive"),
-        "exponent": (2.0, 1.0, 3.0),
-        "normalization": ("softmax", "force"),
-    },
-    "linear": {"feature_map": ("elu_plus_one", "relu", "softplus", "squared_relu")},
-    "performer": {"num_features": (None, 32, 128)},
-    "local": {"window": (128, 8, 32)},
-    "block_recurrent": {
-        "block_size": (128, 16, 32),
-        "num_states": (64, 16),
-        "gate": ("fixed", "lstm"),
-    },
-    "multi_timescale_retention": {
-        "discounts": _DISCOUNTS,
-        "decoder": ("learned", "tikhonov"),
-    },
-    "lsh": {"num_hashes": (4, 2, 8), "bucket_size": (64, 16)},
-    "rwkv": {"version": (4, 7)},
-    "sparse": {"pattern": ("bigbird", "strided", "fixed"), "block_size": (64, 16)},
-}
+from keras_twa.layers.facts import fact
 
 # The settings that a search chooses, or that follow from what it chooses.
 SEARCHED = (
@@ -84,6 +42,21 @@ class Configuration:
         return {"attention": self.attention, "options": options, **chosen}
 
 
+def search_space(attention: str) -> dict[str, tuple[Any, ...]]:
+    """Returns the arguments of a mechanism's own that are worth a search.
+
+    Args:
+        attention: Name of the mechanism. One that states no `search_space` is tried as
+            it is.
+
+    Returns:
+        A dictionary from each argument to its values, the layer's default first.
+    """
+    found: dict[str, tuple[Any, ...]]
+    found = fact(layers.mechanisms()[attention], "search_space")
+    return found
+
+
 def declare(hp: Any, attentions: tuple[str, ...], settings: Settings) -> None:
     """Declares all there is to choose; the defaults are those of `settings`.
 
@@ -94,7 +67,7 @@ def declare(hp: Any, attentions: tuple[str, ...], settings: Settings) -> None:
     """
     hp.Choice("attention", list(attentions))
     for name in attentions:
-        for option, values in OPTIONS.get(name, {}).items():
+        for option, values in search_space(name).items():
             with hp.conditional_scope("attention", [name]):
                 # As text: a choice is among values of one type, and a worker gets
                 # numbers back from its chief in single precision.
@@ -111,7 +84,7 @@ def declare(hp: Any, attentions: tuple[str, ...], settings: Settings) -> None:
 def chosen_options(hp: Any, attention: str) -> dict[str, Any]:
     """Returns the mechanism's own arguments that differ from their defaults."""
     found = {}
-    for option, values in OPTIONS.get(attention, {}).items():
+    for option, values in search_space(attention).items():
         text = hp.get(f"{attention}.{option}")
         value = {str(value): value for value in values}[text]
         if value != values[0]:

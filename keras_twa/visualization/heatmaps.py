@@ -7,9 +7,9 @@ import matplotlib
 import numpy as np
 
 from keras_twa.figure import LooseFigure
+from keras_twa.layers.profiles import head_names
 from keras_twa.style import STYLE
 from keras_twa.style import draw_weights
-from keras_twa.visualization.labels import head_names
 from keras_twa.visualization.recording import attention_layers
 from keras_twa.visualization.recording import recording
 

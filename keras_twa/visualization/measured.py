@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_twa.visualization.labels import head_names
-from keras_twa.visualization.profiles import Curves
+from keras_twa.layers.profiles import Curves
+from keras_twa.layers.profiles import head_names
 
 LAG = "steps from the key to the query"
 # A change this small, relative to the inputs, acts as a derivative does.

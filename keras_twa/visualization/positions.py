@@ -6,10 +6,10 @@ import numpy as np
 from keras_twa.figure import LooseFigure
 from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.profiles import Curves
 from keras_twa.style import STYLE
 from keras_twa.style import draw_weights
 from keras_twa.visualization.measured import measured
-from keras_twa.visualization.profiles import Curves
 from keras_twa.visualization.profiles import profile
 
 

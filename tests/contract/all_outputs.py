@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
 from tests.conftest import use_exact_float32
-from tests.contract import harness
-from tests.contract import scenarios
 from tests.contract.cases import FORKS
 from tests.contract.cases import PLAIN
 

@@ -1,56 +1,12 @@
-"""What a case of the contract is, and the callables that some options are."""
-
-import dataclasses
-from collections.abc import Callable
+"""Cases of this package's layers, and the callables that some options are."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_twa.testing.case import Case
+from keras_twa.testing.harness import HEADS
 from tests import references
-from tests.contract.harness import HEAD_WIDTH
-from tests.contract.harness import HEADS
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """One layer with one set of options, and the loop it must equal."""
-
-    id: str
-    layer: type
-    loop: Callable
-    options: dict = dataclasses.field(default_factory=dict)
-    # Options that the loop knows under the same name; a pair gives it another value.
-    loop_options: dict = dataclasses.field(default_factory=dict)
-
-    @property
-    def has_pairs(self):
-        """Whether the layer has scores of pairs, to mask, to drop and to return."""
-        return self.layer.pairwise_mask
-
-    def takes(self, call):
-        """Whether the layer can do what a call asks for."""
-        if call.get("attention_mask") is not None and not self.has_pairs:
-            return False
-        itself = call["value"] is call["query"] and call.get("key") is None
-        return itself or self.layer.cross_attention
-
-    def make(self, **overrides):
-        """Return a fresh layer."""
-        options = {"num_heads": HEADS, "key_dim": HEAD_WIDTH, **self.options}
-        for name, value in options.items():
-            if isinstance(value, keras.Layer):  # two layers must not share a third
-                options[name] = value.__class__.from_config(value.get_config())
-        return self.layer(**{**options, **overrides})
-
-    def reference(self, weights, call):
-        """Return the loop's `(output, scores)` for a call."""
-        call = {"value": call["query"], **self.loop_options, **call}
-        return self.loop(weights, **call)
-
-    def with_layer(self, layer):
-        """Return this case with another layer class, such as a broken one."""
-        return dataclasses.replace(self, layer=layer)
 
 
 def case(id, layer, loop, *own, **options):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_twa import layers
+from keras_twa.testing.harness import HEAD_WIDTH
 from tests import references
 from tests.contract.case import Bump
 from tests.contract.case import bump_loop
@@ -11,7 +12,6 @@ from tests.contract.case import sawtooth
 from tests.contract.case import sawtooth_loop
 from tests.contract.case import soft_and_hard
 from tests.contract.case import soft_and_hard_loop
-from tests.contract.harness import HEAD_WIDTH
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 
 from keras_twa.experiments import machine
-from tests.contract import harness
-from tests.contract import scenarios
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
 
 # The pattern says of each pair of blocks whether it is seen: of the few that there are.

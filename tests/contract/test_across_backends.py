@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from keras_twa.testing.harness import assert_close
 from tests.backends import next_backend
 from tests.contract.all_outputs import all_outputs
-from tests.contract.harness import assert_close
 
 OTHER = next_backend()
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract import checks
-from tests.contract import scenarios
+from keras_twa.testing import checks
+from keras_twa.testing import scenarios
+from keras_twa.testing.scenarios import ROUTES
 from tests.contract.cases import ALL
 from tests.contract.cases import EACH
 from tests.contract.cases import FORKS
@@ -19,7 +20,6 @@ from tests.contract.cases import WITHOUT_CROSS
 from tests.contract.cases import WITHOUT_STATES
 from tests.contract.marks import on
 from tests.contract.marks import seldom
-from tests.contract.scenarios import ROUTES
 
 # The options' turn at what mostly repeats another check. JAX and TensorFlow run these
 # with `-m slow`.

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract import checks
-from tests.contract import harness
-from tests.contract import scenarios
+from keras_twa.testing import checks
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
 
 CALLS = {

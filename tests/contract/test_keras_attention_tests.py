@@ -13,14 +13,14 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.masks import carried_mask
-from tests.contract import harness
+from keras_twa.testing import harness
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
-from tests.contract.harness import to_numpy
 from tests.contract.marks import on
 from tests.contract.marks import seldom
-from tests.contract.scenarios import normal
 
 CAUSAL = [case for case in WITH_PAIRS if case.layer.causality == "optional"]
 QUANTIZED = [case for case in PLAIN if case.id in ("dot_product", "lsh", "rwkv")]

@@ -9,11 +9,11 @@ import pytest
 from keras_twa import layers
 from keras_twa.ops.softmax import fused
 from keras_twa.ops.softmax import sliding_window
-from tests.contract import harness
-from tests.contract import scenarios
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
 from tests.contract.cases import PLAIN
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
 from tests.contract.test_keras_attention_tests import DENSE
 from tests.contract.test_keras_attention_tests import built
 from tests.contract.test_keras_attention_tests import close

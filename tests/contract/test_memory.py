@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from keras_twa.testing.harness import HEADS
 from tests.contract.cases import PLAIN
-from tests.contract.harness import HEADS
 
 SHORT, LONG = 2048, 4096
 

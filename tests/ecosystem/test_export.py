@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.contract import checks
+from keras_twa.testing import checks
+from keras_twa.testing.checks.shared import functional_model
+from keras_twa.testing.checks.shared import randomise_model
+from keras_twa.testing.harness import assert_close
 from tests.contract.cases import PLAIN
-from tests.contract.checks.shared import functional_model
-from tests.contract.checks.shared import randomise_model
-from tests.contract.harness import assert_close
 
 BACKEND = keras.backend.backend()
 # Exporting takes seconds, and what differs is the kernel: one mechanism for each.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_twa.layers import TransformerEncoder
-from tests.contract import checks
+from keras_twa.testing import checks
 
 hub = pytest.importorskip("keras_hub", reason="pip install keras-hub")
 

@@ -14,10 +14,10 @@ from keras_twa.models import EncoderClassifier
 from keras_twa.models import EncoderDecoder
 from keras_twa.models import TokenClassifier
 from keras_twa.models import VisionTransformer
-from tests.contract import checks
-from tests.contract import harness
+from keras_twa.testing import checks
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import randomise_model
 from tests.contract.cases import PLAIN
-from tests.contract.checks.shared import randomise_model
 
 # What of the mean size of the logits they may move by, on average.
 QUANTIZATION_ERROR = 0.05

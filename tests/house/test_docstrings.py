@@ -18,6 +18,9 @@ PUBLIC = [
     for name in package.__all__
     if inspect.isclass(getattr(package, name))
 ]
+# What mechanisms are made of. The arguments of all calls stand in each mechanism.
+BASES = (layers.Attention, layers.Projection, layers.RecurrentAttention)
+PUBLIC = [public for public in PUBLIC if public not in BASES]
 BACKENDS = ("jax", "tensorflow", "torch")
 
 
@@ -29,6 +32,7 @@ def module_names():
     return [m.name for m in found if m.name not in others and "__main__" not in m.name]
 
 
+@pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("name", module_names())
 def test_examples_run(name):
     module = importlib.import_module(name)
@@ -59,6 +63,11 @@ def test_every_argument_is_documented(public):
         if name != "self" and argument.kind is not argument.VAR_KEYWORD
     ]
     assert [name for name in named if f"\n    {name}: " not in documented] == []
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_base_classes_are_documented(base):
+    assert base.__doc__
 
 
 def test_layers_and_models_export_what_they_define():

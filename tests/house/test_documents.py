@@ -58,6 +58,7 @@ def test_code_runs(name):
         exec(compile(code, name, "exec"), {"__name__": "example"})
 
 
+@pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("name", GUIDES)
 def test_guides_run_from_top_to_bottom(name):
     codes = blocks(name, "python")

@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.masks import AttentionMask
-from tests.contract import harness
-from tests.contract import scenarios
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS

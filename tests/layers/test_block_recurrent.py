@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_twa.layers import BlockRecurrentAttention
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 
 BATCH, LENGTH, WIDTH, BLOCK = 3, 23, 6, 4
 GATES = ("fixed", "lstm")

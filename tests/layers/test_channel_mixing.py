@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests import references
-from tests.contract import harness
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.complex_step import directional_derivative
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 
 X = normal(2, 7, 6, seed=1)
 MASKS = {
@@ -87,7 +87,7 @@ def test_gradients_equal_the_formula():
 
     for name, argument in arguments.items():
         direction = normal(*argument.shape, seed=4).astype("float64")
-        want = references.directional_derivative(loss, arguments, name, direction)
+        want = directional_derivative(loss, arguments, name, direction)
         found = (got[names[name]] * direction).sum()
         harness.assert_close(found, want, f"gradient to {name}")
 

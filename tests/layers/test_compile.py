@@ -22,10 +22,10 @@ from keras_twa.ops import WeightDropout
 from keras_twa.ops import backend
 from keras_twa.ops import dot_product_attention
 from keras_twa.ops.softmax import tile_keys
-from tests.contract import harness
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import route
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import route
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]

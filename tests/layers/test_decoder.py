@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract import harness
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import timestamps
 
 CROSSING = [
     layers.name_of(layer) for layer in layers.ATTENTION_LAYERS if layer.cross_attention

@@ -8,8 +8,8 @@ from keras import ops
 from keras_twa import layers
 from keras_twa import models
 from keras_twa.layers.registry import name_of
-from tests.contract import harness
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]

@@ -6,8 +6,8 @@ import pytest
 
 from keras_twa import layers
 from keras_twa.models import EncoderClassifier
-from tests.contract import harness
-from tests.contract.checks import small_tokens
+from keras_twa.testing import harness
+from keras_twa.testing.checks import small_tokens
 
 NAMES = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS]
 CAUSAL = [

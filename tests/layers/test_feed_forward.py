@@ -7,8 +7,8 @@ from scipy.special import erf
 
 from keras_twa import layers
 from keras_twa.models import EncoderClassifier
-from tests.contract import harness
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
 
 X = normal(2, 7, 6, seed=1)
 FUNCTIONS = {

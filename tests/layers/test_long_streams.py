@@ -12,9 +12,9 @@ from keras_twa.layers import MultiTimescaleRetention
 from keras_twa.layers import RetentionAttention
 from keras_twa.layers import TransformerXLAttention
 from keras_twa.ops import rotate
-from tests.contract.harness import randomise
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
+from keras_twa.testing.harness import randomise
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
 
 LONG_AGO = 2**24 + 1
 CLOCKS = ("time", "last", "count")

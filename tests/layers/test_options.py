@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract import harness
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
 
 GRAVITY = (
     layers.GravitationalAttention,

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract.harness import assert_close
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import timestamps
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import timestamps
 
 
 def waves(positions, features, max_wavelength=10_000):

@@ -9,19 +9,19 @@ from keras_twa import ops as kernels
 from keras_twa.layers import positions
 from keras_twa.layers.positions import alibi
 from keras_twa.ops.softmax import fused
-from tests.contract import checks
-from tests.contract import harness
+from keras_twa.testing import checks
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import timestamps
 from tests.contract.cases import PLAIN
-from tests.contract.harness import assert_close
-from tests.contract.harness import to_numpy
 from tests.contract.marks import on
 from tests.contract.position_cases import KINDS
 from tests.contract.position_cases import MECHANISMS
 from tests.contract.position_cases import OTHERS
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import timestamps
 from tests.references import positions as loops
 
 BIASES = ("alibi", "t5", "shaw")

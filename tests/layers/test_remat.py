@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
-from tests.contract import harness
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import timestamps
 
 BATCH, LENGTH, SOURCE_LENGTH, WIDTH = 4, 6, 5, 8
 X = {

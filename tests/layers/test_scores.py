@@ -12,14 +12,14 @@ from keras_twa.ops import dot_product_attention
 from keras_twa.ops.softmax import additive
 from keras_twa.ops.softmax import fused
 from keras_twa.ops.softmax import tile_loop
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import route
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import route
 
 # Of queries and of keys.
 REAL = {

@@ -7,7 +7,7 @@ import pytest
 from keras_twa import layers
 from keras_twa.datasets import cut_into_segments
 from keras_twa.models import SegmentLanguageModel
-from tests.contract import harness
+from keras_twa.testing import harness
 
 SMALL = {
     "vocabulary_size": 9,

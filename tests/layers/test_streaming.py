@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.layers.registry import name_of
-from tests.contract import harness
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
 
 BACKEND = keras.backend.backend()
 LENGTH, ROOM, WIDTH = 5, 6, 6

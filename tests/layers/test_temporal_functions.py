@@ -5,8 +5,8 @@ import pytest
 from keras import ops
 
 from keras_twa.layers import TemporalWeightedAttention
-from tests.contract import harness
-from tests.contract.scenarios import itself
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import itself
 
 BUILT_IN = ("linear", "sinusoidal", "exponential", "learned")
 

@@ -9,11 +9,11 @@ from keras import ops
 
 from keras_twa import layers
 from keras_twa.ops.softmax import transformer_xl
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import timestamps
 
 LENGTH, WIDTH = 11, 6
 X = normal(2, LENGTH, WIDTH, seed=1)

@@ -7,7 +7,7 @@ import pytest
 from keras_twa import layers
 from keras_twa.models import CausalLM
 from keras_twa.models import Sample
-from tests.contract import harness
+from keras_twa.testing import harness
 
 BACKEND = keras.backend.backend()
 SMALL = {

@@ -8,7 +8,7 @@ import pytest
 
 from keras_twa.layers import DotProductAttention
 from keras_twa.models import EncoderDecoder
-from tests.contract import harness
+from keras_twa.testing import harness
 
 BACKEND = keras.backend.backend()
 SMALL = {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_twa.models import TokenClassifier
-from tests.contract import harness
-from tests.contract.checks import small_tokens
+from keras_twa.testing import harness
+from keras_twa.testing.checks import small_tokens
 
 SMALL = {
     "vocabulary_size": 9,

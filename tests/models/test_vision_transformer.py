@@ -6,7 +6,7 @@ import pytest
 
 from keras_twa import layers
 from keras_twa.models import VisionTransformer
-from tests.contract import harness
+from keras_twa.testing import harness
 
 SMALL = {
     "image_size": (4, 6),

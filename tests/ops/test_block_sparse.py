@@ -15,11 +15,11 @@ from keras_twa.ops.softmax.sparse_patterns import Fixed
 from keras_twa.ops.softmax.sparse_patterns import Strided
 from keras_twa.ops.softmax.sparse_patterns import Table
 from keras_twa.ops.softmax.sparse_patterns import block_mask
-from tests.contract import harness
-from tests.contract.checks.bad_input import assert_refused
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.checks.bad_input import assert_refused
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 from tests.ops.test_local import outputs_and_gradients
 
 BIGBIRD = BigBird(num_window=2, num_global=1, num_random=1, seed=0)

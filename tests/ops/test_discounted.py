@@ -9,10 +9,10 @@ from keras_twa import layers
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import WeightDropout
 from keras_twa.ops.softmax import discounted
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
 
 LENGTH = 800
 CALLS = {

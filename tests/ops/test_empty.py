@@ -9,8 +9,8 @@ from keras_twa import ops as kernels
 from keras_twa.masks import AttentionMask
 from keras_twa.ops.softmax.biases import LagPenalty
 from keras_twa.ops.softmax.sparse_patterns import Strided
-from tests.contract import harness
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
 
 HEADS, DIM, VALUE_DIM = 2, 4, 3
 # B, T and S.

@@ -10,8 +10,8 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import backend
 from keras_twa.ops import forgetting_attention
 from keras_twa.ops.softmax.running_sum import running_sum
-from tests.contract import harness
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
 
 LONG = 30_000
 HEADS, DIM = 2, 4

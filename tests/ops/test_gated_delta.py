@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import gated_delta
-from tests.contract import harness
+from keras_twa.testing import harness
 
 LENGTH, HEADS, WIDTH = 150, 2, 16
 

@@ -9,13 +9,13 @@ import pytest
 
 from keras_twa import layers
 from keras_twa.ops import backend
-from tests.contract import curvature
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import curvature
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import timestamps
 from tests.ops.gpu import BACKEND
 from tests.ops.gpu import BATCH
 from tests.ops.gpu import HAS_GPU

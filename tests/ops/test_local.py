@@ -10,9 +10,9 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import local_attention
 from keras_twa.ops.softmax import local
 from keras_twa.ops.softmax.local import route
-from tests.contract import harness
-from tests.contract import scenarios
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
+from keras_twa.testing.scenarios import normal
 
 
 @pytest.mark.parametrize("causal", [False, True])

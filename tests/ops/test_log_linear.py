@@ -10,9 +10,9 @@ from keras_twa.ops import linear_attention
 from keras_twa.ops import log_linear_attention
 from keras_twa.ops import performer_attention
 from keras_twa.ops.recurrent.performer import orthogonal_features
-from tests.contract import harness
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 
 LENGTH, HEADS, WIDTH = 150, 2, 5
 

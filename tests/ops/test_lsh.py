@@ -10,9 +10,9 @@ from keras_twa import layers
 from keras_twa.masks import AttentionMask
 from keras_twa.ops import lsh_attention
 from keras_twa.ops.softmax import lsh
-from tests.contract import harness
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
 
 BATCH, LENGTH, HEADS, WIDTH = 2, 9, 2, 4
 

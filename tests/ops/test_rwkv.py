@@ -12,9 +12,9 @@ from keras_twa.ops import generalized_delta_rule
 from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
 from keras_twa.ops.recurrent import wkv as wkv_module
-from tests.contract import harness
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 
 
 def wkv_loop(key, value, decay, bonus, real):

@@ -12,11 +12,11 @@ from keras_twa.ops import WeightDropout
 from keras_twa.ops import backend
 from keras_twa.ops import squared_distance
 from keras_twa.ops import tiled_attention
-from tests.contract.harness import assert_close
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import route
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import route
 
 
 def nearness(queries, keys):

@@ -6,12 +6,12 @@ from keras import ops
 
 from keras_twa.ops import WeightDropout
 from keras_twa.ops import dot_product_attention
-from tests.contract import harness
-from tests.contract import scenarios
+from keras_twa.testing import harness
+from keras_twa.testing import scenarios
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
 from tests.contract.cases import EACH
-from tests.contract.harness import assert_close
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "torch", reason="these are PyTorch's"

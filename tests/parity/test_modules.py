@@ -11,7 +11,7 @@ from transformers.models.longformer import modeling_longformer as longformer
 from transformers.models.rwkv import modeling_rwkv as rwkv
 
 from keras_twa import layers
-from tests.contract import harness
+from keras_twa.testing import harness
 from tests.parity import theirs
 
 BATCH, LENGTH, HEADS, WIDTH = 2, 45, 3, 4

@@ -8,7 +8,7 @@ from transformers.models.gptj import modeling_gptj
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from keras_twa import layers
-from tests.contract import harness
+from keras_twa.testing import harness
 from tests.parity import theirs
 
 LENGTH, WIDTH = 150, 8

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.contract import harness
+from keras_twa.testing import harness
 
 
 def sequences(*shape, seed=0):

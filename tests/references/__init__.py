@@ -6,9 +6,8 @@ the layer, such as `"query/kernel"`. Each mechanism returns `(output, scores)`: 
 layer's output after the output projection, and the attention weights
 `(batch, heads, query length, key length)`.
 
-Derivatives come from the complex step (Squire and Trapp, 1998): for an analytic `f`,
-`Im f(x + ih) / h` is the derivative to machine precision, with no step size to tune.
-So everything here accepts complex numbers: comparisons look at the real part.
+Derivatives come from the complex step (`keras_twa.testing.complex_step`). So everything
+here accepts complex numbers: comparisons look at the real part.
 """
 
 from tests.references.additive import additive
@@ -23,7 +22,6 @@ from tests.references.local import local
 from tests.references.lsh import lsh
 from tests.references.multi_timescale import multi_timescale
 from tests.references.multi_timescale_retention import multi_timescale_retention
-from tests.references.numbers import directional_derivative
 from tests.references.numbers import relu
 from tests.references.numbers import softplus
 from tests.references.performer import performer
@@ -36,7 +34,6 @@ from tests.references.transformer_xl import transformer_xl
 __all__ = [
     "additive",
     "block_recurrent",
-    "directional_derivative",
     "dot_product",
     "forgetting",
     "gated_delta",

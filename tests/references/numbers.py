@@ -1,4 +1,4 @@
-"""Functions that also hold for complex numbers, and derivatives by them."""
+"""Functions that also hold for complex numbers."""
 
 import numpy as np
 
@@ -28,13 +28,3 @@ def unit(x):
 def each(function, x):
     """Return a function of each number."""
     return np.vectorize(function, otypes=[np.complex128])(x)
-
-
-def directional_derivative(function, arguments, name, direction, step=1e-30):
-    """Return d/dh of `function(arguments)` as `arguments[name]` moves by h direction.
-
-    `function` maps a dict of arrays to a real number, computed analytically.
-    """
-    moved = dict(arguments)
-    moved[name] = arguments[name] + 1j * step * direction
-    return np.imag(function(moved)) / step

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_twa.testing import harness
+from keras_twa.testing.complex_step import directional_derivative
 from keras_twa.training import MaskedCrossentropy
-from tests.contract import harness
 from tests.references import tokens
-from tests.references.numbers import directional_derivative
 from tests.training.batches import BAD_WEIGHTS
 from tests.training.batches import batch
 from tests.training.batches import model

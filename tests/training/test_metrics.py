@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa.testing import harness
 from keras_twa.training import MaskedAccuracy
 from keras_twa.training import MaskedCrossentropy
 from keras_twa.training import Perplexity
-from tests.contract import harness
 from tests.references import tokens
 from tests.training.batches import BAD_WEIGHTS
 from tests.training.batches import batch

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa.testing import harness
 from keras_twa.training import WarmupInverseSquareRoot
-from tests.contract import harness
 
 
 def test_equals_the_formula_of_the_paper():

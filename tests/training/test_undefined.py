@@ -5,10 +5,10 @@ import pytest
 from keras import ops
 
 from keras_twa.masks import carry_mask
+from keras_twa.testing import harness
 from keras_twa.training import MaskedAccuracy
 from keras_twa.training import MaskedCrossentropy
 from keras_twa.training import Perplexity
-from tests.contract import harness
 from tests.training.batches import CLASSES
 from tests.training.batches import batch
 from tests.training.batches import model

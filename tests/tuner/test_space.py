@@ -8,13 +8,14 @@ import keras_tuner
 import pytest
 
 from keras_twa import layers
-from keras_twa.tuner.space import OPTIONS
 from keras_twa.tuner.space import Configuration
 from keras_twa.tuner.space import chosen_options
 from keras_twa.tuner.space import declare
+from keras_twa.tuner.space import search_space
 from tests.experiments.tiny import tiny_experiment
 
 BY_NAME = {layers.name_of(layer): layer for layer in layers.ATTENTION_LAYERS}
+OPTIONS = {name: search_space(name) for name in BY_NAME if search_space(name)}
 SETTINGS = tiny_experiment().settings
 
 

@@ -8,10 +8,10 @@ from keras_twa import layers
 from keras_twa.models import EncoderClassifier
 from keras_twa.models import SegmentLanguageModel
 from keras_twa.ops import backend
+from keras_twa.testing import harness
 from keras_twa.visualization import attention_heatmaps
 from keras_twa.visualization import heatmaps
 from keras_twa.visualization.recording import attention_layers
-from tests.contract import harness
 
 TOKENS = np.array([[3, 1, 4, 1, 5], [2, 6, 5, 0, 0]], "int32")
 ROWS = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from keras_twa import layers
+from keras_twa.testing import harness
 from keras_twa.visualization import position_weights
 from tests import references
-from tests.contract import harness
 
 LENGTH = 12
 ZEROS = np.zeros((1, LENGTH, 6), "float32")

@@ -1,9 +1,13 @@
 """Block-recurrent attention: a window of steps, and vectors that a gate carries on."""
 
+from typing import ClassVar
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.state_vectors import GATES
@@ -74,6 +78,13 @@ class BlockRecurrentAttention(RecurrentAttention):
 
     causality = "always"
     cross_attention = False
+    linear_time = True
+    search_space: ClassVar[dict] = {
+        "block_size": (128, 16, 32),
+        "num_states": (64, 16),
+        "gate": ("fixed", "lstm"),
+    }
+    small_options: ClassVar[dict] = {"block_size": 12, "num_states": 4}
 
     def __init__(
         self,
@@ -150,6 +161,16 @@ class BlockRecurrentAttention(RecurrentAttention):
             key=Slot((held, self.num_heads, self.key_dim)),
             value=Slot((held, self.num_heads, self.value_dim)),
         )
+
+    def position_profile(self, length):
+        weights = np.exp(ops.convert_to_numpy(self.lag_bias))[:length]
+        x, ylabel = np.arange(len(weights)), "factor of the weight of a step"
+        lines = profiles.by_head(self, weights)
+        return [profiles.Curves(profiles.LAG, ylabel, x, lines)]
+
+    def example_weights(self):
+        lags = -np.arange(self.lag_bias.shape[0])
+        return [(self.lag_bias, np.outer(lags, (0.1, 0.5)))]
 
     def get_config(self):
         return {

@@ -63,6 +63,7 @@ class GatedDeltaAttention(RecurrentAttention):
 
     causality = "always"
     cross_attention = False
+    linear_time = True
 
     def __init__(
         self,

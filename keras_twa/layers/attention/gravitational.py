@@ -1,5 +1,7 @@
 """Gravitational attention: tokens attract one another as masses do."""
 
+from typing import ClassVar
+
 import keras
 
 from keras_twa.layers.attention.gravity import Gravity
@@ -52,6 +54,11 @@ class GravitationalAttention(PairAttention):
 
     rotary = True
     position_bias = True
+    search_space: ClassVar[dict] = {
+        "exponent": (2.0, 1.0, 3.0),
+        "softening": (0.5, 0.1, 2.0),
+        "normalization": ("softmax", "force"),
+    }
 
     def __init__(
         self,
@@ -109,6 +116,12 @@ class GravitationalAttention(PairAttention):
             call.dropout,
             call.return_weights,
         )
+
+    def position_profile(self, length):
+        return [self.gravity.forces(self, length)]
+
+    def example_weights(self):
+        return [(self.gravity.log_gravity, [[2.0], [3.0]])]
 
     def get_config(self):
         return {**super().get_config(), **self.gravity.options()}

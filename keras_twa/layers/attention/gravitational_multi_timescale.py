@@ -1,10 +1,13 @@
 """Gravitational attention at several timescales."""
 
+from typing import ClassVar
+
 import keras
 
 from keras_twa.layers.attention.gravity import Gravity
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
 from keras_twa.layers.attention.timescales import Timescales
 
 
@@ -68,6 +71,12 @@ class GravitationalMultiTimescaleAttention(PairAttention):
 
     uses_times = True
     rotary = True
+    search_space: ClassVar[dict] = {
+        "discounts": DISCOUNTS_TO_SEARCH,
+        "discount": ("multiplicative", "additive"),
+        "exponent": (2.0, 1.0, 3.0),
+        "normalization": ("softmax", "force"),
+    }
 
     def __init__(
         self,
@@ -140,6 +149,9 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             dropout=call.dropout,
             return_weights=call.return_weights,
         )
+
+    def position_profile(self, length):
+        return [self.timescales.fading(length), self.gravity.forces(self, length)]
 
     def get_config(self):
         return {

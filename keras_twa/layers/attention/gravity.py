@@ -3,9 +3,11 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.ops import Force
 from keras_twa.ops import log_softplus
 
@@ -56,6 +58,22 @@ class Gravity(keras.layers.Layer):
         log_gravity = ops.convert_to_tensor(self.log_gravity)
         log_query_mass = log_softplus(query_mass) + log_gravity
         return self.law.prepare(query, key, log_query_mass, log_softplus(key_mass))
+
+    def forces(self, layer, length):
+        """Forces between masses of 1, by distance, as `Curves`.
+
+        They go as far as vectors of the first weights are apart.
+
+        Args:
+            layer: The attention layer that this one is part of.
+            length: Number of points.
+        """
+        distance = np.linspace(0, 2 * math.sqrt(layer.key_dim), length)
+        fall = (distance**2 + self.softening**2) ** (-self.exponent / 2)
+        constants = np.exp(ops.convert_to_numpy(self.log_gravity))
+        lines = profiles.by_head(layer, fall[:, None] * constants[:, 0])
+        xlabel, ylabel = "distance of query and key", "force between masses of 1"
+        return profiles.Curves(xlabel, ylabel, distance, lines)
 
     def options(self):
         """The constructor's arguments that an attention layer passes on."""

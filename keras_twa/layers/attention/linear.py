@@ -1,6 +1,7 @@
 """Linear attention: a feature map in the place of the softmax."""
 
 import functools
+from typing import ClassVar
 
 import keras
 from keras import ops
@@ -59,6 +60,11 @@ class LinearAttention(RecurrentAttention):
     Reference:
         [Katharopoulos et al., 2020](https://arxiv.org/abs/2006.16236)
     """
+
+    linear_time = True
+    search_space: ClassVar[dict] = {
+        "feature_map": ("elu_plus_one", "relu", "softplus", "squared_relu")
+    }
 
     def __init__(
         self,

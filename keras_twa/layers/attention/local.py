@@ -1,8 +1,11 @@
 """Local attention: each step sees the steps around it."""
 
+from typing import ClassVar
+
 import keras
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.states import WindowCache
 from keras_twa.ops import local_attention
@@ -60,6 +63,9 @@ class LocalAttention(PairAttention):
     cross_attention = False
     rotary = True
     counts_steps = True
+    linear_time = True
+    search_space: ClassVar[dict] = {"window": (128, 8, 32)}
+    small_options: ClassVar[dict] = {"window": 8, "num_global_tokens": 2}
 
     def __init__(
         self,
@@ -103,6 +109,9 @@ class LocalAttention(PairAttention):
             self.num_global_tokens,
             counts=self.turns,
         )
+
+    def position_profile(self, length):
+        return [profiles.seen_pairs(self, length)]
 
     def get_config(self):
         return {

@@ -1,6 +1,7 @@
 """Reformer's attention: locality-sensitive hashing finds the keys worth a score."""
 
 import random
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -74,6 +75,9 @@ class LSHAttention(PairAttention):
     cross_attention = False
     pairwise_mask = False
     prefix_invariant = False
+    linear_time = True
+    search_space: ClassVar[dict] = {"num_hashes": (4, 2, 8), "bucket_size": (64, 16)}
+    small_options: ClassVar[dict] = {"num_buckets": 8, "bucket_size": 8}
 
     def __init__(
         self,

@@ -1,10 +1,13 @@
 """Multi-timescale attention: the same sequence seen through several discounts."""
 
+from typing import ClassVar
+
 import keras
 from keras import ops
 
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.ops import InnerProduct
 
@@ -63,6 +66,11 @@ class MultiTimescaleAttention(PairAttention):
 
     uses_times = True
     rotary = True
+    search_space: ClassVar[dict] = {
+        "discounts": DISCOUNTS_TO_SEARCH,
+        "trainable_discounts": (False, True),
+        "discount": ("multiplicative", "additive"),
+    }
 
     def __init__(
         self,
@@ -116,6 +124,9 @@ class MultiTimescaleAttention(PairAttention):
             dropout=call.dropout,
             return_weights=call.return_weights,
         )
+
+    def position_profile(self, length):
+        return [self.timescales.fading(length)]
 
     def get_config(self):
         return {**super().get_config(), **self.timescales.options()}

@@ -1,16 +1,20 @@
 """Multi-timescale retention: each head's memory fades at several rates at once."""
 
 import math
+from typing import ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
+from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
@@ -90,6 +94,11 @@ class MultiTimescaleRetention(RecurrentAttention):
     times_may_fall = False
     causality = "always"
     cross_attention = False
+    linear_time = True
+    search_space: ClassVar[dict] = {
+        "discounts": DISCOUNTS_TO_SEARCH,
+        "decoder": ("learned", "tikhonov"),
+    }
 
     def __init__(
         self,
@@ -209,6 +218,17 @@ class MultiTimescaleRetention(RecurrentAttention):
             memory=Slot((self.num_heads, *widths), "float32"),
             time=Slot((), "float32", NOTHING),
         )
+
+    def position_profile(self, length):
+        if self.decoder == "learned":
+            return [self.timescales.fading(length)]
+        lags = np.arange(length)
+        inverse = inverse_laplace(self.discounts, self.lags, self.alpha)
+        mix = ops.convert_to_numpy(self.lag_weights) @ inverse
+        kernel = mix @ np.power.outer(np.array(self.discounts), lags)
+        lines = profiles.by_head(self, kernel.T)
+        ylabel = "weight of a step, over all timescales"
+        return [profiles.Curves(profiles.LAG, ylabel, lags, lines)]
 
     def get_config(self):
         return {

@@ -1,6 +1,7 @@
 """Performer: softmax attention estimated from random features."""
 
 import random
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -60,6 +61,8 @@ class PerformerAttention(RecurrentAttention):
     """
 
     rotary = True
+    linear_time = True
+    search_space: ClassVar[dict] = {"num_features": (None, 32, 128)}
 
     def __init__(
         self,

@@ -3,9 +3,11 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.clock import Clock
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
@@ -62,6 +64,7 @@ class RetentionAttention(RecurrentAttention):
     times_may_fall = False
     causality = "always"
     cross_attention = False
+    linear_time = True
 
     def __init__(
         self,
@@ -116,6 +119,14 @@ class RetentionAttention(RecurrentAttention):
         return RecurrentState(
             memory=Slot(shape, "float32"), time=Slot((), "float32", NOTHING)
         )
+
+    def position_profile(self, length):
+        lags = np.arange(length)
+        lines = {
+            f"head {head}, γ = {gamma:.3g}": gamma**lags
+            for head, gamma in enumerate(self.discounts)
+        }
+        return [profiles.Curves(profiles.LAG, "what is left of a step", lags, lines)]
 
     def get_config(self):
         return {

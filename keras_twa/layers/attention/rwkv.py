@@ -1,6 +1,7 @@
 """RWKV: a recurrent network that trains like attention."""
 
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -106,6 +107,8 @@ class RWKVAttention(RecurrentAttention):
 
     causality = "always"
     cross_attention = False
+    linear_time = True
+    search_space: ClassVar[dict] = {"version": (4, 7)}
 
     def __init__(
         self,

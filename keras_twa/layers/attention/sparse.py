@@ -1,12 +1,14 @@
 """Sparse attention: each block of steps sees some blocks of steps."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.ops import blocked_attention
 from keras_twa.ops.packing import numbers
@@ -86,6 +88,12 @@ class SparseAttention(PairAttention):
     cross_attention = False
     rotary = True
     counts_steps = True
+    linear_time = True
+    search_space: ClassVar[dict] = {
+        "pattern": ("bigbird", "strided", "fixed"),
+        "block_size": (64, 16),
+    }
+    small_options: ClassVar[dict] = {"block_size": 4}
 
     def __init__(
         self,
@@ -142,6 +150,12 @@ class SparseAttention(PairAttention):
             call.return_weights,
             first,
         )
+
+    def position_profile(self, length):
+        if isinstance(self.pattern, np.ndarray):
+            # A mask of one's own is for so many steps, and no more.
+            length = min(length, len(self.pattern) * self.block_size)
+        return [profiles.seen_pairs(self, length)]
 
     def get_config(self):
         named = isinstance(self.pattern, str)

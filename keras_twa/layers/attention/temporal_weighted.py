@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from typing import Any
+from typing import ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.temporal_functions import get_temporal_function
 from keras_twa.ops import biased
@@ -71,6 +74,13 @@ class TemporalWeightedAttention(PairAttention):
     uses_times = True
     rotary = True
     position_bias = True
+    search_space: ClassVar[dict] = {
+        "temporal_function": ("linear", "exponential", "sinusoidal", "learned"),
+        "mode": ("multiplicative", "log_additive"),
+        "applies_to": ("key", "lag"),
+        "time_scale": (100.0, 10.0, 1000.0),
+    }
+    small_options: ClassVar[dict] = {"time_scale": 10.0}
 
     def __init__(
         self,
@@ -210,6 +220,19 @@ class TemporalWeightedAttention(PairAttention):
     def _weigh(self, x, positions):
         weights = self.weights_at(positions)
         return ops.multiply(x, ops.cast(weights, x.dtype)[..., None])
+
+    def position_profile(self, length):
+        xlabel, x = f"time of the {self.applies_to}", np.arange(length)
+        if self.applies_to == "lag":
+            xlabel, x = profiles.SIGNED_LAG, np.arange(1 - length, length)
+        weights = ops.convert_to_numpy(self.weights_at(x.astype("float32")))
+        factor = "scores" if self.mode == "multiplicative" else "weights"
+        ylabel = f"W, which multiplies {factor}"
+        return [profiles.Curves(xlabel, ylabel, x, profiles.by_head(self, weights))]
+
+    def example_weights(self):
+        function = self.temporal_function
+        return [(function.offset, [4.0, -2.0]), (function.slope, [-1.5, 1.0])]
 
     def get_config(self):
         return {

@@ -3,12 +3,22 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.ops import discounted_attention
+
+# The first are the defaults of the layers.
+DISCOUNTS_TO_SEARCH = (
+    (0.6, 0.9, 0.99),
+    (0.9, 0.99),
+    (0.3, 0.9),
+    (0.5, 0.8, 0.95, 0.99),
+)
 
 
 class Timescales(keras.layers.Layer):
@@ -137,6 +147,16 @@ class Timescales(keras.layers.Layer):
         if not options["return_weights"]:
             return self(outputs)
         return self(outputs[0]), outputs[1]
+
+    def fading(self, length):
+        """How the discounts fade with time, as `Curves`."""
+        lags = np.arange(length)
+        factor = "score" if self.discount == "multiplicative" else "weight"
+        lines = {
+            f"γ = {gamma:.3g}": gamma**lags for gamma in profiles.discounts_of(self)
+        }
+        xlabel, ylabel = "time between query and key", f"factor of a {factor}"
+        return profiles.Curves(xlabel, ylabel, lags, lines)
 
     def options(self):
         """The constructor's arguments that an attention layer passes on."""

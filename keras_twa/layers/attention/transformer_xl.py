@@ -1,11 +1,17 @@
 """Transformer-XL's attention: relative positions, and a memory of earlier inputs."""
 
+import math
+
 import keras
+import numpy as np
+from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.states import InputMemory
 from keras_twa.ops import relative_attention
+from keras_twa.ops.softmax.transformer_xl import sinusoids
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -137,6 +143,27 @@ class TransformerXLAttention(PairAttention):
     def state_kind(self):
         checks.built(self)
         return InputMemory(self.memory_length, self._features)
+
+    def position_profile(self, length):
+        lags = np.arange(1 - length, length)
+        waves = sinusoids(ops.convert_to_tensor(lags, "float32"), self.position_dim)
+        # p: rates, h: heads, d: width of a head.
+        bias = np.einsum(
+            "tp,phd,hd->th",
+            ops.convert_to_numpy(waves),
+            ops.convert_to_numpy(self.position_kernel),
+            ops.convert_to_numpy(self.position_bias_weight),
+        )
+        weights = np.exp(bias / math.sqrt(self.key_dim))
+        ylabel = "factor of a weight, whatever the query"
+        lines = profiles.by_head(self, weights)
+        return [profiles.Curves(profiles.SIGNED_LAG, ylabel, lags, lines)]
+
+    def example_weights(self):
+        shape = self.position_bias_weight.shape
+        return [
+            (self.position_bias_weight, np.random.default_rng(1).normal(size=shape))
+        ]
 
     def get_config(self):
         return {

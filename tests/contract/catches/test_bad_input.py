@@ -3,7 +3,7 @@
 import pytest
 
 from keras_twa.layers import DotProductAttention
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects
 

@@ -1,6 +1,6 @@
 """The check of causality fails on a leak, in values or gradients."""
 
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import HasAWrongInputGradient
 from tests.contract.catches.faults import LeaksTheFuture
 from tests.contract.catches.faults import rejects

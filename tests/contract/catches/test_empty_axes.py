@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_twa.layers import DotProductAttention
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
 

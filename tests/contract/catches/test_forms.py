@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_twa.layers.attention.folding import Fold
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import AveragesMaskedRows
 from tests.contract.catches.faults import IgnoresQueryMask
 from tests.contract.catches.faults import rejects

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import IgnoresKeyMask

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_twa.layers import DotProductAttention
 from keras_twa.layers import TemporalWeightedAttention
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.contract import checks
-from tests.contract import scenarios
+from keras_twa.testing import checks
+from keras_twa.testing import scenarios
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import AveragesMaskedRows
 from tests.contract.catches.faults import Broken

@@ -8,7 +8,7 @@ from keras_twa.layers import LinearAttention
 from keras_twa.layers import LocalAttention
 from keras_twa.layers import TemporalWeightedAttention
 from keras_twa.layers.attention.states import KeyValueCache
-from tests.contract import checks
+from keras_twa.testing import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import rejects
 

@@ -6,12 +6,12 @@ import json
 import keras
 import numpy as np
 
-from tests.contract import harness
-from tests.contract.checks.shared import functional_model
-from tests.contract.checks.shared import randomise_model
-from tests.contract.checks.shared import small_tokens
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import everything_for
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import functional_model
+from keras_twa.testing.checks.shared import randomise_model
+from keras_twa.testing.checks.shared import small_tokens
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import everything_for
 
 
 def config_round_trips(case):
@@ -48,7 +48,7 @@ def config_round_trips(case):
         assert config[name] == overrides[name], f"{name}: {config[name]}"
     text = json.dumps(keras.saving.serialize_keras_object(case.make(**overrides)))
     loaded = keras.saving.deserialize_keras_object(json.loads(text))
-    assert type(loaded) is case.layer
+    assert type(loaded) is case.layer, f"JSON gives a {type(loaded)}"
     assert_same_config(loaded.get_config(), config)
 
     call = everything_for(case)
@@ -68,7 +68,10 @@ def assert_same_config(actual, expected):
         serialized = keras.saving.serialize_keras_object(config)
         return json.loads(json.dumps(serialized))
 
-    assert plain(actual) == plain(expected)
+    found, wanted = plain(actual), plain(expected)
+    names = sorted({*found, *wanted})
+    differing = [name for name in names if found.get(name) != wanted.get(name)]
+    assert not differing, f"the configs differ in {differing}"
 
 
 def saves_and_loads(case, folder):
@@ -82,10 +85,10 @@ def saves_and_loads(case, folder):
     want, got = (harness.to_numpy(m(tokens)) for m in (model, loaded))
     assert_close(got, want, "output of the loaded model", 1e-6)
     layer, again = (m.get_layer("attention") for m in (model, loaded))
-    assert type(again) is case.layer
+    assert type(again) is case.layer, f"the file gives a {type(again)}"
     assert_same_config(again.get_config(), layer.get_config())
     want, got = harness.weights_of(layer), harness.weights_of(again)
-    assert set(got) == set(want)
+    assert set(got) == set(want), f"weights are {set(got)}, not {set(want)}"
     for name, weight in want.items():
         np.testing.assert_array_equal(got[name], weight, name)
     own = not isinstance(case.options.get("temporal_function"), keras.Layer)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import random_mask
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import random_mask
 
 
 def takes_nested_lists(case):

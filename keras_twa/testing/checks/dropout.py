@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.harness import assert_close
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import pair_of_lengths
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def dropout_is_sound(case):

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tests import references
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import pair_of_lengths
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.complex_step import directional_derivative
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def equals_reference(case, call):
@@ -69,7 +69,7 @@ def gradients_equal_reference(case, call=None):
     arguments = {**weights, **{k: v.astype("float64") for k, v in tensors.items()}}
     for name, gradient in {**got.inputs, **got.weights}.items():
         direction = normal(*gradient.shape, seed=21).astype("float64")
-        expected = references.directional_derivative(loss, arguments, name, direction)
+        expected = directional_derivative(loss, arguments, name, direction)
         size = np.linalg.norm(gradient) * np.linalg.norm(direction)
         error = abs((gradient * direction).sum() - expected)
         assert error <= 2e-4 * size + 2e-5, (

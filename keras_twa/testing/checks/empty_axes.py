@@ -3,13 +3,13 @@
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.checks.streaming import part
-from tests.contract.harness import assert_close
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.checks.streaming import part
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
 
 BATCH, QUERIES, KEYS = harness.BATCH, harness.QUERY_LENGTH, harness.KEY_LENGTH
 # With empty chunks in front, in the middle and behind.
@@ -110,7 +110,7 @@ def empty_chunks_leave_states(case):
             outputs.append(harness.to_numpy(output))
             if count == 0:
                 after = {name: ops.convert_to_numpy(x) for name, x in state.items()}
-                assert after.keys() == before.keys()
+                assert after.keys() == before.keys(), f"a state of {[*after]}"
                 for name, x in after.items():
                     np.testing.assert_array_equal(x, before[name], err_msg=name)
             first += count
@@ -119,4 +119,5 @@ def empty_chunks_leave_states(case):
     empty = layer.initial_state(0)
     output, state = layer.step(call["query"][:0, 0], empty)
     assert tuple(output.shape) == (0, *whole.shape[2:]), f"a step of {output.shape}"
-    assert all(x.shape[0] == 0 for name, x in state.items() if name != "length")
+    rows = {name: x.shape[0] for name, x in state.items() if name != "length"}
+    assert not any(rows.values()), f"a state without rows has {rows}"

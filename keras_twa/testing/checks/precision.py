@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
 
 
 def half_precision_is_close(case, dtype):
@@ -23,7 +23,8 @@ def half_precision_is_close(case, dtype):
     expected = harness.run(exact, asked)
     output, scores = layer(**asked) if case.has_pairs else (layer(**asked), None)
     half = keras.DTypePolicy(dtype).compute_dtype
-    assert keras.backend.standardize_dtype(output.dtype) == half
+    found = keras.backend.standardize_dtype(output.dtype)
+    assert found == half, f"an output of {found}"
     for variable in layer.variables:
         assert variable.dtype != half, f"{variable.path} is kept in {half}"
     assert_half_close(harness.to_numpy(output), expected.output, "output", tolerance)

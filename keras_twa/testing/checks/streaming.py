@@ -3,14 +3,14 @@
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.bad_input import assert_refused
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import random_mask
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import harness
+from keras_twa.testing.checks.bad_input import assert_refused
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import random_mask
+from keras_twa.testing.scenarios import timestamps
 
 LENGTH = harness.QUERY_LENGTH
 # How many steps the first of two parts has.
@@ -160,7 +160,8 @@ def states_have_the_stated_shapes(case):
         _, eager = layer(query, initial_state=state, **options)
         _, spec = layer.compute_output_spec(query, initial_state=state, **options)
         shapes = {name: tuple(x.shape) for name, x in eager.items()}
-        assert {name: tuple(x.shape) for name, x in spec.items()} == shapes
+        stated = {name: tuple(x.shape) for name, x in spec.items()}
+        assert stated == shapes, f"stated {stated}, returned {shapes}"
         if not case.layer.pairwise_mask:
             continue
         options["return_attention_scores"] = True
@@ -168,7 +169,7 @@ def states_have_the_stated_shapes(case):
             given = {**options, "return_state": False, **given}
             weights = layer(query, **given)[1]
             stated = layer.compute_output_spec(query, **given)[1]
-            assert tuple(stated.shape) == tuple(weights.shape)
+            assert tuple(stated.shape) == tuple(weights.shape), f"weights {stated}"
 
 
 def refuses_states(case):

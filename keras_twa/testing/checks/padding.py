@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
 
 
 def padding_is_inert(case, poison, causal=False):

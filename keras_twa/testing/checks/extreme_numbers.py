@@ -3,14 +3,14 @@
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.harness import assert_close
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import pair_of_lengths
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def large_logits_stay_finite(case):
@@ -29,7 +29,7 @@ def large_logits_stay_finite(case):
             for name in {"query/kernel", "key/kernel"} & set(names):
                 variable = names[name]
                 variable.assign(ops.multiply(variable.value, 60.0))
-        output, scores = case.reference(harness.weights_of(layer), call)
+        output, scores = case.expected(layer, call)
         for asked in ({}, SCORES)[: 1 + case.has_pairs]:
             got = harness.run(layer, {**call, **asked})
             assert_finite(got.output, "output")
@@ -92,7 +92,7 @@ def coincident_points_stay_exact(case):
             # A head of keys may serve several of queries.
             group = query.shape[-2] // key.shape[-2]
             query.assign(ops.repeat(key.value, group, axis=-2))
-    equals = case.reference(harness.weights_of(layer), call)[0]
+    equals = case.expected(layer, call)[0]
     got = harness.run_with_gradients(layer, call, normal(*equals.shape, seed=52))
     assert_close(got.output, equals, "output at coincident points")
     for name, gradient in got.gradients().items():

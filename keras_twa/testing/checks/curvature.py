@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tests import references
-from tests.contract import harness
-from tests.contract.curvature import arguments_of
-from tests.contract.curvature import hessian_vector_product
-from tests.contract.curvature import lines_through
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.complex_step import directional_derivative
+from keras_twa.testing.curvature import arguments_of
+from keras_twa.testing.curvature import hessian_vector_product
+from keras_twa.testing.curvature import lines_through
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import normal
 
 STEP = 1e-5
 
@@ -36,7 +36,7 @@ def second_derivatives_equal_reference(case, call=None):
         at = {name: x + distance * along[name] for name, x in arguments.items()}
         one = np.ones(())
         moved = {"line": np.zeros(()), "at": at}
-        return references.directional_derivative(loss, moved, "line", one)
+        return directional_derivative(loss, moved, "line", one)
 
     expected = (slope(STEP) - slope(-STEP)) / (2 * STEP)
     found = sum((got[name] * across[name]).sum() for name in arguments)

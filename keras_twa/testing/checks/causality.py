@@ -1,9 +1,9 @@
 """Under a causal mask, the future does not reach the past."""
 
-from tests.contract import harness
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
 
 
 def future_leaves_past(case):

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from tests.contract import harness
-from tests.contract.harness import HEADS
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import normal
-from tests.contract.scenarios import timestamps
+from keras_twa.testing import harness
+from keras_twa.testing.harness import HEADS
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import normal
+from keras_twa.testing.scenarios import timestamps
 
 
 def bad_calls(case):

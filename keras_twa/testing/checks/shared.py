@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tests.contract import harness
+from keras_twa.testing import harness
 
 SCORES = {"return_attention_scores": True}
 

@@ -3,13 +3,13 @@
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.harness import assert_finite
-from tests.contract.scenarios import cross
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import lengths_mask
-from tests.contract.scenarios import normal
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import cross
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import lengths_mask
+from keras_twa.testing.scenarios import normal
 
 
 def masked_rows_give_zero(case):

@@ -4,15 +4,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from tests.contract import harness
-from tests.contract.checks.shared import SCORES
-from tests.contract.checks.shared import functional_model
-from tests.contract.checks.shared import randomise_model
-from tests.contract.checks.shared import small_tokens
-from tests.contract.harness import assert_close
-from tests.contract.scenarios import everything_for
-from tests.contract.scenarios import itself
-from tests.contract.scenarios import pair_of_lengths
+from keras_twa.testing import harness
+from keras_twa.testing.checks.shared import SCORES
+from keras_twa.testing.checks.shared import functional_model
+from keras_twa.testing.checks.shared import randomise_model
+from keras_twa.testing.checks.shared import small_tokens
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import assert_finite
+from keras_twa.testing.scenarios import everything_for
+from keras_twa.testing.scenarios import itself
+from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def fits_at_unknown_length(case, causal=False):
@@ -29,7 +30,7 @@ def fits_at_unknown_length(case, causal=False):
         tokens = small_tokens(length=length)
         labels = np.arange(len(tokens)) % 3
         history = model.fit(tokens, labels, batch_size=4, epochs=1, verbose=0)
-        assert np.isfinite(history.history["loss"]).all()
+        assert_finite(np.array(history.history["loss"]), "loss of fit")
     after = harness.weights_of(layer)
     trainable = [n for n, v in harness.weight_names(layer).items() if v.trainable]
     still = [n for n in trainable if np.array_equal(before[n], after[n])]
@@ -62,7 +63,8 @@ def symbolic_equals_eager(case):
             symbolic = case.make(dtype=dtype)(**free, **options)
             output = symbolic[0] if isinstance(symbolic, (tuple, list)) else symbolic
             whole = eager[0] if isinstance(eager, (tuple, list)) else eager
-            assert tuple(output.shape) == (None, None, *whole.shape[2:])
+            shape = (None, None, *whole.shape[2:])
+            assert tuple(output.shape) == shape, f"a symbolic call says {output.shape}"
 
 
 def assert_same_structure(symbolic, eager, what):
@@ -94,7 +96,7 @@ def masks_propagate(case):
     unmasked = layer(plain, plain)
     moved = np.abs(harness.to_numpy(unmasked) - harness.to_numpy(want)).max()
     assert moved > 1e-4, "the mask changes nothing"
-    assert layer.supports_masking
+    assert layer.supports_masking, "`supports_masking` is not set"
     pooled = keras.layers.GlobalAveragePooling1D()(got)
     mean = [
         row[keep].mean(axis=0)

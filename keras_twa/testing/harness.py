@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_twa.testing import backends
+
 BATCH, QUERY_LENGTH, KEY_LENGTH = 2, 7, 5
 QUERY_WIDTH, VALUE_WIDTH = 6, 3
 HEADS, HEAD_WIDTH = 2, 4
@@ -124,10 +126,9 @@ def run_with_gradients(layer, call, cotangent):
         counted = ops.where(cotangent != 0, ops.cast(output, "float32"), 0.0)
         return ops.sum(counted * ops.convert_to_tensor(cotangent)), result
 
-    differentiate = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
     names = [n for n, v in weight_names(layer).items() if v.trainable]
     variables = [weight_names(layer)[n] for n in names]
-    result, inputs, weights = differentiate[keras.backend.backend()](
+    result, inputs, weights = backends.gradients(
         layer, tensors, options, variables, loss_of
     )
     outcome = Run(to_numpy(result))
@@ -144,50 +145,6 @@ def run_with_gradients(layer, call, cotangent):
 def _dense(gradient, shape):
     """Return a gradient as NumPy; a missing one is zero."""
     return np.zeros(shape, "float32") if gradient is None else to_numpy(gradient)
-
-
-def _jax(layer, tensors, options, variables, loss_of):
-    import jax
-
-    places = {id(v): i for i, v in enumerate(layer.trainable_variables)}
-    states = [v.value for v in layer.non_trainable_variables]
-
-    def loss(weights, tensors):
-        result, _ = layer.stateless_call(weights, states, **tensors, **options)
-        return loss_of(result)
-
-    # Jitted, as in `fit`: sooner done than one operation after another.
-    graded = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-    weights = [v.value for v in layer.trainable_variables]
-    (_, result), (weights, inputs) = graded(weights, tensors)
-    return result, inputs, [weights[places[id(v)]] for v in variables]
-
-
-def _tensorflow(layer, tensors, options, variables, loss_of):
-    import tensorflow as tf
-
-    tensors = {k: tf.convert_to_tensor(v) for k, v in tensors.items()}
-    with tf.GradientTape() as tape:
-        tape.watch(list(tensors.values()))
-        loss, result = loss_of(layer(**tensors, **options))
-    weights = [v.value for v in variables]
-    inputs, weights = tape.gradient(loss, (tensors, weights))
-    return result, inputs, weights
-
-
-def _torch(layer, tensors, options, variables, loss_of):
-    import torch
-
-    device = ops.convert_to_tensor(0.0).device
-    tensors = {
-        k: torch.tensor(v, device=device, requires_grad=True)
-        for k, v in tensors.items()
-    }
-    loss, result = loss_of(layer(**tensors, **options))
-    leaves = [*tensors.values(), *(v.value for v in variables)]
-    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-    inputs = dict(zip(tensors, gradients, strict=False))
-    return result, inputs, gradients[len(tensors) :]
 
 
 def assert_close(actual, expected, what, tolerance=1e-4):

@@ -6,12 +6,12 @@ from unittest import mock
 
 import numpy as np
 
-from tests.contract.harness import BATCH
-from tests.contract.harness import HEADS
-from tests.contract.harness import KEY_LENGTH
-from tests.contract.harness import QUERY_LENGTH
-from tests.contract.harness import QUERY_WIDTH
-from tests.contract.harness import VALUE_WIDTH
+from keras_twa.testing.harness import BATCH
+from keras_twa.testing.harness import HEADS
+from keras_twa.testing.harness import KEY_LENGTH
+from keras_twa.testing.harness import QUERY_LENGTH
+from keras_twa.testing.harness import QUERY_WIDTH
+from keras_twa.testing.harness import VALUE_WIDTH
 
 ROUTES = ("default", "tiled")
 # Files of `keras_twa.ops.recurrent` that say how long their chunks are.

@@ -1,0 +1,113 @@
+"""All checks that apply to one layer."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_twa.layers.attention.base import Attention
+from keras_twa.suggestions import close_names
+from keras_twa.testing.case import Case
+from keras_twa.testing.harness import HEAD_WIDTH
+from keras_twa.testing.harness import HEADS
+from keras_twa.testing.promises import PROMISES
+
+
+def check_attention(
+    factory: Callable[..., Any],
+    reference: Callable[..., Any] | None = None,
+    *,
+    checks: Iterable[str] | None = None,
+) -> tuple[str, ...]:
+    """Holds an attention layer to the contract of the layers of this package.
+
+    It runs every check that applies to the facts that the layer states, such as
+    `causality`, `cross_attention`, `pairwise_mask` and `prefix_invariant`: the future
+    does not reach the past, padding is inert, rows that see nothing give 0, a sequence
+    in parts gives what it gives in one call, half precision stays close, configs and
+    files round-trip, bad input is refused. A layer takes a minute or a few.
+
+    It sets the random seeds of Keras before each check.
+
+    Args:
+        factory: Called with constructor arguments by name, above all `num_heads` and
+            `key_dim`; returns a new layer, a `keras_twa.layers.Attention`. It may be
+            the class itself. A factory that sets further arguments must let those that
+            it is called with override them.
+        reference: The same mechanism in NumPy, or `None`. Called with a dictionary of
+            the layer's weights in float64 by name, such as "query/kernel", the `query`
+            and the `value`, and by name with those of `key`, `query_mask`,
+            `value_mask`, `key_mask`, `attention_mask`, `use_causal_mask`,
+            `query_positions` and `key_positions` that a call has. Returns the output
+            and the attention weights `(B, H, T, S)`, or `None` for the weights where
+            there are none. Then values, and first and second derivatives, must equal
+            its own. It is differentiated by the complex step: it must accept complex
+            numbers, and compare real parts only.
+        checks: Names of the checks to run. Defaults to all that apply.
+
+    Returns:
+        The names of the checks that ran.
+
+    Raises:
+        AssertionError: If a check fails. The message starts with the check's name.
+        ValueError: If `factory` does not return an attention layer of this package, a
+            check is unknown, or the layer is never causal.
+        RuntimeError: If Python runs with `-O`, which removes assertions.
+
+    Example:
+
+    >>> from keras_twa.layers import LocalAttention
+    >>> from keras_twa.testing import check_attention
+    >>> def factory(**options):
+    ...     return LocalAttention(**{"window": 2, **options})
+    >>> check_attention(factory, checks=["future_leaves_past", "padding_is_inert"])
+    ('future_leaves_past', 'padding_is_inert')
+    """
+    if not __debug__:
+        raise RuntimeError("Checks are assertions, and `python -O` removes them.")
+    case = _case(factory, reference)
+    wanted = [*PROMISES] if checks is None else list(checks)
+    for name in wanted:
+        if name not in PROMISES:
+            close = close_names(name, PROMISES, 3)
+            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            raise ValueError(
+                f"Unknown check. {hint}The checks are {', '.join(PROMISES)}. "
+                f"Received: {name!r}"
+            )
+    chosen = [name for name in wanted if PROMISES[name].applies(case)]
+    for name in chosen:
+        keras.utils.set_random_seed(0)
+        try:
+            PROMISES[name].check(case)
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
+        except Exception as error:
+            kind = type(error).__name__
+            raise AssertionError(f"{name}: {kind}: {error}") from error
+    return tuple(chosen)
+
+
+def _case(factory: Callable[..., Any], reference: Callable[..., Any] | None) -> Case:
+    """What the checks are given."""
+    sizes = {"num_heads": HEADS, "key_dim": HEAD_WIDTH}
+    layer = factory(**sizes)
+    if not isinstance(layer, Attention):
+        raise ValueError(
+            "`factory` must return a `keras_twa.layers.Attention`. "
+            f"Received: factory={factory!r}, which returns {layer!r}"
+        )
+    if layer.causality == "never":
+        raise ValueError(
+            "The checks make causal calls, and this layer takes none. "
+            f"Received: factory={factory!r}, whose layer states causality='never'"
+        )
+    # What a layer refuses, no check may ask for.
+    options = {}
+    try:
+        factory(**sizes, value_dim=HEAD_WIDTH + 1)
+    except ValueError:
+        options["value_dim"] = HEAD_WIDTH
+    name = type(layer).__name__
+    return Case(name, type(layer), reference, options, factory=factory)
