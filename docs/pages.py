@@ -65,15 +65,8 @@ PAGE = """\
 
 {pictures}
 
-| | |
-| --- | --- |
-| Name | `"{name}"` |
-| Its own arguments | {arguments} |
-| Cost | {cost} |
-| Takes | {facts} |
-| In parts | {streaming} |
-| Weights of pairs | {weights} |
-| Reference | {reference} |
+- **Name:** `"{name}"`
+{facts}
 
 ::: keras_twa.layers.{title}
     options:
@@ -149,25 +142,16 @@ def cell(text):
 
 def mechanism_page(layer, name, captions):
     """The page of one mechanism."""
-    description, _, rest = inspect.getdoc(layer).partition("\n\nArgs:")
-    description, _, _ = description.partition("\n\nCost")
-    _, _, reference = rest.partition("\nReference:\n")
     images = [
         f"![{caption}]({name}-{number}.svg)\n\n*{caption}*"
         for number, caption in enumerate(captions)
     ]
-    arguments = [f"`{argument}`" for argument in generate.own_arguments(layer)]
     return PAGE.format(
         title=layer.__name__,
         name=name,
-        description=description,
+        description=generate.description(layer),
         pictures="\n\n".join(images),
-        arguments=", ".join(arguments) or "none",
-        cost=cell(generate.cost(layer)),
-        facts=", ".join(generate.facts(layer)),
-        streaming=streaming(layer, name),
-        weights="yes" if layer.pairwise_mask else "none",
-        reference=" ".join(reference.split()),
+        facts=generate.facts_list(layer),
     )
 
 
@@ -205,17 +189,6 @@ def svg(figure):
             buffer, format="svg", bbox_inches="tight", metadata={"Date": None}
         )
     return buffer.getvalue()
-
-
-def streaming(layer, name):
-    """Whether a sequence may come in parts, and how large a state is then."""
-    if not layer.prefix_invariant:
-        return "no: it needs whole sequences"
-    spec = built(layer, name).state_spec()
-    grows = any(0 in slot.shape for slot in spec.values())
-    return (
-        "yes, with a state that grows" if grows else "yes, with a state of fixed size"
-    )
 
 
 def reference_page(name, package):
