@@ -1,4 +1,4 @@
-"""Makes the site's pages of mechanisms and of the reference, whenever it is built.
+"""Makes the site's pages of mechanisms and of the reference in each build.
 
 Everything in them comes from the code: formulas and costs from the docstrings, facts
 from the classes, and pictures from the layers themselves.
@@ -27,7 +27,7 @@ from keras_twa.visualization import position_weights
 from keras_twa.visualization.profiles import has_profile
 
 STEPS, WIDTH = 48, 16
-# So that patterns and windows have something to leave out in so few steps.
+# Patterns and windows are small enough to hide some of so few steps.
 SMALL = {
     "block_recurrent": {"block_size": 12, "num_states": 4},
     "local": {"window": 8, "num_global_tokens": 2},
@@ -35,7 +35,7 @@ SMALL = {
     "sparse": {"block_size": 4},
     "temporal_weighted": {"time_scale": 10.0},
 }
-# Weights that start where they have no effect, or the same in all heads.
+# Model weights that start without effect, or equal in all heads.
 TRAINED = {
     "block_recurrent": lambda x: [(x.lag_bias, np.outer(-np.arange(12), (0.1, 0.5)))],
     "gravitational": lambda x: [(x.gravity.log_gravity, [[2.0], [3.0]])],
@@ -73,13 +73,16 @@ PAGE = """\
       heading: Arguments
       show_docstring_description: false
 """
-BY_POSITION = "What it weighs by position alone."
+BY_POSITION = "Weights as a function of position alone."
 WEIGHTS = "Attention weights in a random walk of 48 steps, before training."
 CHANGES = (
-    "How much a change of one step of a random walk changes the output of another, "
-    "before training."
+    "The change in the output of one step after a small change in another step of a "
+    "random walk, before training."
 )
-LEARNED = "What it weighs by position alone, with weights as training might leave them."
+LEARNED = (
+    "Weights as a function of position alone, with model weights as training might set "
+    "them."
+)
 
 
 def on_config(config):
@@ -134,7 +137,7 @@ def overview():
 
 
 def cell(text):
-    """Text for a cell, which a bar would end; in code, the site shows it as it is."""
+    """Text for a cell of the site: a bar outside of code would end the cell."""
     parts = text.split("`")
     parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
     return "`".join(parts)
@@ -164,7 +167,7 @@ def built(layer, name):
 
 
 def pictures(layer, name):
-    """Captions and SVG images of what a mechanism weighs."""
+    """Captions and SVG plots of the weights of a mechanism."""
     walk = np.random.default_rng(0).normal(size=(1, STEPS, WIDTH)).cumsum(axis=1)
     walk /= np.sqrt(np.arange(1, STEPS + 1))[:, None]
     made = built(layer, name)
@@ -182,7 +185,7 @@ def pictures(layer, name):
 
 
 def svg(figure):
-    """A figure as SVG, the same whenever it is drawn."""
+    """A figure as SVG, the same in each build."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(
@@ -192,7 +195,7 @@ def svg(figure):
 
 
 def reference_page(name, package):
-    """The page of what a package exports, but for what has a page of its own."""
+    """The page of what a package exports, without the attention layers."""
     text = [f"# `keras_twa.{name}`", inspect.getdoc(package)]
     if package is layers:
         text.append(
@@ -211,13 +214,13 @@ def reference_page(name, package):
 
 
 def blocks(path, names):
-    """What the site's parser puts in for members of something."""
+    """The directives that document members of a module or class."""
     options = "    options:\n      heading_level: 3"
     return [f"::: {path}.{name}\n{options}" for name in names]
 
 
 def functions(module):
-    """Names of the public functions of a module that say what they take or return."""
+    """Names of the public functions of a module with documented arguments."""
     return [
         name
         for name, thing in vars(module).items()
@@ -228,7 +231,7 @@ def functions(module):
 
 
 def methods(public):
-    """Names of the methods of a class that say what they take or return."""
+    """Names of the methods of a class with documented arguments."""
     if not inspect.isclass(public):
         return []
     return [
