@@ -1,16 +1,16 @@
-"""What to call the heads of an attention layer."""
+"""Names of the heads of an attention layer."""
 
 import numpy as np
 from keras import ops
 
 
 def discounts_of(timescales):
-    """The discounts of `Timescales` as they are now, NumPy `(S,)`."""
+    """The current discounts of `Timescales`, NumPy `(S,)`."""
     return np.exp(ops.convert_to_numpy(timescales.log_discounts()))
 
 
 def head_names(layer, count):
-    """Names of so many heads, with the discount where a layer has timescales."""
+    """Names of `count` heads, with the discount if a layer has timescales."""
     timescales = getattr(layer, "timescales", None)
     if timescales is None:
         return [f"head {head}" for head in range(count)]
