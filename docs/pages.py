@@ -1,4 +1,4 @@
-"""Makes the site's pages of mechanisms and of the reference, whenever it is built.
+"""Makes the site's pages of mechanisms and of the reference in each build.
 
 Everything in them comes from the code: formulas and costs from the docstrings, facts
 from the classes, and pictures from the layers themselves.
@@ -48,28 +48,24 @@ PAGE = """\
 
 {pictures}
 
-| | |
-| --- | --- |
-| Name | `"{name}"` |
-| Its own arguments | {arguments} |
-| Cost | {cost} |
-| Takes | {facts} |
-| In parts | {streaming} |
-| Weights of pairs | {weights} |
-| Reference | {reference} |
+- **Name:** `"{name}"`
+{facts}
 
 ::: keras_twa.layers.{title}
     options:
       heading: Arguments
       show_docstring_description: false
 """
-BY_POSITION = "What it weighs by position alone."
+BY_POSITION = "Weights as a function of position alone."
 WEIGHTS = "Attention weights in a random walk of 48 steps, before training."
 CHANGES = (
-    "How much a change of one step of a random walk changes the output of another, "
-    "before training."
+    "The change in the output of one step after a small change in another step of a "
+    "random walk, before training."
 )
-LEARNED = "What it weighs by position alone, with weights as training might leave them."
+LEARNED = (
+    "Weights as a function of position alone, with model weights as training might set "
+    "them."
+)
 
 
 def on_config(config):
@@ -124,7 +120,7 @@ def overview():
 
 
 def cell(text):
-    """Text for a cell, which a bar would end; in code, the site shows it as it is."""
+    """Text for a cell of the site: a bar outside of code would end the cell."""
     parts = text.split("`")
     parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
     return "`".join(parts)
@@ -132,25 +128,16 @@ def cell(text):
 
 def mechanism_page(layer, name, captions):
     """The page of one mechanism."""
-    description, _, rest = inspect.getdoc(layer).partition("\n\nArgs:")
-    description, _, _ = description.partition("\n\nCost")
-    _, _, reference = rest.partition("\nReference:\n")
     images = [
         f"![{caption}]({name}-{number}.svg)\n\n*{caption}*"
         for number, caption in enumerate(captions)
     ]
-    arguments = [f"`{argument}`" for argument in generate.own_arguments(layer)]
     return PAGE.format(
         title=layer.__name__,
         name=name,
-        description=description,
+        description=generate.description(layer),
         pictures="\n\n".join(images),
-        arguments=", ".join(arguments) or "none",
-        cost=cell(generate.cost(layer)),
-        facts=", ".join(generate.facts(layer)),
-        streaming=streaming(layer),
-        weights="yes" if layer.pairwise_mask else "none",
-        reference=" ".join(reference.split()),
+        facts=generate.facts_list(layer),
     )
 
 
@@ -163,7 +150,7 @@ def built(layer):
 
 
 def pictures(layer):
-    """Captions and SVG images of what a mechanism weighs."""
+    """Captions and SVG plots of the weights of a mechanism."""
     walk = np.random.default_rng(0).normal(size=(1, STEPS, WIDTH)).cumsum(axis=1)
     walk /= np.sqrt(np.arange(1, STEPS + 1))[:, None]
     made = built(layer)
@@ -181,7 +168,7 @@ def pictures(layer):
 
 
 def svg(figure):
-    """A figure as SVG, the same whenever it is drawn."""
+    """A figure as SVG, the same in each build."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(
@@ -190,19 +177,8 @@ def svg(figure):
     return buffer.getvalue()
 
 
-def streaming(layer):
-    """Whether a sequence may come in parts, and how large a state is then."""
-    if not layer.prefix_invariant:
-        return "no: it needs whole sequences"
-    spec = built(layer).state_spec()
-    grows = any(0 in slot.shape for slot in spec.values())
-    return (
-        "yes, with a state that grows" if grows else "yes, with a state of fixed size"
-    )
-
-
 def reference_page(name, package):
-    """The page of what a package exports, but for what has a page of its own."""
+    """The page of what a package exports, without the attention layers."""
     text = [f"# `keras_twa.{name}`", inspect.getdoc(package)]
     if package is layers:
         text.append(
@@ -221,13 +197,13 @@ def reference_page(name, package):
 
 
 def blocks(path, names):
-    """What the site's parser puts in for members of something."""
+    """The directives that document members of a module or class."""
     options = "    options:\n      heading_level: 3"
     return [f"::: {path}.{name}\n{options}" for name in names]
 
 
 def functions(module):
-    """Names of the public functions of a module that say what they take or return."""
+    """Names of the public functions of a module with documented arguments."""
     return [
         name
         for name, thing in vars(module).items()
@@ -238,7 +214,7 @@ def functions(module):
 
 
 def methods(public):
-    """Names of the methods of a class that say what they take or return."""
+    """Names of the methods of a class with documented arguments."""
     if not inspect.isclass(public):
         return []
     return [

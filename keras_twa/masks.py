@@ -1,8 +1,8 @@
-"""Which keys each query may attend to, kept as structure until someone needs it dense.
+"""Attention masks, stored as structure and made dense only on demand.
 
-`True` means attend, everywhere. Causality and padding are stored as a flag and
-as vectors of length T or S, so a kernel that works on tiles, or one that folds
-padding away, never has to build the `(T, S)` matrix.
+`True` means attend, everywhere. Causality is stored as a flag, and padding as vectors
+of length T or S. A kernel that works on tiles, or that folds padding into the keys,
+therefore never builds the `(T, S)` matrix.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ class AttentionMask:
     key `j` when `j <= i + S - T`, so the last query always sees the last key.
 
     Args:
-        causal: Whether the future is hidden.
-        queries: Boolean `(B, T)` or `None`: rows that are real. A padded row
-            attends to nothing and its output is zero.
+        causal: Whether later keys are hidden.
+        queries: Boolean `(B, T)` or `None`: queries that are real. A padded query
+            attends to no key and its output is zero.
         keys: Boolean `(B, S)` or `None`: keys that are real.
         pairs: Boolean `(B or 1, H or 1, T, S)` or `None`: explicit pairs.
-        steps: Integer `(B, S)` or `None`: the number of each key among the real ones
-            of its row, for windows and blocks of steps. `None` stands for its index.
+        steps: Integer `(B, S)` or `None`: the number of each key among the real keys
+            of its row, for windows and chunks of steps. `None` means its index.
     """
 
     causal: bool = False
@@ -50,8 +50,8 @@ class AttentionMask:
     ):
         """Builds a mask from the arguments of a Keras attention layer's call.
 
-        Keys that `attention_mask` shows to no query at all count as padding, so
-        that whatever stands there (even NaN) cannot reach the output.
+        Keys that `attention_mask` hides from all queries count as padding, so that
+        their values (even NaN) cannot reach the output.
         """
         keys = both(boolean(value_mask), boolean(key_mask))
         pairs = boolean(attention_mask)
@@ -67,7 +67,7 @@ class AttentionMask:
         return cls(bool(use_causal_mask), boolean(query_mask), keys, pairs)
 
     def dense(self, num_queries, num_keys):
-        """Everything at once: boolean, broadcastable to `(B, H, T, S)`, or `None`."""
+        """The whole mask: boolean, broadcastable to `(B, H, T, S)`, or `None`."""
         mask = self.pairs
         if self.causal:
             queries = ops.arange(0, num_queries, dtype="int32")
@@ -80,14 +80,14 @@ class AttentionMask:
 
 
 def real_keys(mask, batch, length):
-    """Which keys are real, boolean `(B, S)`; all, where the mask says nothing."""
+    """Which keys are real, boolean `(B, S)`. Without a mask of keys, all are."""
     if mask.keys is not None:
         return mask.keys
     return ops.ones((batch, length), dtype="bool")
 
 
 def past(query_index, num_queries, num_keys):
-    """What the causal rule shows to some of the queries.
+    """Which keys the causal rule shows to some of the queries.
 
     Args:
         query_index: Integer `(t,)`.
@@ -112,29 +112,28 @@ def both(first, second):
 
 
 def carried_mask(x):
-    """The padding mask that rides on a tensor, `(B, T)`, or `None`.
+    """The padding mask attached to a tensor, `(B, T)`, or `None`.
 
-    Keras has no public name for this, and only its own way knows where each
-    backend keeps the mask.
+    Keras has no public function for this, and each backend stores the mask in
+    another place.
     """
     return get_keras_mask(x)
 
 
 def carry_mask(x, mask):
-    """Puts a padding mask `(B, T)` on a tensor, and returns the tensor."""
+    """Attaches a padding mask `(B, T)` to a tensor, and returns the tensor."""
     set_keras_mask(x, mask)
     return x
 
 
 def hide_padding(x, mask):
-    """Sets the padded steps of `x` to zero, so that NaN or Inf there stay there.
+    """Sets the padded steps of `x` to zero, so that NaN or Inf do not spread.
 
-    A product with zero would not do: `0 * NaN` is NaN, in the values and in the
-    gradients alike.
+    A product with zero is not enough: `0 * NaN` is NaN, in values and gradients.
 
     Args:
-        x: `(B, T, ...)`, or with further axes of lengths.
-        mask: Boolean `(B, T)`, `True` for real steps, or likewise; or `None`.
+        x: `(B, T, ...)`, or with more axes of lengths.
+        mask: Boolean `(B, T)`, `True` for real steps, or with the same axes; or `None`.
     """
     if mask is None:
         return x
@@ -144,5 +143,5 @@ def hide_padding(x, mask):
 
 
 def boolean(mask):
-    """A mask as booleans, or `None` of `None`."""
+    """A mask as booleans; `None` stays `None`."""
     return None if mask is None else ops.cast(mask, "bool")

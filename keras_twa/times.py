@@ -1,35 +1,36 @@
-"""Whether times of steps are what attention can work with, before any is computed."""
+"""Checks of times before any computation."""
 
 import numpy as np
 
-# A gap between two times may be off by such a part of it.
+# The largest relative error of a gap between two times.
 MOST_ERROR = 0.01
-# How to make numbers of dates, and how to keep digits.
+# Advice for dates, and for times with too many digits.
 CONVERT = "`(times - times[:, :1]) / np.timedelta64(1, 's')`"
 SUBTRACT = "`times - times[:, :1]`"
 
 
 def check_times(times, mask=None, name="times", may_fall=True, after=None):
-    """Refuses times that attention layers would misread.
+    """Raises `ValueError` for times that attention layers would misread.
 
-    Layers compute with times in float32. Between two float32 numbers near 1.7 billion,
-    the seconds since 1970, lie 128. Layers check the times that they are given where
-    these are at hand, which they are not inside a compiled function, such as that of
-    `fit`: call this once, where the data is made.
+    Layers compute with times in float32. Near 1.7 billion, the seconds since 1970,
+    neighbouring float32 numbers are 128 apart. Layers check their times if they can
+    read the numbers. Inside a compiled function, such as that of `fit`, they cannot:
+    call this function once, on the data.
 
     Args:
         times: Times of the steps, `(T,)` or `(B, T)`, in any unit.
-        mask: Boolean `(B, T)`, `True` for real steps. Times of others are not looked
-            at. Defaults to all.
-        name: What to call the times in an error.
+        mask: Boolean `(B, T)`, `True` for real steps. Times of padding are not checked.
+            Defaults to all steps.
+        name: The name of the times in an error.
         may_fall: Whether a time may be less than that of the step before. "retention"
-            and "multi_timescale_retention" want times that do not fall.
-        after: Where times must not fall, those of the steps before, `(B,)`, or `None`.
+            and "multi_timescale_retention" need times that do not decrease.
+        after: If times must not decrease, those of the previous steps, `(B,)`, or
+            `None`.
 
     Raises:
-        ValueError: If times are dates or no numbers, a real step's is not finite,
-            float32 cannot tell them apart though it could after subtracting the first,
-            or they fall and must not.
+        ValueError: If times are dates or not numbers, the time of a real step is not
+            finite, float32 cannot tell times apart but could after subtracting the
+            first, or times decrease and must not.
 
     Example:
 
@@ -65,7 +66,7 @@ def check_times(times, mask=None, name="times", may_fall=True, after=None):
 
 
 def refuse_dates(times, name):
-    """Refuses an array of dates, or of differences between dates."""
+    """Raises `ValueError` for dates, or for differences between dates."""
     if times.dtype.kind in "mM":
         raise ValueError(
             f"`{name}` must be numbers. Convert dates to the time since the first of "
@@ -75,9 +76,9 @@ def refuse_dates(times, name):
 
 
 def without_wide_integers(times):
-    """An array of times as it is, or in float64 where 32 bits cannot hold its integers.
+    """The array, converted to float64 if 32 bits cannot hold its integers.
 
-    JAX has no wider ones: they would become other times, without a word.
+    JAX has no wider integers, and would silently change the times.
     """
     if times.dtype.kind not in "iu" or not times.size:
         return times
@@ -88,7 +89,7 @@ def without_wide_integers(times):
 
 
 def _check_row(row, name, may_fall, before):
-    """Refuses the times of the real steps of one row, `(length,)`, after another."""
+    """Checks the times of the real steps of one row, `(length,)`."""
     exact = row.astype("float64")
     received = f"Received: {name} from {exact.min():.12g} to {exact.max():.12g}"
     if not np.isfinite(exact).all():
@@ -106,17 +107,17 @@ def _check_row(row, name, may_fall, before):
     least = exact - exact.min()
     if error > MOST_ERROR * typical and error > _error(least, least):
         raise ValueError(
-            f"float32 cannot tell `{name}` apart: it holds them to within "
-            f"{error:.3g}, and neighbours are {typical:.3g} apart. Subtract the first "
-            f"time of each row, {SUBTRACT}, before anything makes float32 of them. "
+            f"float32 cannot tell `{name}` apart: its error is up to {error:.3g}, and "
+            f"neighbours are {typical:.3g} apart. Subtract the first time of each row, "
+            f"{SUBTRACT}, before converting to float32. "
             f"{received}"
         )
 
 
 def _error(row, exact):
-    """By how much float32 may be wrong about these times."""
+    """The largest possible error of these times in float32."""
     if row.dtype.kind == "f" and row.dtype.itemsize < 8:
-        # What they were before, nobody knows: whole numbers, if they are small enough.
+        # The original times are unknown: assumed to be integers, if small enough.
         most, exponent = np.abs(row).max(), np.finfo(row.dtype).nmant + 1
         return float(np.spacing(most)) / 2 if most >= 2.0**exponent else 0.0
     return float(np.abs(row.astype("float32").astype("float64") - exact).max())

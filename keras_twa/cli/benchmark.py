@@ -12,19 +12,19 @@ examples:
   keras-twa benchmark --attention linear,retention --length 4096 --causal
   keras-twa benchmark --attention all --length 256 --json
 
-A step is one of training with a model of the layer alone: forward, backward to the
-weights, and their update, as Keras compiles it. The layers take turns, in one process;
-the time is the median after a warm-up, beside that of Keras's own layer. Times of one
-call compare with one another; those of another machine, or of a busy one, do not.
-benchmarks/attention.py in the repository also measures memory, and other libraries.
+One step trains a model that has only this layer: forward pass, backward pass and
+update of the weights, as Keras compiles them. The layers take turns in one process.
+The time is the median after a warm-up, beside that of Keras's own layer. Compare
+times only within one call, on a machine that is not busy. benchmarks/attention.py in
+the repository also measures memory and other libraries.
 """
-# From the options to what they say.
+# The options and their help texts.
 SIZES = {
     "length": "steps of a sequence",
     "batch": "sequences",
     "heads": "attention heads",
     "dim": "width of a head",
-    "repeats": "steps that are timed",
+    "repeats": "timed steps",
 }
 DEFAULTS = {"length": 1024, "batch": 2, "heads": 4, "dim": 64, "repeats": 5}
 
@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--causal",
         action="store_true",
-        help="ask for a causal mask; some mechanisms are causal anyway",
+        help="use a causal mask; some mechanisms are always causal",
     )
 
 

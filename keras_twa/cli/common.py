@@ -1,4 +1,4 @@
-"""What the commands share: consoles, options, and the list of mechanisms."""
+"""Shared by the commands: consoles, options, and the list of mechanisms."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from keras_twa.experiments.config import COMPARED
 from keras_twa.experiments.settings import check_choice
 from keras_twa.home import expanded
 
-COMPARED_TEXT = "the conventional one and the four that weigh time, mass, or both"
+COMPARED_TEXT = "the conventional one and the four that use time, mass, or both"
 
 
 def add_command(
@@ -24,10 +24,10 @@ def add_command(
     """Returns the parser of a new command.
 
     Args:
-        commands: What `add_subparsers` returned.
+        commands: The result of `add_subparsers`.
         name: Name of the command.
-        summary: What it does, in a phrase.
-        examples: What stands below its options.
+        summary: A phrase that describes it.
+        examples: The text below its options.
     """
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -45,7 +45,7 @@ def add_command(
 
 
 def add_task(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say what is trained on what."""
+    """Adds the options of the task, its data and its training."""
     parser.add_argument("--task", required=True, help="listops or imdb")
     parser.add_argument(
         "--preset",
@@ -56,7 +56,7 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="auto",
         help="imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "listops: auto (generated), or a folder with files as released "
+        "listops: auto (generated), or a folder with the published files "
         "(default: auto)",
     )
     parser.add_argument("--epochs", type=int, help="passes over the training data")
@@ -64,7 +64,7 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "--time-limit",
         type=float,
         metavar="SECONDS",
-        help="stop cleanly after so long; a later call goes on",
+        help="stop cleanly after this time; a later call continues",
     )
 
 
@@ -93,12 +93,12 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Returns what stands between the commas, each once."""
+    """Returns the names between the commas, each once."""
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def check_time_limit(seconds: float | None) -> None:
-    """Refuses a time limit that is over before it begins."""
+    """Raises `ValueError` for a time limit that is not positive."""
     if seconds is not None and not seconds > 0:
         raise ValueError(
             f"`--time-limit` must be positive. Received: time_limit={seconds}"
@@ -106,7 +106,7 @@ def check_time_limit(seconds: float | None) -> None:
 
 
 def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
-    """Returns the names of the mechanisms that were asked for."""
+    """Returns the names of the selected mechanisms."""
     found = list(COMPARED) if wanted is None else wanted
     if not found:
         raise ValueError("`--attention` must name a mechanism. Received: no name")
@@ -125,27 +125,27 @@ def folder(text: str) -> Path:
 
 
 def console(options: argparse.Namespace) -> Any:
-    """Returns the rich console for what people read."""
+    """Returns the rich console for output to people."""
     from keras_twa.cli.console import LiteralConsole
 
     return LiteralConsole(stderr=options.json)
 
 
 def print_error(message: str) -> None:
-    """Says on the error stream what went wrong, in one line."""
+    """Prints an error in one line on the error stream."""
     print(f"keras-twa: error: {message}", file=sys.stderr)
 
 
 def print_how_to_go_on(console: Any, output: Path) -> None:
-    """Says after an interrupt what there is, and what to do."""
+    """Prints after an interrupt where the results are, and how to continue."""
     console.print(
-        f"What is done is in {output}; the same command goes on from there.",
+        f"The results so far are in {output}; the same command continues from there.",
         soft_wrap=True,
     )
 
 
 def print_json(values: dict[str, Any]) -> None:
-    """Prints what programs read."""
+    """Prints JSON for other programs."""
     from keras_twa.experiments.results import finite
 
     print(json.dumps(finite(values), indent=1))
@@ -174,9 +174,9 @@ def load_mechanisms(modules: Iterable[str]) -> tuple[str, dict[str, Any]]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what libraries write to the error stream on import from the user."""
+    """Hides the output of libraries on the error stream during their import."""
     if sys.stderr is None:
-        # Whoever started the command closed it.
+        # The caller of the command closed it.
         yield
         return
     sys.stderr.flush()

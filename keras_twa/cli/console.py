@@ -16,9 +16,9 @@ class LiteralConsole(Console):
         literal: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
         super().__init__(stderr=stderr, **literal)
         if not self.is_terminal:
-            # Eighty columns are the default of files, and too few for the tables.
+            # Files have 80 columns by default, which are too few for the tables.
             self.width = max(self.width, 120)
 
     def on_broken_pipe(self) -> None:
-        """Leaves it to the command what to do when nobody reads its output."""
+        """Lets the command handle a closed pipe."""
         raise

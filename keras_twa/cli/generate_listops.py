@@ -1,4 +1,4 @@
-"""`keras-twa generate-listops`: writes ListOps as the released files."""
+"""`keras-twa generate-listops`: writes ListOps as the published files."""
 
 import argparse
 from pathlib import Path
@@ -13,9 +13,9 @@ examples:
   keras-twa generate-listops --output tiny --num-train 1000 --max-length 200 --force
   keras-twa compare --task listops --preset quick --data short
 
-The rows are those that the same preset trains on without --data, in the form of Long
-Range Arena's release: basic_train.tsv, basic_val.tsv and basic_test.tsv. No
-expression occurs twice in the three taken together.
+These are the rows that the same preset uses without --data, in the format of Long Range
+Arena: basic_train.tsv, basic_val.tsv and basic_test.tsv. No expression occurs twice in
+all three files together.
 """
 # From the options to the names of the settings.
 SETTINGS = {
@@ -32,7 +32,7 @@ SETTINGS = {
 def add(commands: Any) -> None:
     """Adds the command."""
     parser = common.add_command(
-        commands, "generate-listops", "write ListOps as the released files", EXAMPLES
+        commands, "generate-listops", "write ListOps as the published files", EXAMPLES
     )
     parser.set_defaults(run=run)
     parser.add_argument(
@@ -45,10 +45,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--preset",
         default="mvp",
-        help="whose sizes to take: quick, or mvp for Long Range Arena's own "
-        "(default: mvp)",
+        help="sizes: quick, or mvp for those of Long Range Arena (default: mvp)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the rows (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the rows (default: 0)"
+    )
     for name, what in SETTINGS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -56,9 +57,7 @@ def add(commands: Any) -> None:
             metavar="N",
             help=f"{what} (default: the preset's)",
         )
-    parser.add_argument(
-        "--force", action="store_true", help="replace files that are there"
-    )
+    parser.add_argument("--force", action="store_true", help="replace existing files")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     settings = preset_settings(
         "listops", options.preset, data_seed=options.seed, **changes
     )
-    # Before the minutes that the rows may take.
+    # Before generating the rows, which may take minutes.
     check_folder(options.output)
     _check_free(options.output, options.force)
     task = load_task("listops", "generated", settings)
@@ -97,12 +96,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_free(output: Path, force: bool) -> None:
-    """Refuses a folder with such files, unless they may be replaced."""
+    """Raises `ValueError` for a folder with such files, unless they may be replaced."""
     from keras_twa.experiments.data import TSV_FILES
 
     found = [name for name in TSV_FILES if (output / name).exists()]
     if found and not force:
         raise ValueError(
-            f"There is {', '.join(found)} already; --force replaces it. "
+            f"{', '.join(found)} already exist; --force replaces them. "
             f"Received: {output}"
         )

@@ -1,4 +1,4 @@
-"""`keras-twa list`: the mechanisms, what they can do and what they cost."""
+"""`keras-twa list`: the mechanisms, their features and their costs."""
 
 import argparse
 from typing import Any
@@ -10,12 +10,12 @@ examples:
   keras-twa list
   keras-twa list --json
 
-causal: whether a step may, must, or cannot be kept from seeing what follows it.
+causal: whether a causal mask is optional, or always or never applied.
 cross: whether queries and keys may be different sequences.
-pairs: whether a mask may say of each pair of steps whether one sees the other.
-streams: whether a sequence may come in parts, with a state between them.
-B sequences of T queries and S keys, H heads of width D. --json also tells what each
-one computes and all of its cost.
+pairs: whether it supports masks and attention weights of pairs of steps.
+streams: whether a sequence may come in several calls, with a state between them.
+B sequences of T queries and S keys, H heads of width D. --json adds the formula and
+the full cost of each mechanism.
 """
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def describe(name: str, layer: Any) -> dict[str, Any]:
-    """Returns what a mechanism says of itself, as plain values."""
+    """Returns the description of a mechanism, as plain values."""
     from keras_twa.layers.docstrings import paragraphs
     from keras_twa.layers.docstrings import stated_cost
 

@@ -1,4 +1,4 @@
-"""Reads what was typed, runs the command, and turns what went wrong into a line."""
+"""Parses the arguments, runs the command, and reports errors in one line."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ examples:
 
 The backend is that of Keras: KERAS_BACKEND=jax, tensorflow or torch.
 Exit codes: 0 done, 1 a run or its report failed, 2 wrong input, 130 interrupted,
-141 nobody reads the output, 143 terminated.
+141 closed output pipe, 143 terminated.
 """
 COMMANDS = (listing, compare, report, train, tune, benchmark, generate_listops)
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             streams.flush()
     except BrokenPipeError:
-        # As of a command that the system ends when nobody reads its output.
+        # The exit code of a command that a closed pipe ends.
         return 141
     except OSError as error:
         if code == 0:
@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of all commands. It imports nothing that takes long."""
+    """Returns the parser of all commands, without slow imports."""
     parser = argparse.ArgumentParser(
         prog="keras-twa",
         description="Attention mechanisms for Keras: compare, train and time them.",

@@ -1,4 +1,4 @@
-"""`keras-twa report`: writes the report of a folder again."""
+"""`keras-twa report`: rewrites the report of a folder."""
 
 import argparse
 from typing import Any
@@ -10,21 +10,21 @@ examples:
   keras-twa report runs/listops-quick-jax
   keras-twa report runs/listops-quick-jax --json
 
-It reads results only, and never trains.
+It only reads results, and never trains.
 """
 
 
 def add(commands: Any) -> None:
     """Adds the command."""
     parser = common.add_command(
-        commands, "report", "write the report of a comparison again", EXAMPLES
+        commands, "report", "rewrite the report of a comparison", EXAMPLES
     )
     parser.set_defaults(run=run)
     parser.add_argument(
         "directory",
         type=common.folder,
         metavar="DIR",
-        help="--output of a comparison, or of a training",
+        help="the --output folder of `compare` or `train`",
     )
 
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         report = write_report(options.directory)
     except (ValueError, OSError):
         raise
-    except Exception as error:  # in drawing, it may be anything
+    except Exception as error:  # drawing may raise anything
         common.print_error(f"The report failed: {error_text(error)}")
         return 1
     common.console(options).print(f"Report: {report}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What `compare` and `train` share: from options to runs that are done or stopped."""
+"""The runs of `compare` and `train`, from their options to their results."""
 
 import argparse
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from keras_twa.cli import common
 from keras_twa.experiments.text import one_line
 
 NOTES = """\
-Running the same command again keeps what is complete and goes on with the rest,
-inside a run too. In pieces: give each call the same --output and a --time-limit.
+To continue, run the same command again: complete runs are kept, and interrupted runs
+continue. To work in parts, give each call the same --output and a --time-limit.
 
-The preset `quick` shrinks the task to minutes on two cores. `mvp`, `skyformer` and
-`lra_paper` train on Long Range Arena's own sizes; they want a GPU.
+The preset `quick` reduces the task to minutes on two cores. `mvp`, `skyformer` and
+`lra_paper` use the sizes of Long Range Arena and need a GPU.
 """
 
 
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser, default_output: str) -> None:
         "--output",
         type=common.folder,
         metavar="DIR",
-        help=f"folder for what comes of it (default: {default_output})",
+        help=f"folder for the results (default: {default_output})",
     )
     parser.add_argument(
         "--max-length", type=int, metavar="N", help="longest sequence in tokens"
@@ -38,7 +38,7 @@ class Runs:
     Args:
         comparison: The `Comparison` that runs them.
         data: Their `TaskData`.
-        facts: What the comparison says of itself.
+        facts: The facts of the comparison, such as its task and its rows.
     """
 
     comparison: Any
@@ -82,8 +82,8 @@ class Runs:
         """Runs what is left, prints the table of all, and returns the results.
 
         Raises:
-            KeyboardInterrupt: After the state is kept, and the user told what there
-                is and how to go on.
+            KeyboardInterrupt: After saving the state, and telling the user how to
+                continue.
         """
         from keras_twa.experiments.terminal import ProgressView
 
@@ -97,12 +97,14 @@ class Runs:
             raise
         left = self.left(results)
         if left:
-            console.print(f"{left} runs are not complete; the same command goes on.")
+            console.print(
+                f"{left} runs are not complete; the same command continues them."
+            )
         self._print_table(console, results)
         return results
 
     def _results_so_far(self) -> list[Any]:
-        """What the runs of this call have written, in their order."""
+        """The results of the runs of this call so far, in their order."""
         from keras_twa.experiments.results import load_results
 
         found = {x.experiment.name: x for x in load_results(self.comparison.output)}
@@ -115,7 +117,7 @@ class Runs:
         console.print(results_table(results, self.facts["baselines"]))
 
     def left(self, results: list[Any]) -> int:
-        """Returns how many runs the same command would go on with."""
+        """Returns how many runs the same command would continue."""
         stopped = sum(result.status == "stopped" for result in results)
         return len(self.comparison.experiments) - len(results) + stopped
 
@@ -148,17 +150,17 @@ class Runs:
 def written_report(output: Path) -> Path | None:
     """Writes the report, and returns its path.
 
-    The results are there without it: whatever goes wrong is one line on the error
-    stream, and `None`.
+    The results exist without it. Therefore any error becomes one line on the error
+    stream, and the result is `None`.
     """
     try:
         from keras_twa.experiments.report import write_report
 
         return write_report(output)
-    except Exception as error:  # whatever it is, as said above
+    except Exception as error:  # any error, see above
         common.print_error(
             f"The report failed: {type(error).__name__}: {one_line(error)} "
-            f"The results are in {output}; `keras-twa report` writes it again."
+            f"The results are in {output}; `keras-twa report` rewrites it."
         )
         return None
 

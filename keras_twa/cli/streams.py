@@ -1,4 +1,4 @@
-"""The standard streams of a command: what they cannot encode, and who reads them."""
+"""The standard streams of a command: their encoding, and closed pipes."""
 
 import contextlib
 import io
@@ -10,14 +10,14 @@ from keras_twa.experiments.text import SPELL_OUT
 
 
 def spell_out() -> None:
-    """Lets the streams spell out what their encoding lacks, and raise no error."""
+    """Lets the streams spell out characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=SPELL_OUT)
 
 
 def flush() -> None:
-    """Writes what is left to write.
+    """Flushes the standard streams.
 
     Raises:
         OSError: If that fails. The rest is dropped, so that Python does not try again
@@ -36,7 +36,7 @@ def flush() -> None:
 
 
 def _drop(stream: Any) -> None:
-    """Sends what a stream still holds nowhere."""
+    """Discards the buffer of a stream."""
     with contextlib.suppress(OSError), open(os.devnull, "wb") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())
         stream.flush()

@@ -1,4 +1,4 @@
-"""SIGTERM as a request to stop, as Ctrl-C is one."""
+"""SIGTERM as a request to stop, like Ctrl-C."""
 
 import contextlib
 import signal
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """The command was asked to end, by SIGTERM."""
+    """SIGTERM asked the command to end."""
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Raises `Terminated` where SIGTERM comes, once: what follows it takes its time."""
+    """Raises `Terminated` on the first SIGTERM, and ignores later ones."""
     if threading.current_thread() is not threading.main_thread():
         # Only the main thread may handle signals.
         yield

@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
         "--seed",
         type=int,
         default=0,
-        help="of weights, dropout and the order of the batches (default: 0)",
+        help="seed of weights, dropout and the order of batches (default: 0)",
     )
 
 
@@ -77,12 +77,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _check_no_other_run(output: Path, name: str) -> None:
-    """Refuses a folder whose model would come from another run."""
+    """Raises `ValueError` for a folder with another run."""
     from keras_twa.experiments.results import FILE_NAME
 
     others = {path.parent.name for path in output.glob(f"*/{FILE_NAME}")} - {name}
     if others:
         raise ValueError(
-            f"The output folder holds the runs {', '.join(sorted(others))}. "
+            f"The output folder contains the runs {', '.join(sorted(others))}. "
             f"Choose another --output. Received: {output}"
         )

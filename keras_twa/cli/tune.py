@@ -14,10 +14,10 @@ examples:
   keras-twa tune --task listops --attention dot_product,linear --algorithm bayesian
   keras-twa tune --task listops --max-trials 30 --directory search --time-limit 3600
 
-It needs the extra `tuner`. The default is trained first, then one configuration after
-another, all with about as many parameters. Validation rows decide; the default and the
-best are tested when the search is complete, or its time is up. Running the same command
-again goes on with the search.
+It needs the extra `tuner`. The search trains the default first, then one configuration
+after another, all with about as many parameters. It chooses by validation rows. The
+default and the best configuration are tested when the search is complete, or its time
+is up. To continue a search, run the same command again.
 """
 
 
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="most configurations to try (default: 10)",
+        help="largest number of configurations to try (default: 10)",
     )
     parser.add_argument(
         "--directory",
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
         "--seed",
         type=int,
         default=0,
-        help="of the choices, the weights and the batches (default: 0)",
+        help="seed of the choices, the weights and the batches (default: 0)",
     )
 
 
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         raise
     console.print(tuning_table(result, console.width))
     if not result.complete:
-        console.print("The search is not complete; the same command goes on.")
+        console.print("The search is not complete; the same command continues it.")
     console.print(f"Search: {result.directory}", soft_wrap=True)
     if options.json:
         common.print_json(result.to_json())

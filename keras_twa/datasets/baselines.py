@@ -1,4 +1,4 @@
-"""What can be had without attention: the baselines of reports and examples."""
+"""Baselines without attention, for reports and examples."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from keras_twa.datasets import checks
 from keras_twa.datasets.token_sequences import TokenSequences
 
 HASH_BITS = 22
-# A number of a sequence and a hash fit into 32 bits together, which sorts fast.
+# The number of a sequence and a hash share 32 bits, which sort fast.
 SEQUENCES_PER_BLOCK = 2 ** (32 - HASH_BITS)
 # Odd, and large enough to mix the low bits into the high ones.
 HASH_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-# How many observations a guess from one symbol less is worth.
+# The estimate from one symbol less counts like this many observations.
 BACKOFF = 2
 
 
@@ -55,10 +55,10 @@ def root_operator_baseline(train, test):
 def byte_ngram_naive_bayes_baseline(train, test, n=7):
     """Returns the accuracy of naive Bayes on which n-grams occur in a sequence.
 
-    Each of two classes gives every n-gram a probability, estimated from the
-    number of its training sequences that hold the n-gram, plus 1; the n-grams of
-    a sequence count once each, as if they were independent. N-grams are told
-    apart by a hash of 22 bits.
+    For each of two classes, the probability of an n-gram is estimated from the
+    number of training sequences that contain it, plus 1. Each n-gram of a sequence
+    counts once, as if n-grams were independent. A hash of 22 bits identifies an
+    n-gram.
 
     Args:
         train: Tuple `(x, y)` of `TokenSequences` or padded tokens, and labels 0
@@ -81,10 +81,10 @@ def byte_ngram_naive_bayes_baseline(train, test, n=7):
 
 
 def nearest_mean_baseline(train, test):
-    """Returns the accuracy of the class whose mean is nearest, pixel by pixel.
+    """Returns the accuracy of choosing the class with the nearest mean, by pixel.
 
     Args:
-        train: Tuple `(x, y)` of numbers `(rows, ...)` and labels, each class there.
+        train: Tuple `(x, y)` of numbers `(rows, ...)` and labels of all classes.
         test: The same.
 
     Example:
@@ -103,17 +103,17 @@ def nearest_mean_baseline(train, test):
 
 
 def ngram_bits(train, test, order, num_symbols):
-    """Returns the bits per symbol of a model that counts what follows what.
+    """Returns the bits per symbol of an n-gram model with backoff.
 
-    The probability of a symbol after the `order - 1` before it is how often it followed
-    them in `train`, mixed with its probability after one symbol less, which counts like
-    `BACKOFF` observations; and so on, down to equal probabilities.
+    The probability of a symbol after the `order - 1` symbols before it is its frequency
+    after them in `train`. It is mixed with the probability after one symbol less, which
+    counts like `BACKOFF` observations. This goes down to equal probabilities.
 
     Args:
         train: Integers from 0 on, in one dimension.
         test: The same. What precedes its first symbols is not scored.
-        order: How many symbols are looked at, the one to come among them.
-        num_symbols: How many there are.
+        order: Length of the n-grams, including the symbol to predict.
+        num_symbols: Number of different symbols.
 
     Example:
 
@@ -142,7 +142,7 @@ def ngram_bits(train, test, order, num_symbols):
 
 
 def _numbers(symbols, length, num_symbols):
-    """A number for each run of so many symbols, the same for the same run."""
+    """A number for each run of `length` symbols, equal for equal runs."""
     count = len(symbols) - length + 1
     total = np.zeros(count, "int64")
     for place in range(length):
@@ -169,7 +169,7 @@ def _first_tokens(tokens):
 
 
 def _distinct_ngrams(tokens, n):
-    """Yields `(rows, hashes)`, one pair per sequence and n-gram that it holds."""
+    """Yields `(rows, hashes)`, one pair for each different n-gram of a sequence."""
     sequences = _as_sequences(tokens)
     for first in range(0, len(sequences), SEQUENCES_PER_BLOCK):
         block = sequences[first : first + SEQUENCES_PER_BLOCK]
@@ -184,7 +184,7 @@ def _distinct_ngrams(tokens, n):
         hashed *= HASH_FACTOR
         pairs = (hashed >> np.uint64(64 - HASH_BITS)).astype("uint32")
         pairs |= row[:windows] << np.uint32(HASH_BITS)
-        # A window must not run on into the next sequence.
+        # A window must not extend into the next sequence.
         pairs = np.sort(pairs[row[:windows] == row[n - 1 :]])
         # `np.unique()` takes ten times as long as this.
         pairs = pairs[np.diff(pairs, prepend=pairs[:1] + np.uint32(1)) != 0]

@@ -1,11 +1,11 @@
-"""Batches of sequences of about the same length, in a handful of shapes."""
+"""Batches of sequences of about the same length, in a few shapes."""
 
 import numpy as np
 
 from keras_twa.datasets import checks
 from keras_twa.datasets.token_sequences import TokenSequences
 
-# Kernels and memory layouts like multiples of this.
+# Kernels and memory layouts are faster with multiples of this.
 LENGTH_STEP = 8
 MAX_CANDIDATES = 256
 
@@ -13,11 +13,10 @@ MAX_CANDIDATES = 256
 def length_buckets(lengths, max_buckets=5, batch_size=1):
     """Chooses the padded lengths that cost the fewest tokens.
 
-    Every sequence is padded to the smallest chosen length that holds it, and
-    every bucket is filled up to whole batches. Which lengths make the sum of all
-    padded tokens smallest is found exactly, by dynamic programming over the
-    lengths rounded up to multiples of 8 (over 256 quantiles of them if there
-    are more).
+    Every sequence is padded to the smallest chosen length that fits it, and every
+    bucket is filled to whole batches. Dynamic programming finds the lengths with
+    the smallest total number of padded tokens. It considers lengths rounded up to
+    multiples of 8, or 256 quantiles of them if there are more.
 
     Args:
         lengths: Integer array, the number of tokens of each sequence.
@@ -35,7 +34,7 @@ def length_buckets(lengths, max_buckets=5, batch_size=1):
     lengths = np.asarray(lengths)
     if lengths.size == 0 or lengths.min() < 0:
         raise ValueError(
-            "`lengths` must hold at least one number, none of them negative. "
+            "`lengths` must contain at least one number, and no negative ones. "
             f"Received: lengths of shape {lengths.shape}"
         )
     checks.integers_from(1, max_buckets=max_buckets, batch_size=batch_size)
@@ -47,8 +46,8 @@ def length_buckets(lengths, max_buckets=5, batch_size=1):
         places = np.linspace(0, len(rounded) - 1, MAX_CANDIDATES).astype("int64")
         candidates = np.unique(rounded[places])
     below = np.concatenate([[0], np.searchsorted(rounded, candidates, side="right")])
-    # cost[i, j]: tokens of one bucket that holds what is longer than candidate
-    # i - 1 and no longer than candidate j.
+    # cost[i, j]: tokens of one bucket for the sequences that are longer than
+    # candidate i - 1 and at most as long as candidate j.
     batches = -(-(below[None, 1:] - below[:-1, None]) // batch_size)
     cost = np.where(batches > 0, batches * batch_size * candidates, np.inf)
     best = [cost[0]]
@@ -69,13 +68,13 @@ def length_buckets(lengths, max_buckets=5, batch_size=1):
 class BucketedBatches:
     """Batches of sequences of about the same length, for training or evaluation.
 
-    Every batch has shape `(batch_size, length)` with one of `bucket_lengths`, so
-    that a compiled model sees at most that many shapes. In each epoch every
-    sequence counts exactly once: the last batch of a bucket is filled up with
-    repeated sequences of weight 0.
+    Every batch has shape `(batch_size, length)`, where the length is one of
+    `bucket_lengths`. A compiled model therefore sees at most that many shapes. In
+    each epoch, every sequence counts exactly once: repeated sequences of weight 0
+    fill the last batch of a bucket.
 
-    The batches depend on `seed` and the number of the epoch only, so a run can
-    go on in the middle of an epoch, in another process.
+    The batches depend only on `seed` and the number of the epoch. A run can
+    therefore continue in the middle of an epoch, in another process.
 
     Args:
         sequences: `TokenSequences`, or an array of shape `(rows, length)` padded
@@ -87,7 +86,7 @@ class BucketedBatches:
             to training and evaluation to compile less:
             `length_buckets(np.concatenate([x.lengths for x, _ in splits]))`.
         shuffle: Whether to shuffle the sequences of a bucket and the batches, in
-            a new way in each epoch. Defaults to `True`; take `False` for
+            a new way in each epoch. Defaults to `True`; use `False` for
             evaluation.
         seed: Non-negative integer. Defaults to `0`.
 
@@ -99,7 +98,7 @@ class BucketedBatches:
         for tokens, labels, weights in batches.epoch(epoch):
             ...  # int32 (32, length), int32 (32,), float32 (32,)
     for tokens, labels, weights in batches.epoch(3, start=100):
-        ...  # goes on with the batch number 100 of epoch 3
+        ...  # continues with batch number 100 of epoch 3
     ```
     """
 
@@ -152,12 +151,12 @@ class BucketedBatches:
 
         Args:
             epoch: Number of the epoch, from 0.
-            start: Number of batches to leave out at the beginning.
+            start: Number of batches to skip at the beginning.
         """
         for length, rows in self._plan(epoch)[start:]:
             weights = np.zeros(self.batch_size, "float32")
             weights[: len(rows)] = 1
-            # Real sequences rather than empty ones: nothing divides by 0 then.
+            # Real sequences, not empty ones, so that no length is 0.
             rows = np.resize(rows, self.batch_size)
             tokens = self.sequences.take(rows).padded(length)
             yield tokens, self.labels[rows], weights

@@ -20,10 +20,10 @@ def cache_directory(cache_dir=None):
 
 
 def load_arrays(path, names):
-    """Returns the named arrays of an `.npz` file, or `None` if it is of no use.
+    """Returns the named arrays of an `.npz` file, or `None` if it is not usable.
 
-    A missing, truncated or foreign file is of no use. Every array is checked
-    against the checksum that the file holds.
+    A missing, truncated or foreign file is not usable. Every array is checked
+    against its checksum in the file.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -38,7 +38,7 @@ def load_arrays(path, names):
 def save_arrays(path, arrays):
     """Writes arrays to an `.npz` file, which appears only when complete.
 
-    A cache only saves time, so a folder that cannot be written is no error.
+    A cache only saves time, so a folder that is not writable is not an error.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ import numbers
 
 
 def integers_from(lowest, **arguments):
-    """Each named argument is an integer that is not below `lowest`."""
+    """Raises `ValueError` unless each argument is an integer of at least `lowest`."""
     for name, value in arguments.items():
         whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
         if not whole or value < lowest:

@@ -1,4 +1,4 @@
-"""CIFAR-10: small photographs of ten kinds of things."""
+"""CIFAR-10: small photographs of ten classes."""
 
 import pickle
 import zipfile
@@ -17,7 +17,7 @@ NUM_SAMPLE_TEST = 1_000
 TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_BATCH = "test_batch"
 NPZ_NAMES = ("x_train", "y_train", "x_test", "y_test")
-# All that the pickles of the Python version have in them, besides plain objects.
+# The only globals in the pickles of the Python version.
 PICKLED = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
@@ -25,7 +25,7 @@ PICKLED = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-# What reading a file that is something else can end in.
+# Errors from reading other kinds of files.
 BROKEN = (
     OSError,
     EOFError,
@@ -38,7 +38,7 @@ BROKEN = (
 
 
 class Images(NamedTuple):
-    """The splits of the images, and what they are.
+    """The splits of the images, and their source.
 
     Attributes:
         train: Tuple `(x, y)` of images and labels.
@@ -53,15 +53,15 @@ class Images(NamedTuple):
 
 
 def load_data(source="sample", seed=0):
-    """Loads the images, or generated ones in their place.
+    """Loads the images, or generated images instead.
 
     Args:
         source: Where the images are:
-            - `"sample"`: striped shapes drawn by a program. They are not CIFAR-10; they
-              try things out.
+            - `"sample"`: generated images of striped shapes. They are not CIFAR-10;
+              use them to try things out.
             - the path of a folder with the official batches: `data_batch_1` ... of the
-              Python version, or `data_batch_1.bin` ... of the binary one.
-            - the path of an `.npz` file of `x_train`, `y_train`, `x_test`, `y_test`.
+              Python version, or `data_batch_1.bin` ... of the binary version.
+            - the path of an `.npz` file with `x_train`, `y_train`, `x_test`, `y_test`.
         seed: Non-negative integer seed of the sample. Defaults to `0`.
 
     Returns:
@@ -69,8 +69,8 @@ def load_data(source="sample", seed=0):
         of `uint8` images `(images, 32, 32, 3)` and `int32` labels `(images,)`.
 
     Raises:
-        ValueError: If there is nothing at the path, a file is missing, or what it holds
-            are not such images.
+        ValueError: If the path or a file is missing, or a file does not contain such
+            images.
 
     Example:
 
@@ -114,7 +114,7 @@ def _read_folder(path):
 
 
 def _read_binary(path):
-    """A label and the image, of each the red, green and blue, in one row."""
+    """Reads rows of a label and the red, green and blue values of an image."""
     numbers = np.fromfile(path, "uint8")
     width = 1 + 3 * SIZE**2
     if len(numbers) == 0 or len(numbers) % width:
@@ -133,7 +133,7 @@ def _read_pickle(path):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads arrays and plain objects; a file from elsewhere could run anything."""
+    """Reads arrays and plain objects only: other pickles could run any code."""
 
     def find_class(self, module, name):
         if (module, name) not in PICKLED:

@@ -1,4 +1,4 @@
-"""Dates in words and the same as digits, generated: nothing is downloaded."""
+"""Generated dates in words and in digits. Nothing is downloaded."""
 
 import datetime
 
@@ -58,11 +58,11 @@ MONTHS = (
 
 
 def load_data(num_train=20_000, num_validation=1_000, num_test=1_000, seed=0):
-    """Generates dates as people say and write them, to be turned into digits.
+    """Generates dates in words, with the same dates in digits as targets.
 
     For example "the fourth of march nineteen eighty-two" becomes "1982-03-04". The days
-    are from 1900 to 2099, each in one of the `phrasings`. No day is in two splits, or
-    twice in one.
+    are from 1900 to 2099, each in one of the `phrasings`. Each day occurs at most once
+    in all splits together.
 
     Args:
         num_train: Number of training pairs. Defaults to `20_000`.
@@ -76,7 +76,7 @@ def load_data(num_train=20_000, num_validation=1_000, num_test=1_000, seed=0):
         with `END`.
 
     Raises:
-        ValueError: If an argument is out of range, or there are not as many days.
+        ValueError: If an argument is out of range, or there are too few days.
 
     Example:
 
@@ -160,7 +160,7 @@ def _ordinal(number):
 
 
 def _suffix(number):
-    """What stands behind the digits of the number of a day."""
+    """The suffix after the digits of the number of a day."""
     if number in (11, 12, 13):
         return "th"
     return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

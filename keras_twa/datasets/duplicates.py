@@ -1,4 +1,4 @@
-"""Rows that are equal: within a data set, and in two of its splits."""
+"""Equal rows, within a data set and in two of its splits."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from keras_twa.datasets.token_sequences import TokenSequences
 
 
 def count_shared(rows, others):
-    """Returns how many of the rows are also among the others, each time they occur.
+    """Returns how many of the rows are also in `others`, counting repeated rows.
 
-    A model that trains on `others` has seen the answer to these.
+    A model that trains on `others` has seen the answers to these rows.
 
     Args:
         rows: `TokenSequences`, or an array `(rows, length)` padded with 0.
@@ -24,7 +24,7 @@ def count_shared(rows, others):
 
 
 def number_rows(rows):
-    """Returns an integer for each row, the same for equal rows, from 0 on.
+    """Returns an integer from 0 on for each row, the same for equal rows.
 
     Args:
         rows: `TokenSequences`, or an array `(rows, length)` padded with 0.

@@ -1,4 +1,4 @@
-"""Images drawn by a program: clearly not photographs, never downloaded."""
+"""Generated images of shapes: clearly not photographs, never downloaded."""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ def sample_images(num_images, seed=0):
     """Returns images of striped discs and squares, and their classes.
 
     The class is the shape and the direction of its stripes: `5 * shape + direction`.
-    Place, size, colours, and the width and phase of the stripes are random, and so is
-    some noise, so that no single pixel tells anything.
+    Place, size, colours, noise, and the width and phase of the stripes are random, so
+    that no single pixel reveals the class.
 
     Args:
         num_images: Number of images.
@@ -21,7 +21,7 @@ def sample_images(num_images, seed=0):
 
     Returns:
         A tuple `(images, labels)` of `uint8` `(images, 32, 32, 3)` and `int32`
-        `(images,)`, each class about as often.
+        `(images,)`, with all classes about equally frequent.
     """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(num_images) % (len(SHAPES) * DIRECTIONS))
@@ -40,7 +40,7 @@ def sample_images(num_images, seed=0):
     along = x * np.cos(angle) + y * np.sin(angle)
     waves = np.sin(2 * np.pi * (along / draw(4, 7) + draw(0, 1))) > 0
     first, second, ground = (draw(0, 1, 1, 1, 3) for _ in range(3))
-    # Stripes that nobody could tell apart would have no direction.
+    # Stripes of similar colours would have no visible direction.
     alike = abs(first - second).sum(-1, keepdims=True) < 0.8
     second = np.where(alike, (first + 0.5) % 1, second)
     stripes = np.where(waves[..., None], first, second)

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # Byte b becomes token b + 1, and 0 pads.
 VOCABULARY_SIZE = 257
 NUM_CLASSES = 2
-# Counts in the name of a cache: raise it when what is kept changes.
+# Part of the name of a cache file: raise it when the contents change.
 CACHE_VERSION = 1
 CACHED_ARRAYS = tuple(
     f"{split}_{part}"
@@ -33,7 +33,7 @@ NUM_SAMPLE_TEST = 1_000
 
 
 class Reviews(NamedTuple):
-    """The splits of the reviews, and where they really came from.
+    """The splits of the reviews, and their actual source.
 
     Attributes:
         train: Tuple `(x, y)` of tokens and labels.
@@ -61,33 +61,33 @@ def load_data(
 ):
     """Loads the reviews of the Large Movie Review Dataset as bytes.
 
-    Every byte is a token: byte + 1, and 0 pads. The validation reviews are held
-    out from the training reviews, the same fraction of both classes. Reviews that
-    are equal, as cut, stay together: no validation review is among the training
-    reviews. The test reviews are left as they are. Within a split the order is
-    fixed, mixed, and the same for every source of the same reviews.
+    Every byte is a token: byte + 1, and 0 is padding. The validation reviews are
+    held out from the training reviews, the same fraction of both classes. Reviews
+    that are equal after truncation stay in one split, so that no validation review
+    is also a training review. The test reviews are not changed. Within a split, the
+    order is fixed, mixed, and the same for every source of the same reviews.
 
-    Of the 25,000 official test reviews, 123 are also among the 25,000 official
-    training reviews. `keras_twa.datasets.count_shared(reviews.test[0],
-    reviews.train[0])` counts those among the reviews that are used for training.
+    Of the 25,000 official test reviews, 123 are also official training reviews.
+    `keras_twa.datasets.count_shared(reviews.test[0], reviews.train[0])` counts those
+    that are also in the training split.
 
     Args:
         source: Where the reviews are:
-            - `"auto"`: what an earlier call has cached; or else TensorFlow
-              Datasets if installed; or else a download of the official archive;
-              or else, when there is no network, the sample, with a `warning`.
+            - `"auto"`: the first of these that works: the cache of an earlier call,
+              TensorFlow Datasets if installed, a download of the official archive,
+              and without a network the sample, with a `warning`.
             - `"tfds"`: `imdb_reviews` of TensorFlow Datasets. TensorFlow is not
               needed if `array_record` is installed.
-            - `"sample"`: reviews put together by a program. They are not IMDb;
-              they try things out.
+            - `"sample"`: generated reviews. They are not IMDb; use them to try
+              things out.
             - a path: an `aclImdb` folder, or an archive of it.
-        max_length: Reviews are cut after so many bytes. Defaults to `1024`.
-        validation_fraction: Part of the training reviews held out, between 0
+        max_length: Longer reviews are cut to this many bytes. Defaults to `1024`.
+        validation_fraction: Fraction of the training reviews held out, between 0
             and 1. Defaults to `0.1`.
-        seed: Non-negative integer that decides which ones. Defaults to `0`.
-        cache_dir: Folder that keeps the reviews for the next call. Defaults to
+        seed: Non-negative integer that selects these reviews. Defaults to `0`.
+        cache_dir: Folder that stores the reviews for the next call. Defaults to
             `keras_twa` in the Keras home folder (`~/.keras`, or `KERAS_HOME`).
-        progress: Function called with `(reviews read, reviews in all)`. Defaults
+        progress: Function called with `(reviews read, all reviews)`. Defaults
             to a progress bar if the standard error stream is a terminal.
 
     Returns:
@@ -98,9 +98,9 @@ def load_data(
         `load_sequences()` gives the same in 100 MB.
 
     Raises:
-        ValueError: If an argument is out of range, if there is nothing at the
-            path, if an archive is truncated, if a folder is not `aclImdb`, or if a
-            class has too few different reviews to hold any out.
+        ValueError: If an argument is out of range, the path is missing, an archive
+            is truncated, a folder is not `aclImdb`, or a class has too few different
+            reviews to hold any out.
 
     Example:
 
@@ -128,7 +128,7 @@ def load_sequences(
     cache_dir=None,
     progress=None,
 ):
-    """Does the same as `load_data()`, and leaves the reviews unpadded.
+    """Like `load_data()`, but without padding.
 
     Returns:
         `Reviews` whose splits are tuples `(x, y)` of `TokenSequences` of
@@ -157,7 +157,7 @@ def _check_arguments(max_length, validation_fraction, seed):
     checks.integers_from(0, seed=seed)
     if not 0 < validation_fraction < 1:
         raise ValueError(
-            "`validation_fraction` must lie between 0 and 1. "
+            "`validation_fraction` must be between 0 and 1. "
             f"Received: {validation_fraction=}"
         )
 
@@ -191,7 +191,7 @@ def _load_auto(directory, report):
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             problems.append(f"{source}: {first_line}")
     warning = (
-        "The IMDb reviews are not cached and could not be had "
+        "The IMDb reviews are not cached and could not be loaded "
         f"({'; '.join(problems)}). Using the generated sample, which is not IMDb."
     )
     return _sample_arrays(), "sample", warning
@@ -249,8 +249,8 @@ def _sample_arrays():
 def _as_arrays(reviews):
     arrays = {}
     for split, (texts, labels) in reviews.items():
-        # Sources differ in their order; that of the checksums is mixed, and the
-        # same for all.
+        # Sources differ in their order. The order of the checksums is mixed, and
+        # the same for all sources.
         pairs = sorted(
             zip(texts, labels, strict=True),
             key=lambda pair: (hashlib.blake2b(pair[0]).digest(), pair[1]),
@@ -271,9 +271,9 @@ def _tokens_and_labels(arrays, split, max_length):
 
 
 def _stratified(x, labels, fraction, seed):
-    """Returns a mask with the same fraction of each class, and all of equal rows.
+    """Returns a mask with the same fraction of each class; equal rows stay together.
 
-    Of each class, at least one row is in the mask, and one is not.
+    At least one row of each class is in the mask, and at least one is not.
     """
     rng = np.random.default_rng(seed)
     numbers = number_rows(x)
@@ -290,10 +290,10 @@ def _stratified(x, labels, fraction, seed):
                 taken += counts[number]
     if not taken.all():
         raise ValueError(
-            "Each class must have two different training reviews or more, one of them "
-            "to hold out for validation; equal ones stay together. Received: "
+            "Each class must have at least two different training reviews, one of them "
+            "for validation: equal reviews stay in one split. Received: "
             f"{rows.tolist()} negative and positive training reviews, of which "
-            f"{[int((counts[:, c] > 0).sum()) for c in range(NUM_CLASSES)]} differ, as "
-            f"cut after {int(x.lengths.max())} bytes"
+            f"{[int((counts[:, c] > 0).sum()) for c in range(NUM_CLASSES)]} differ "
+            f"after truncation to {int(x.lengths.max())} bytes"
         )
     return chosen[numbers]

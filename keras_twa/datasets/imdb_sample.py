@@ -1,4 +1,4 @@
-"""Film reviews put together by a program: clearly not real, never downloaded."""
+"""Generated film reviews: clearly not real, never downloaded."""
 
 import random
 
@@ -73,10 +73,10 @@ AGREEMENT_PROBABILITY = 0.75
 def sample_reviews(num_reviews, seed=0):
     """Returns generated reviews and their labels, half of them positive.
 
-    A review holds an odd number of opinions between asides, and its label is
-    what most of its opinions say. Opinions may be negated ("anything but dull"
-    is praise), and about a quarter of them disagree with the rest: counting
-    single words goes a long way, and not all the way.
+    A review contains an odd number of opinions between asides, and its label is
+    the majority of its opinions. Opinions may be negated ("anything but dull" is
+    praise), and about a quarter of them disagree with the rest. Counting single
+    words therefore classifies many reviews correctly, but not all.
 
     Args:
         num_reviews: Number of reviews.

@@ -1,4 +1,4 @@
-"""Where the IMDb reviews can come from, and how each place is read.
+"""The sources of the IMDb reviews, and a reader for each.
 
 Every reader returns `{"train": (texts, labels), "test": (texts, labels)}`: lists
 of `bytes`, and of 0 (negative) and 1 (positive).
@@ -15,7 +15,7 @@ from pathlib import Path
 ARCHIVE_URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 ARCHIVE_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
 SPLITS = ("train", "test")
-# The index of a name is its label. The folder `unsup` has none and is left out.
+# The index of a name is its label. The folder `unsup` has no labels and is skipped.
 CLASSES = ("neg", "pos")
 REVIEW_PATH = re.compile(r"(?:^|/)(train|test)/(neg|pos)/[^/.][^/]*\.txt$")
 NUM_REVIEWS = 50_000
@@ -25,13 +25,14 @@ NETWORK_TIMEOUT_SECONDS = 10
 def path_checksum(path):
     """Returns a checksum that changes with the reviews at a path.
 
-    For an archive it is the MD5 checksum; for a folder, one of the names, sizes
-    and times of its files, which does not take reading them.
+    For an archive, it is the MD5 checksum. For a folder, it is a checksum of the
+    names, sizes and times of its files, without reading them.
     """
     if not path.exists():
         raise ValueError(
-            "The reviews are not there. Expected the folder or archive `aclImdb`, "
-            f"or one of 'auto', 'tfds' and 'sample'. Received: source={str(path)!r}"
+            "There are no reviews at this path. Expected the folder or archive "
+            "`aclImdb`, or one of 'auto', 'tfds' and 'sample'. "
+            f"Received: source={str(path)!r}"
         )
     digest = hashlib.md5(usedforsecurity=False)
     try:
@@ -52,7 +53,7 @@ def path_checksum(path):
 
 
 def read_path(path, report):
-    """Reads a folder or an archive, whichever is at the path."""
+    """Reads the folder or the archive at the path."""
     reviews = {split: ([], []) for split in SPLITS}
     read = _read_folder if path.is_dir() else _read_archive
     for done, (split, name, text) in enumerate(read(path), start=1):
@@ -72,11 +73,10 @@ def read_path(path, report):
 
 
 def tfds_builder():
-    """Returns the builder of `imdb_reviews`, of what is prepared if anything is.
+    """Returns the builder of `imdb_reviews`, of a prepared version if there is one.
 
-    Where TensorFlow has to prepare it, `array_record` is the format, so that no
-    later call needs TensorFlow, which would take hold of a GPU that another
-    backend works on.
+    If TensorFlow has to prepare the data, the format is `array_record`. Later calls
+    then do not need TensorFlow, which would reserve the GPU of another backend.
     """
     if find_spec("tensorflow_datasets") is None:
         raise ValueError(
@@ -114,7 +114,7 @@ def read_tfds(builder, report):
 def check_network():
     """Raises `OSError` if the server of the archive cannot be reached.
 
-    TensorFlow Datasets needs minutes to find that out.
+    TensorFlow Datasets would take minutes to notice.
     """
     request = urllib.request.Request(ARCHIVE_URL, method="HEAD")
     urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT_SECONDS).close()
@@ -182,11 +182,11 @@ def _read_archive(path):
                 match = REVIEW_PATH.search(member.name)
                 if match and member.isfile():
                     yield *match.groups(), archive.extractfile(member).read()
-            # What decompresses checks its sum only at the very end.
+            # Decompression checks the checksum only at the end.
             while archive.fileobj.read(2**20):
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(
-            "The file is truncated, or no tar archive "
+            "The file is truncated, or not a tar archive "
             f"({error or type(error).__name__}). Received: source={str(path)!r}"
         ) from error

@@ -1,11 +1,11 @@
-"""Noisy oscillations observed at irregular times, generated: nothing is downloaded."""
+"""Generated noisy oscillations, observed at irregular times. No downloads."""
 
 import numpy as np
 
 from keras_twa.datasets import checks
 
-# The process: sums of oscillations and slow drift that forget their phase and level.
-# (variance, time to forget, period)
+# The process: a sum of oscillations and slow drift whose phase and level decay.
+# (variance, time to decay, period)
 COMPONENTS = ((0.7, 40.0, 12.0), (0.3, 80.0, np.inf))
 NOISE = 0.2
 # After an observation, a gap follows with this probability, of this mean length.
@@ -22,34 +22,34 @@ def load_data(
     max_horizon=6.0,
     seed=0,
 ):
-    """Generates series that are to be forecast from observations at irregular times.
+    """Generates series to forecast from observations at irregular times.
 
     A series is a Gaussian process of mean 0 and variance 1: an oscillation of period 12
     and a slow drift, with covariance
-    `0.7 exp(-t / 40) cos(2 pi t / 12) + 0.3 exp(-t / 80)` between moments `t` apart. No
-    two series share a phase or an amplitude. It is observed with noise of standard
-    deviation 0.2, at the times of a Poisson process of one observation per unit of time
-    that, after one in twelve, pauses for 8 units on average. What is to be forecast is
-    its value, without noise, at a time up to `max_horizon` after the last observation.
+    `0.7 exp(-t / 40) cos(2 pi t / 12) + 0.3 exp(-t / 80)` between times `t` apart. No
+    two series share a phase or an amplitude. Observations have noise of standard
+    deviation 0.2. Their times are a Poisson process of one observation per unit of
+    time, which pauses for 8 units on average after one in twelve observations. The
+    target is the value without noise at a time up to `max_horizon` after the last
+    observation.
 
-    So how much an observation says depends on how long before the forecast it was: its
-    number in the series tells little of that. `exact_forecast` computes the best that
-    can be said.
+    The information in an observation therefore depends on its time before the forecast,
+    of which its index reveals little. `exact_forecast` computes the best forecast.
 
     Args:
         num_train: Number of training series. Defaults to `8_192`.
         num_validation: Number of validation series. Defaults to `1_024`.
         num_test: Number of test series. Defaults to `2_048`.
         length: Observations of each series. Defaults to `32`.
-        max_horizon: The forecast is for a time that is uniform between 0 and this after
+        max_horizon: The time of the forecast is uniform between 0 and this value after
             the last observation. Defaults to `6.0`.
         seed: Non-negative integer. Defaults to `0`.
 
     Returns:
         `(inputs, targets)` of training, validation and test. `inputs` is a dictionary:
         "values", float32 `(rows, length)`, the observations; and "times", float32
-        `(rows, length + 1)`, when they were made, from 0 on, and last the time of the
-        forecast. `targets`, float32 `(rows,)`, are the values at that time.
+        `(rows, length + 1)`, their times from 0 on, and last the time of the forecast.
+        `targets`, float32 `(rows,)`, are the values at that time.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -84,13 +84,13 @@ def load_data(
 
 
 def exact_forecast(inputs):
-    """The expected value at the time of each forecast: none has a smaller error.
+    """The expected value at the time of each forecast, which has the smallest error.
 
-    It is the posterior mean of the Gaussian process, which knows the covariance that
-    series were generated with. What is learned from series can come near it.
+    It is the posterior mean of the Gaussian process, with the covariance that generated
+    the series. A model that learns from series can approach it.
 
     Args:
-        inputs: What `load_data` gives.
+        inputs: The inputs from `load_data`.
 
     Returns:
         float32 `(rows,)`.
@@ -115,7 +115,7 @@ def exact_forecast(inputs):
 
 
 def covariance(lags):
-    """The covariance of two moments of a series that are this far apart."""
+    """The covariance of the values of a series at two times this far apart."""
     lags = np.abs(lags)
     return sum(
         variance * np.exp(-lags / memory) * np.cos(2 * np.pi * lags / period)
@@ -147,7 +147,7 @@ def _sample(rng, times):
     """The process at these times, `(rows, length)`."""
     times = times.astype("float64")
     matrix = covariance(times[:, :, None] - times[:, None, :])
-    # Moments that nearly coincide would make the matrix singular.
+    # Times that nearly coincide would make the matrix singular.
     matrix += 1e-9 * np.eye(times.shape[1])
     root = np.linalg.cholesky(matrix)
     return np.einsum("bij,bj->bi", root, rng.normal(size=times.shape))

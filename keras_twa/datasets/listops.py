@@ -1,4 +1,4 @@
-"""ListOps of Long Range Arena, generated: nothing is downloaded."""
+"""Generated ListOps of Long Range Arena. Nothing is downloaded."""
 
 import hashlib
 import itertools
@@ -33,11 +33,11 @@ __all__ = [
     "write_tsv",
 ]
 
-# Counts in the name of a cache: raise it when the same arguments no longer
+# Part of the name of a cache file: raise it when the same arguments no longer
 # give the same rows.
 GENERATOR_VERSION = 1
 TREES_PER_CHUNK = 4096
-# So many chunks in a row without one new expression end the search.
+# The search ends after this many chunks in a row without a new expression.
 MAX_FRUITLESS_CHUNKS = 50
 
 
@@ -56,17 +56,17 @@ def load_data(
 ):
     """Generates ListOps with the grammar of Long Range Arena.
 
-    A node is, with probability 1/4, one of the operators `[MIN`, `[MAX`, `[MED`
+    With probability 1/4, a node is one of the operators `[MIN`, `[MAX`, `[MED`
     (integer part of the median) and `[SM` (sum modulo 10) with 2 to `max_args`
-    arguments, else a digit; at `max_depth` it is always a digit. The label is
-    the value of the whole expression. No expression occurs twice in the splits
-    taken together, and the splits are random parts of the same set.
+    arguments. Otherwise, and always at `max_depth`, it is a digit. The label is
+    the value of the whole expression. No expression occurs twice in all splits
+    together, and the splits are random parts of the same set.
 
-    The rows depend on the arguments only: not on the number of workers, nor on
-    `PYTHONHASHSEED`. The defaults are the benchmark's. For a task that small
-    models learn within a minute take `min_length=1, max_length=65, max_depth=4,
-    max_args=5`: every expression has at most 64 tokens and three nested
-    operators, and its root is an operator.
+    The rows depend only on the arguments, not on the number of workers or on
+    `PYTHONHASHSEED`. The defaults are those of the benchmark. Small models learn
+    `min_length=1, max_length=65, max_depth=4, max_args=5` within a minute: every
+    expression has at most 64 tokens and three nested operators, and its root is an
+    operator.
 
     Args:
         num_train: Number of training rows. Defaults to `96_000`.
@@ -81,7 +81,7 @@ def load_data(
         max_depth: Depth of the deepest digits, the root being at depth 1, so
             that at most `max_depth - 1` operators are nested. Defaults to `10`.
         max_args: Largest number of arguments of an operator. Defaults to `10`.
-        cache_dir: Folder that keeps the generated rows. Defaults to `keras_twa`
+        cache_dir: Folder that stores the generated rows. Defaults to `keras_twa`
             in the Keras home folder (`~/.keras`, or `KERAS_HOME`).
         workers: Number of threads. Defaults to the number of processors.
         progress: Function called with `(rows done, rows wanted)`. Defaults to a
@@ -140,7 +140,7 @@ def load_sequences(
     workers=None,
     progress=None,
 ):
-    """Does the same as `load_data()`, and leaves the rows unpadded.
+    """Like `load_data()`, but without padding.
 
     With the default sizes this takes 100 MB instead of 800 MB.
 
@@ -196,8 +196,8 @@ def _generate(num_rows, seed, limits, workers, report):
     seen = set()
     rows, values = [], []
     fruitless = 0
-    # NumPy lets go of the interpreter lock in the long operations, so threads
-    # do, and they start anywhere: no main guard, no second import of anything.
+    # NumPy releases the interpreter lock in long operations, so threads are
+    # enough. Unlike processes, they need no main guard and import nothing again.
     with ThreadPoolExecutor(workers) as pool:
         pending = deque()
         for chunk in itertools.count():
@@ -205,7 +205,7 @@ def _generate(num_rows, seed, limits, workers, report):
             if len(pending) <= workers:
                 continue
             before = len(rows)
-            # Chunks are taken in order, whichever is ready first.
+            # Chunks are used in order, not as they become ready.
             for digest, row, value in pending.popleft().result():
                 if digest not in seen:
                     seen.add(digest)
@@ -217,15 +217,15 @@ def _generate(num_rows, seed, limits, workers, report):
             fruitless = fruitless + 1 if len(rows) == before else 0
             if fruitless == MAX_FRUITLESS_CHUNKS:
                 raise ValueError(
-                    f"Found no more than {len(rows)} different expressions within "
+                    f"Found only {len(rows)} different expressions within "
                     f"the limits. Received: {num_rows=} in all splits, "
                     "(min_length, max_length, max_depth, max_args)="
                     f"{tuple(limits)}"
                 )
         for future in pending:
             future.cancel()
-    # The first rows found are shorter than the last where short ones run out, so
-    # the splits are drawn from all of them.
+    # Short expressions may run out, so that later rows are longer. The splits are
+    # therefore drawn from all rows.
     order = np.random.default_rng((seed, num_rows)).permutation(num_rows)
     rows = [rows[index] for index in order]
     return {

@@ -37,9 +37,9 @@ def sample_expressions(rng, num_trees, min_length, max_length, max_depth, max_ar
     """Samples trees and keeps those with `min_length < length < max_length`.
 
     All trees grow together, one depth at a time, so that each step is a NumPy
-    operation over every node of that depth. A tree that is sure to become too
-    long stops growing: trees are independent, so this leaves the distribution
-    of the kept ones untouched.
+    operation over every node of that depth. A tree that must become too long stops
+    growing. Trees are independent, so this does not change the distribution of the
+    kept trees.
 
     Args:
         rng: A `numpy.random.Generator`.
@@ -64,8 +64,8 @@ def sample_expressions(rng, num_trees, min_length, max_length, max_depth, max_ar
 def _grow(rng, num_trees, max_length, max_depth, max_args):
     """Returns per depth `(tree, symbol, num_args)`, and the length of each tree.
 
-    `symbol` is the token id of a node, and `num_args` belongs to its operators
-    only. Children lie at the next depth in the order of their parents.
+    `symbol` is the token id of a node, and `num_args` has entries for operators
+    only. Children are at the next depth in the order of their parents.
     """
     lengths = np.zeros(num_trees, "int32")
     tree = np.arange(num_trees, dtype="int32")
@@ -83,8 +83,8 @@ def _grow(rng, num_trees, max_length, max_depth, max_args):
         )
         num_args = rng.integers(2, max_args + 1, len(parents), "int32")
         levels.append((tree, symbol, num_args))
-        # Every operator also has a closing bracket, and every argument takes at
-        # least one token.
+        # Every operator also has a closing bracket, and every argument has at least
+        # one token.
         lengths += np.bincount(parents, minlength=num_trees).astype("int32")
         promised = lengths + np.bincount(parents, num_args, num_trees)
         too_long = promised >= max_length
@@ -139,7 +139,7 @@ def _medians(arguments, starts, num_args, max_args):
     inside = columns < num_args[:, None]
     last = max(len(arguments) - 1, 0)
     table = arguments[np.minimum(starts[:, None] + columns, last)]
-    # Greater than any digit, so that the filling sorts behind the arguments.
+    # Greater than any digit, so that fill values sort behind the arguments.
     table[~inside] = 10
     table.sort(axis=1)
     rows = np.arange(len(starts))
@@ -157,7 +157,7 @@ def _write(levels, sizes, lengths):
         is_operator = symbol >= FIRST_OPERATOR_ID
         opening = position[is_operator]
         tokens[opening + size[is_operator] - 1] = CLOSE_ID
-        # A child begins behind its parent's operator and its elder siblings.
+        # A child begins behind its parent's operator and its earlier siblings.
         child_size = sizes[depth + 1]
         before = np.cumsum(child_size, dtype="int64") - child_size
         starts = np.cumsum(num_args) - num_args

@@ -1,4 +1,4 @@
-"""ListOps expressions as text and as token ids, and files of them."""
+"""ListOps expressions as text, as token ids, and in files."""
 
 from pathlib import Path
 
@@ -27,13 +27,13 @@ def evaluate(source):
 
     Args:
         source: String of symbols between spaces: `"[MAX 4 3 ]"`, or the same in
-            released form, `"( ( ( [MAX 4 ) 3 ) ] )"`.
+            the published form, `"( ( ( [MAX 4 ) 3 ) ] )"`.
 
     Returns:
         Integer from 0 to 9.
 
     Raises:
-        ValueError: If `source` is no expression.
+        ValueError: If `source` is not an expression.
 
     Example:
 
@@ -50,7 +50,7 @@ def evaluate(source):
 
 
 def encode(source):
-    """Returns the token ids of an expression as a list; parentheses get none.
+    """Returns the token ids of an expression as a list, without parentheses.
 
     Example:
 
@@ -78,7 +78,7 @@ def decode(tokens):
 
 
 def parenthesize(symbols):
-    """Returns a well-formed list of symbols in released form, a binary tree.
+    """Returns a well-formed list of symbols in the published form, a binary tree.
 
     Example:
 
@@ -100,7 +100,7 @@ def parenthesize(symbols):
 
 
 def write_tsv(path, sources, targets):
-    """Writes expressions and their values in the released form.
+    """Writes expressions and their values in the published form.
 
     Args:
         path: The file. It appears only when complete.
@@ -108,7 +108,7 @@ def write_tsv(path, sources, targets):
         targets: Iterable of integers, as many.
 
     Raises:
-        ValueError: If a row is malformed; then no file is written.
+        ValueError: If a row is malformed. No file is written in that case.
     """
     with files.whole(path, "w", encoding="ascii", newline="\n") as file:
         file.write(f"{HEADER}\n")
@@ -120,21 +120,20 @@ def write_tsv(path, sources, targets):
 
 
 def read_tsv(path):
-    """Reads a file of expressions and values, released or without parentheses.
+    """Reads a file of expressions and values, with or without parentheses.
 
     Args:
         path: The file, in UTF-8. Its first line names the columns, `Source` and
-            `Target`, in either order, with a tabulator between them. Empty lines at the
-            end are left out.
+            `Target`, in either order, with a tab between them. Empty lines at the end
+            are skipped.
 
     Returns:
         A tuple `(sources, targets)`: a list of strings without parentheses, and
         an `int32` array.
 
     Raises:
-        ValueError: If the file is missing or a row is malformed, or if its
-            target is not the value of its source. The message names file and
-            line.
+        ValueError: If the file is missing, a row is malformed, or its target is not
+            the value of its source. The message names the file and the line.
     """
     sources, targets = [], []
     try:
@@ -176,7 +175,7 @@ def _check_row(path, number, source, target):
 
 
 def _evaluate_symbols(symbols, source):
-    # One list per open operator, and the outermost for the value of the whole.
+    # One list per open operator, and the outermost for the final value.
     stack = [[]]
     operators = []
     for symbol in symbols:
@@ -186,7 +185,7 @@ def _evaluate_symbols(symbols, source):
             operators.append(OPERATOR_INDICES[symbol])
             stack.append([])
         elif symbol != CLOSE:
-            raise _malformed(f"it holds the unknown symbol {symbol!r}", source)
+            raise _malformed(f"it contains the unknown symbol {symbol!r}", source)
         elif not operators:
             raise _malformed("it closes more operators than it opens", source)
         else:
@@ -197,7 +196,7 @@ def _evaluate_symbols(symbols, source):
     if operators:
         raise _malformed("it leaves an operator open", source)
     if len(stack[0]) != 1:
-        raise _malformed(f"it holds {len(stack[0])} values side by side", source)
+        raise _malformed(f"it contains {len(stack[0])} values side by side", source)
     return stack[0][0]
 
 

@@ -1,21 +1,21 @@
-"""Progress of a long job, told to a function or shown in the terminal."""
+"""Progress of a long job, for a function or in the terminal."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def shown(progress, description):
-    """Yields a function of `(done, total)` that tells how far a job has come.
+    """Yields a function of `(done, total)` that reports the progress of a job.
 
     Args:
         progress: The function to call, or `None` for a progress bar if the
             standard error stream is a terminal.
-        description: What the bar is called.
+        description: The label of the progress bar.
     """
     if progress is not None:
         yield progress
         return
-    # Only a run that shows something needs it.
+    # Imported only when a progress bar is shown.
     import rich.console
     import rich.progress
 

@@ -4,29 +4,29 @@ import numpy as np
 
 
 def cut_into_segments(streams, batch_size, segment_length):
-    """Cuts token streams into batches whose rows go on from one to the next.
+    """Cuts token streams into batches whose rows continue from batch to batch.
 
-    Row `b` of batch `n` is number `n * batch_size + b` of the arrays: the order of
-    `fit` without shuffling. There, the tokens of a document follow one another, segment
-    after segment, and each document begins with a segment of its own. Documents go to
-    the rows in turn, each to the one that has the fewest segments so far.
+    Row `b` of batch `n` has index `n * batch_size + b` in the arrays: the order of
+    `fit` without shuffling. In a row, the segments of a document follow each other, and
+    each document begins with a new segment. Each document goes to the row that has the
+    fewest segments so far.
 
     Args:
-        streams: Either one stream, an array of tokens: it is cut into `batch_size`
-            equal parts, and a remainder left out. Or a list of such arrays, the
+        streams: Either one stream, an array of tokens, which is cut into `batch_size`
+            equal parts without the remainder. Or a list of such arrays, the
             documents. Token 0 is padding.
         batch_size: Number of rows.
         segment_length: Tokens of a segment.
 
     Returns:
-        `(inputs, targets, weights)`, all arrays of as many segments. `inputs` is a
+        `(inputs, targets, weights)`, with equal numbers of segments. `inputs` is a
         dictionary: "tokens", int32 `(segments, segment_length)`, and "begins", boolean
-        `(segments,)`, `True` where a document begins. `targets` are the tokens that
-        follow, and `weights`, float32, are 0 where there is none.
+        `(segments,)`, `True` where a document begins. `targets` are the next
+        tokens, and `weights`, float32, are 0 where there is no next token.
 
     Raises:
-        ValueError: If a size is not positive, or there are not two tokens for each row
-            or document.
+        ValueError: If a size is not positive, or a row or document has fewer than two
+            tokens.
 
     Example:
 
@@ -45,8 +45,8 @@ def cut_into_segments(streams, batch_size, segment_length):
     documents = _documents(streams, batch_size)
     if not documents or min(len(document) for document in documents) < 2:
         raise ValueError(
-            "Each document, or each of the equal parts of a stream, must have two "
-            "tokens at least: one, and one that follows. Received: lengths "
+            "Each document, or each of the equal parts of a stream, must have at least "
+            "two tokens: one, and one that follows. Received: lengths "
             f"{[len(document) for document in documents]}"
         )
     rows = _deal(documents, batch_size, segment_length)
@@ -67,7 +67,7 @@ def cut_into_segments(streams, batch_size, segment_length):
                 array[first:end, row] = padded.reshape(-1, segment_length)
             begins[first, row] = True
             first = end
-        # What no document fills remembers nothing either.
+        # Segments without a document must not use the memory of others.
         begins[first:, row] = True
     inputs = {"tokens": tokens.reshape(-1, segment_length), "begins": begins.ravel()}
     flat = (-1, segment_length)
@@ -75,7 +75,7 @@ def cut_into_segments(streams, batch_size, segment_length):
 
 
 def _documents(streams, batch_size):
-    """A list of arrays; of one stream, its equal parts."""
+    """A list of arrays: the documents, or the equal parts of one stream."""
     one = len(streams) > 0 and np.ndim(streams[0]) == 0
     if not one:
         return [np.asarray(document, "int32") for document in streams]
@@ -85,7 +85,7 @@ def _documents(streams, batch_size):
 
 
 def _deal(documents, batch_size, segment_length):
-    """For each row its documents, and how many segments they have."""
+    """The documents of each row, and their number of segments."""
     rows = [[[], 0] for _ in range(batch_size)]
     for document in documents:
         row = min(rows, key=lambda row: row[1])
@@ -95,5 +95,5 @@ def _deal(documents, batch_size, segment_length):
 
 
 def _segments(document, segment_length):
-    """How many segments the tokens with a successor fill."""
+    """The number of segments for all tokens that have a next token."""
     return -(-(len(document) - 1) // segment_length)

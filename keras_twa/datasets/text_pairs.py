@@ -1,4 +1,4 @@
-"""Pairs of texts as bytes, for models that read one and write the other."""
+"""Pairs of texts as bytes, for models that read one and generate the other."""
 
 import gzip
 import unicodedata
@@ -9,13 +9,13 @@ import numpy as np
 
 from keras_twa.datasets import checks
 
-# As in `imdb`, byte b is token b + 1, and 0 pads.
+# As in `imdb`, byte b is token b + 1, and 0 is padding.
 START = 257
 END = 258
 VOCABULARY_SIZE = 259
 
 GZIP = b"\x1f\x8b"
-# What a file begins with that is something else than UTF-8.
+# The first bytes of files that are not UTF-8.
 OTHERS = {
     b"PK\x03\x04": "a zip archive",
     b"\xff\xfe": "UTF-16 or UTF-32",
@@ -65,7 +65,7 @@ def encode(texts, length=None, markers=False):
 def decode(tokens):
     """Returns the text of one row of tokens, up to `END`.
 
-    Padding and `START` are left out; what is no UTF-8 becomes a replacement character.
+    Padding and `START` are skipped. Invalid UTF-8 becomes a replacement character.
 
     Example:
 
@@ -84,27 +84,27 @@ def load_data(
 ):
     """Reads pairs of texts from a file of lines `source TAB target`.
 
-    Further columns, as in the files of [Anki](https://www.manythings.org/anki/), are
-    left out. The pairs of one source go to the same split, so that no split holds a
-    source of another. Sources that differ only in white space, in upper and lower case,
-    or in their Unicode form (NFKC) count as one source for that. Tokens are the bytes
-    of the texts as they are.
+    More columns, as in the files of [Anki](https://www.manythings.org/anki/), are
+    ignored. The pairs of one source go to the same split, so that two splits never
+    share a source. For this, sources that differ only in white space, in upper and
+    lower case, or in their Unicode form (NFKC) count as one source. Tokens are the
+    bytes of the unchanged texts.
 
     Args:
-        path: The file, in UTF-8; it may be compressed by gzip, whatever its name.
-        max_length: Pairs with a text of more bytes than this are left out. Defaults to
+        path: The file, in UTF-8. It may be compressed by gzip, with any name.
+        max_length: Pairs with a text of more bytes than this are skipped. Defaults to
             `128`.
         validation_fraction: Share of the sources for validation. Defaults to `0.05`.
         test_fraction: Share of the sources for the test. Defaults to `0.05`.
-        seed: Non-negative integer: which sources go where. Defaults to `0`.
+        seed: Non-negative integer that assigns sources to splits. Defaults to `0`.
 
     Returns:
         `(source, target)` of training, validation and test: int32, padded with 0;
         targets begin with `START` and end with `END`. All splits have the same lengths.
 
     Raises:
-        ValueError: If the file is not there or not in UTF-8, a line has no tab, too few
-            pairs are left, or an argument is out of range.
+        ValueError: If the file is missing or not in UTF-8, a line has no tab, there are
+            too few pairs, or an argument is out of range.
     """
     fractions = {
         "validation_fraction": validation_fraction,
@@ -120,7 +120,7 @@ def load_data(
         for pair in _read(path)
         if all(text.strip() and len(text.encode()) <= max_length for text in pair)
     ]
-    # In the order of the texts, so that it does not matter how the file has them.
+    # In the order of the texts, so that the order in the file has no effect.
     numbers = {}
     for source in sorted({source for source, _ in pairs}):
         numbers.setdefault(_identity(source), len(numbers))
@@ -165,15 +165,15 @@ def to_arrays(splits):
 
 
 def _identity(source):
-    """What sources have in common that are the same but for their spelling."""
-    # Folding the case may undo the form, and the other way round.
+    """A key that is equal for sources that differ only in spelling."""
+    # Case folding may undo the normal form, so both are done twice.
     folded = unicodedata.normalize("NFKC", source).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())
 
 
 def _read(path):
     """The first two columns of each line that is not empty."""
-    # Not `splitlines`: a text may hold what Unicode takes for the end of a line.
+    # Not `splitlines`: a text may contain other line separators of Unicode.
     text = _text(path).replace("\r\n", "\n").replace("\r", "\n")
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -188,7 +188,7 @@ def _read(path):
 
 
 def _text(path):
-    """What a file holds, once it is known to be UTF-8."""
+    """The text of a file in UTF-8."""
     try:
         data = Path(path).expanduser().read_bytes()
         if data.startswith(GZIP):
@@ -200,7 +200,7 @@ def _text(path):
     for start, kind in OTHERS.items():
         if data.startswith(start):
             raise _not_utf8(path, f"{kind}, which begins with {start!r}")
-    # UTF-16 without a mark at its beginning may be valid UTF-8, with these in between.
+    # UTF-16 without a byte order mark may be valid UTF-8, with zero bytes in it.
     if 0 in data:
         raise _not_utf8(path, _place(data, data.index(0)))
     try:

@@ -4,10 +4,10 @@ import numpy as np
 
 
 class TokenSequences:
-    """Token sequences of different lengths, one after another in one array.
+    """Token sequences of different lengths, concatenated in one array.
 
-    Padded to a common length, 25,000 reviews of at most 4,096 bytes would take
-    400 MB as `int32`; stored this way they take 33 million small integers.
+    As padded `int32`, 25,000 reviews of at most 4,096 bytes would take 400 MB.
+    Stored this way, they take 33 million small integers.
 
     Args:
         tokens: 1D array, the tokens of all sequences in order.

@@ -20,6 +20,7 @@ from keras_twa.layers.attention import SparseAttention
 from keras_twa.layers.attention import TemporalWeightedAttention
 from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.blocks import ChannelMixing
@@ -57,6 +58,7 @@ __all__ = [
     "LocalAttention",
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
+    "PairAttention",
     "PerformerAttention",
     "Projection",
     "RWKVAttention",

@@ -1,4 +1,4 @@
-"""Beam search: writes the most probable sequence that a model of steps finds."""
+"""Beam search: generates the best sequence of a step-by-step model."""
 
 import math
 import numbers
@@ -25,38 +25,37 @@ def beam_search(
     beam_size=1,
     length_penalty=0.0,
 ):
-    """Searches for the sequence of the highest score.
+    """Searches for the sequence with the highest score.
 
     The score of a sequence is `log p / ((5 + length) / 6)^length_penalty`, where `p` is
     its probability and `length` its number of tokens, the end token included.
 
     Each step appends every token to every sequence that has not ended, and keeps the
-    `beam_size` sequences of the highest scores. Those that have ended compete with the
-    others, and the best of them is remembered even when others push it out. The search
-    stops when no sequence can reach a higher score than the best that has ended. With
-    `beam_size=1` this is greedy search.
+    `beam_size` sequences with the highest scores. Ended sequences compete with the
+    others. The best ended sequence is kept even if others push it out of the beam. The
+    search stops when no sequence can reach a higher score than this one. With
+    `beam_size=1`, this is greedy search.
 
     Args:
-        step: Function of tokens `(N,)`, a state, and the number of the step, that
+        step: Function of tokens `(N,)`, a state, and the number of the step. It
             returns logits `(N, vocabulary)` and the next state.
         state: Nested dictionaries and lists of tensors. The first axis of a tensor has
-            N = B * beam_size rows, where the rows of one source follow one another. A
+            N = B * beam_size rows, with the rows of one source next to each other. A
             tensor without axes is the same for all rows.
         batch_size: Number of sources B.
         max_length: The largest number of tokens in a sequence.
         start_token: The token that the first step reads. It is not part of a sequence.
         end_token: The token that ends a sequence.
-        beam_size: How many sequences each step keeps for each source.
-        length_penalty: The exponent in the score: the larger it is, the higher long
-            sequences score.
+        beam_size: Number of sequences that each step keeps for each source.
+        length_penalty: The exponent in the score. Larger values favour long sequences.
 
     Returns:
-        For each source the sequence of the highest score, with its end token if it has
-        one: a NumPy array `(B, length)`, padded with 0.
+        The sequence with the highest score for each source, with its end token if it
+        has one: a NumPy array `(B, length)`, padded with 0.
 
     Raises:
-        ValueError: If logits that the search needs are NaN, +infinity, or -infinity for
-            all tokens but padding.
+        ValueError: If needed logits are NaN, +infinity, or -infinity for all tokens
+            except padding.
 
     Reference:
         [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
@@ -64,7 +63,7 @@ def beam_search(
     shape = (batch_size, beam_size)
     tokens = np.full((*shape, max_length), PADDING, "int32")
     last = np.full(shape, start_token, "int32")
-    # All places begin with the same empty sequence: only the first counts.
+    # All beams start with the same empty sequence: only the first counts.
     scores = np.where(np.arange(beam_size) == 0, np.zeros(shape), -np.inf)
     lengths, ended = np.zeros(shape, int), np.zeros(shape, bool)
     # The best complete sequence of each source, which may have left the beam.
@@ -77,8 +76,8 @@ def beam_search(
 
     for number in range(max_length):
         logits, state = step(last.reshape(-1), state, number)
-        # Nothing is added to sequences that have ended, or that never were; and no more
-        # is needed where no sequence can become better than the best.
+        # Logits are not needed for ended or empty beams, nor for sources whose best
+        # sequence cannot be improved.
         needed = ~ended & np.isfinite(scores) & ~done[:, None]
         wrong = ops.convert_to_numpy(generation.broken(logits))
         generation.refuse_broken(
@@ -103,8 +102,8 @@ def beam_search(
         tokens[..., number] = last
         complete = ended | (number == max_length - 1)
         final = np.where(complete, penalised(scores, lengths), -np.inf)
-        # More tokens never raise `p`, and a greater length only helps: no sequence that
-        # goes on can score higher than this.
+        # More tokens never raise `p`, and a greater length only helps. No unfinished
+        # sequence can score higher than this.
         bound = np.where(complete, -np.inf, penalised(scores, max_length)).max(axis=1)
         place = final.argmax(axis=1)
         better = final[sources, place] > best_score
@@ -118,12 +117,12 @@ def beam_search(
 
 
 def check_search(vocabulary_size, max_length, beam_size, length_penalty, **tokens):
-    """Refuses arguments that `beam_search` cannot use.
+    """Raises `ValueError` for invalid arguments of `beam_search`.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
         max_length: The largest number of tokens in a sequence.
-        beam_size: How many sequences each step keeps.
+        beam_size: Number of sequences that each step keeps.
         length_penalty: The exponent in the score.
         **tokens: The start token and the end token, by name.
     """
@@ -144,7 +143,7 @@ def check_search(vocabulary_size, max_length, beam_size, length_penalty, **token
 
 
 def _log_probabilities(logits, wrong):
-    """The logarithms of the probabilities; of rows that are wrong, any finite ones."""
+    """Log probabilities; arbitrary finite ones for broken rows."""
     logits = ops.convert_to_numpy(logits).astype("float64")
     logits[wrong] = 0.0
     logits = logits - logits.max(axis=-1, keepdims=True)

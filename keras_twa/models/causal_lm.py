@@ -18,28 +18,27 @@ from keras_twa.ops.packing import count
 class CausalLM(TokenTransformer):
     """Embedding, positions, causal encoder blocks, and logits of the next token.
 
-    Token 0 is padding: it is attended to by no one, and never generated. To train, give
-    the tokens and, as targets, the same one step further, and leave the padding among
-    the targets out of the loss: `keras.losses.SparseCategoricalCrossentropy(
-    from_logits=True, ignore_class=0)`.
+    Token 0 is padding: no token attends to it, and it is never generated. In training,
+    the targets are the tokens shifted by one step, and the loss must ignore padding:
+    `keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)`.
 
-    A text may also come in parts: with `return_state=True` a call returns a state, with
-    which the next one goes on.
+    A text may also come in several calls. With `return_state=True`, a call returns a
+    state, from which the next call continues.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy. To generate, it
-            must have states, which "lsh" has not. Defaults to "dot_product".
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies. To generate, it
+            must have states, which "lsh" does not. Defaults to "dot_product".
         num_layers: Number of blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        num_heads: Attention heads, if `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks. Defaults to 512.
         dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
         max_length: Longest text, for learned positions. Defaults to 4096.
-        positions: "sinusoidal" (default) or "learned", which are added to the input;
-            "rotary", "alibi", "t5" or "shaw", which are inside of each attention that
-            is defined with them; or `None`.
+        positions: "sinusoidal" (default) or "learned", added to the input; "rotary",
+            "alibi", "t5" or "shaw", inside each attention that supports them; or
+            `None`.
         activation: Activation of the feed-forward networks. Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch. Defaults to
             `True`.
@@ -47,12 +46,12 @@ class CausalLM(TokenTransformer):
     Call arguments:
         tokens: Integer `(B, T)`.
         training: Whether dropout is active.
-        initial_state: What a call before this one returned, or `initial_state(B)`.
+        initial_state: The state from an earlier call, or `initial_state(B)`.
         return_state: Whether to return the state too.
 
     Returns:
-        Logits of the token after each, `(B, T, vocabulary_size)` in float32; with
-        `return_state`, that and the state.
+        Logits of the next token at each step, `(B, T, vocabulary_size)` in float32;
+        with `return_state`, also the state.
 
     Raises:
         ValueError: If a size is not positive, a choice unknown, or the attention cannot
@@ -119,12 +118,12 @@ class CausalLM(TokenTransformer):
 
         Args:
             batch_size: B.
-            max_length: How many steps it has room for. With `None` it may grow by each
-                call: see `Streaming`.
+            max_length: Number of steps with room in the state. With `None`, the state
+                grows with each call if it has no fixed size.
 
         Returns:
-            A dictionary of the states of the "blocks", a list, and the "count" of real
-            tokens so far `(B,)`.
+            A dictionary: "blocks", a list of the states of the blocks, and "count",
+            the number of real tokens so far `(B,)`.
         """
         if not self.built:
             self.build((None, None))
@@ -139,31 +138,32 @@ class CausalLM(TokenTransformer):
     ):
         """Continues prompts.
 
-        Prompts of different lengths go on together, each as if it were alone, and all
-        that they have beyond the length of the shortest is read step by step: prompts
-        of about one length are fastest.
+        Prompts may have different lengths, and each result is the same as for that
+        prompt alone. Tokens beyond the length of the shortest prompt are read step by
+        step. Prompts of similar length are therefore fastest.
 
         Args:
             prompts: A list of prompts, each a list of tokens; or one integer array
                 `(B, T)`, padded with 0 on either side.
-            max_new_tokens: How many tokens each text gets at most.
-            sampler: How the next token is chosen: "greedy" (default), the likeliest;
-                "sample", a draw from the softmax; a `Sample`; or any function of
-                logits `(B, vocabulary_size)` and `seed` that gives integers `(B,)`.
+            max_new_tokens: The largest number of new tokens for each text.
+            sampler: How to choose the next token: "greedy" (default), the most
+                probable; "sample", a draw from the softmax; a `Sample`; or any function
+                of logits `(B, vocabulary_size)` and `seed` that returns integers
+                `(B,)`.
             stop_tokens: Tokens that end a text, or one such token. Defaults to none.
-            seed: Integer seed of the sampler: with the same, the same prompts give the
-                same texts on one backend. Defaults to a random one.
+            seed: Integer seed of the sampler. On one backend, the same seed and prompts
+                give the same texts. Defaults to a random seed.
 
         Returns:
-            A list of lists of integers: each prompt with its continuation, which ends
-            with the stop token if it met one. There is no padding.
+            A list of lists of integers: each prompt with its continuation, up to and
+            including a stop token if there is one. There is no padding.
 
         Raises:
-            ValueError: If there is no prompt, one is empty or has a token outside of
-                the vocabulary, a text could become longer than the learned positions,
-                an argument is out of its range, the attention has no states, the
-                sampler chooses no token, or the logits of a text that is not complete
-                are NaN, +infinity, or all -infinity.
+            ValueError: If there is no prompt, a prompt is empty or has a token outside
+                of the vocabulary, a text could become longer than the learned
+                positions, an argument is out of range, the attention has no states, the
+                sampler chooses no token, or the logits of an unfinished text are NaN,
+                +infinity, or all -infinity.
 
         Example:
 
@@ -200,7 +200,7 @@ class CausalLM(TokenTransformer):
         )
 
     def _read(self, tokens, training, state, return_state=True):
-        """What the blocks make of the tokens, `(B, T, F)`, and the next state."""
+        """The output of the blocks, `(B, T, F)`, and the next state."""
         self._check_state(state)
         first = None if state is None else state["count"]
         x, real = self.embed(tokens, training, first=first)
@@ -220,13 +220,13 @@ class CausalLM(TokenTransformer):
 
     @functools.cached_property
     def _next_logits(self):
-        """Function of weights, tokens and a state, compiled; see `generation.go_on`."""
+        """Compiled function of weights, tokens and a state; see `generation.go_on`."""
 
         def predict(tokens, state):
             x, state = self._read(tokens, False, state)
             logits = self.head(x[:, -1])
             wrong = generation.broken(logits)
-            # No sampler has to cope with them: they are refused, or not needed.
+            # Samplers never see broken logits: these raise an error or are not needed.
             logits = ops.where(wrong[:, None], 0.0, logits)
             padding = ops.equal(ops.arange(0, logits.shape[-1]), 0)
             return ops.where(padding, -float("inf"), logits), wrong, state
@@ -234,7 +234,7 @@ class CausalLM(TokenTransformer):
         return parts.compiled(self, predict)
 
     def _check_state(self, state):
-        """Refuses what is not a state of this model."""
+        """Raises `ValueError` for a state that is not of this model."""
         if state is None:
             return
         checks.parts(state, {"blocks", "count"})

@@ -1,4 +1,4 @@
-"""A Transformer encoder that puts a whole sequence into a class."""
+"""A Transformer encoder that classifies whole sequences."""
 
 import keras
 from keras import ops
@@ -13,30 +13,30 @@ from keras_twa.models.token_transformer import TokenTransformer
 class EncoderClassifier(TokenTransformer):
     """Embedding, positions, encoder blocks, pooling, and a classification head.
 
-    Token 0 is padding: nothing attends to it, and it does not count in the pooled mean.
-    So padding at the end of a sequence does not change its logits; padding in front
-    does, as it moves the tokens to later positions.
+    Token 0 is padding: no token attends to it, and it does not count in the pooled
+    mean. Padding at the end of a sequence therefore does not change its logits. Padding
+    in front does, because it moves the tokens to later positions.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of classes.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy. Defaults to
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies. Defaults to
             "dot_product".
         num_layers: Number of encoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        num_heads: Attention heads, if `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks and of the head.
             Defaults to 512.
         dropout: Dropout rate of embeddings, blocks and head. Defaults to 0.1.
         max_length: Longest sequence, for learned positions. Defaults to 4096.
-        positions: "sinusoidal" (default) or "learned", which are added to the input; or
-            "rotary", "alibi", "t5" or "shaw", which are inside of each attention that
-            is defined with them; or `None`.
+        positions: "sinusoidal" (default) or "learned", added to the input; "rotary",
+            "alibi", "t5" or "shaw", inside each attention that supports them; or
+            `None`.
         pooling: "mean" over the real steps (default), or "cls": the final state
-            of a learned token put in front.
-        activation: Activation of the feed-forward networks: one that Keras knows,
-            "swiglu" or "geglu". The head has it without the gate. Defaults to "gelu".
+            of a learned token in front of the sequence.
+        activation: Activation of the feed-forward networks: a name in Keras, "swiglu"
+            or "geglu". The head uses it without the gate. Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch.
             Defaults to `True`.
 
@@ -48,8 +48,8 @@ class EncoderClassifier(TokenTransformer):
         Logits `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: If a size is not positive, a choice unknown, or the attention not
-            defined with the positions.
+        ValueError: If a size is not positive, a choice is unknown, or the attention
+            does not support the positions.
 
     Example:
 
@@ -108,7 +108,7 @@ class EncoderClassifier(TokenTransformer):
         options = {"dtype": self.dtype_policy}
         self.hidden = keras.layers.Dense(
             intermediate_dim,
-            # One layer has nothing to gate.
+            # A single layer has no gate.
             activation=ungated(activation),
             name="hidden",
             **options,
@@ -139,7 +139,7 @@ class EncoderClassifier(TokenTransformer):
 
     @property
     def has_attention_scores(self):
-        """Whether the attention of a built model has weights to return."""
+        """Whether the attention of a built model can return attention weights."""
         return getattr(self.blocks[0].attention_layer, "pairwise_mask", True)
 
     def attention_scores(self, tokens):

@@ -1,4 +1,4 @@
-"""A Transformer that writes one sequence while it attends to another."""
+"""A Transformer that generates one sequence and attends to another."""
 
 import functools
 
@@ -21,11 +21,11 @@ ATTENTIONS = ("encoder_attention", "decoder_attention", "cross_attention")
 class EncoderDecoder(keras.Model):
     """Encoder blocks over a source, causal decoder blocks over a target, and logits.
 
-    `fit` it on a dictionary of sources and targets, and on the token after each of the
-    target's: teacher forcing. `generate` then writes targets on its own.
+    Training uses teacher forcing: `fit` takes a dictionary of sources and targets, and
+    the next token at each step of the target. `generate` then generates targets.
 
-    Token 0 is padding in both, and nothing attends to it. Positions count the tokens of
-    each row, so padding does not change the logits of its tokens wherever it stands.
+    Token 0 is padding in both, and no token attends to it. Positions count the tokens
+    of each row, so padding at any place does not change the logits of the tokens.
 
     Args:
         source_vocabulary_size: Number of token ids of sources, padding included.
@@ -37,19 +37,19 @@ class EncoderDecoder(keras.Model):
         cross_attention: Attention of the decoder blocks to the source, likewise.
         num_layers: Number of encoder blocks, and of decoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where an attention is a name. Defaults to 4.
+        num_heads: Attention heads, if an attention is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks. Defaults to 512.
         dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
         max_length: Longest source and target, for learned positions. Defaults to 4096.
-        positions: "sinusoidal" (default) or "learned", which are added to both inputs;
-            "rotary", "alibi", "t5" or "shaw", which are inside of each self-attention
-            that is defined with them; or `None`.
-        activation: Activation of the feed-forward networks: one that Keras knows,
-            "swiglu" or "geglu". Defaults to "gelu".
+        positions: "sinusoidal" (default) or "learned", added to both inputs; "rotary",
+            "alibi", "t5" or "shaw", inside each self-attention that supports them; or
+            `None`.
+        activation: Activation of the feed-forward networks: a name in Keras, "swiglu"
+            or "geglu". Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch.
             Defaults to `True`.
         tie_embeddings: Whether the logits are inner products with the embeddings of the
-            target's tokens. Defaults to `False`: they have weights of their own.
+            target's tokens. Defaults to `False`: they have separate weights.
 
     Call arguments:
         inputs: A dictionary of tokens: "source", integer `(B, S)`, and "target",
@@ -57,12 +57,12 @@ class EncoderDecoder(keras.Model):
         training: Whether dropout is active.
 
     Returns:
-        Logits of the token after each of the target's,
+        Logits of the next token at each step of the target,
         `(B, T, target_vocabulary_size)` in float32.
 
     Raises:
-        ValueError: If a size is not positive, a choice unknown, or a sequence longer
-            than learned positions reach.
+        ValueError: If a size is not positive, a choice is unknown, or a sequence is
+            longer than the learned positions.
 
     Example:
 
@@ -202,7 +202,7 @@ class EncoderDecoder(keras.Model):
         return self._logits(x)
 
     def encode(self, source, training=None):
-        """Runs the encoder, and builds the model if it is not built.
+        """Runs the encoder. Builds the model if it is not built.
 
         Args:
             source: Integer `(B, S)`.
@@ -228,32 +228,32 @@ class EncoderDecoder(keras.Model):
         beam_size=1,
         length_penalty=0.6,
     ):
-        """Writes a target for each source, by beam search.
+        """Generates a target for each source by beam search.
 
-        It is compiled once for each shape of the sources, each `beam_size`, and each
-        64 steps of `max_length`: sources padded to a common length are fastest.
+        It compiles once for each shape of the sources, each `beam_size`, and each 64
+        steps of `max_length`. Sources padded to a common length are fastest.
 
         Args:
             source: Integer `(B, S)`, an array or a tensor.
             max_length: The largest number of tokens in a target.
             start_token: The token that targets begin with in training.
             end_token: The token that targets end with in training.
-            beam_size: How many unfinished or finished targets each step keeps for each
-                source. With 1 (default), each step takes the most probable token.
-            length_penalty: The target of the highest score
-                `log p / ((5 + length) / 6)^length_penalty` is returned, where `p` is
-                its probability. With 0 that is the most probable target, which is often
-                a short one; larger values favour longer targets. Defaults to 0.6.
+            beam_size: Number of unfinished or finished targets that each step keeps for
+                each source. With 1 (default), each step takes the most probable token.
+            length_penalty: Exponent in the score
+                `log p / ((5 + length) / 6)^length_penalty`, where `p` is the
+                probability of the target. The target with the highest score is
+                returned. With 0, this is the most probable target, which is often
+                short. Larger values favour longer targets. Defaults to 0.6.
 
         Returns:
-            The targets, without the start token and up to and with the end token: a
-            NumPy array `(B, length)`, padded with 0.
+            The targets, without the start token and including the end token: a NumPy
+            array `(B, length)`, padded with 0.
 
         Raises:
-            ValueError: If an argument is out of its range, `source` has a token
-                outside of the vocabulary, a sequence is longer than learned positions
-                reach, or the logits of a target that is not complete are NaN,
-                +infinity, or all -infinity.
+            ValueError: If an argument is out of range, `source` has a token outside of
+                the vocabulary, a sequence is longer than the learned positions, or the
+                logits of an unfinished target are NaN, +infinity, or all -infinity.
 
         Reference:
             [Wu et al., 2016](https://arxiv.org/abs/1609.08144)
@@ -265,7 +265,7 @@ class EncoderDecoder(keras.Model):
         self._check_lengths(source=source.shape[1], target=max_length)
         self._build_for(source)
         values = [variable.value for variable in self.variables]
-        # All beams of a source share this, so it is no part of what they carry along.
+        # All beams of a source share this, so it is not part of their states.
         projected = keras.tree.map_structure(
             lambda x: ops.repeat(x, beam_size, axis=0),
             self._projected_source(values, source),
@@ -294,16 +294,16 @@ class EncoderDecoder(keras.Model):
         )
 
     def _build_for(self, source):
-        """Builds a model that is not built, if all that there is yet is a source."""
+        """Builds the model if it is not built, from a source only."""
         if not self.built:
             self.build({"source": source.shape, "target": (source.shape[0], None)})
 
     @functools.cached_property
     def _projected_source(self):
-        """Function of weights and a source, compiled.
+        """Compiled function of weights and a source.
 
         Returns:
-            For each decoder block, what its cross-attention projects of the source.
+            The projection of the source by the cross-attention of each decoder block.
         """
 
         def project(source):
@@ -317,7 +317,7 @@ class EncoderDecoder(keras.Model):
 
     @functools.cached_property
     def _next_logits(self):
-        """Function of weights, tokens, states and the projected source, compiled.
+        """Compiled function of weights, tokens, states and the projected source.
 
         Returns:
             The logits after one more token `(N, vocabulary)`, and the next states.
@@ -345,7 +345,7 @@ class EncoderDecoder(keras.Model):
         return self.embedding_dropout(x, training=training)
 
     def _check_lengths(self, **lengths):
-        """Refuses sequences that learned positions do not reach."""
+        """Raises `ValueError` for sequences longer than the learned positions."""
         longest = self._config["max_length"]
         for name, length in lengths.items():
             if self._config["positions"] == "learned" and length > longest:
@@ -365,7 +365,7 @@ class EncoderDecoder(keras.Model):
         return keras.layers.ReversibleEmbedding(
             self._config[f"{name.removesuffix('_embedding')}_vocabulary_size"],
             dim,
-            # Times the root of the width, they are as large as the sines added to them.
+            # Scaled by the root of the width, they are as large as the added sines.
             embeddings_initializer=keras.initializers.RandomNormal(stddev=dim**-0.5),
             reverse_dtype="float32",
             name=name,
@@ -387,7 +387,7 @@ class EncoderDecoder(keras.Model):
 
 
 def _check_inputs(inputs):
-    """Refuses inputs, or their shapes, without a source and a target by name."""
+    """Raises `ValueError` for inputs, or shapes, without a source and a target."""
     if not isinstance(inputs, dict) or not {"source", "target"} <= {*inputs}:
         given = [*inputs] if isinstance(inputs, dict) else type(inputs).__name__
         raise ValueError(

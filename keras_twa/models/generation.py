@@ -1,17 +1,17 @@
-"""Texts that go on, one token after the other."""
+"""Generation of texts, one token after another."""
 
 import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
 
-# Caches have room for a multiple of so many steps: texts of about one length share a
-# compiled step.
+# Caches have room for a multiple of this many steps, so that texts of similar length
+# share a compiled step.
 ROOM = 64
 
 
 def prompts_of(given, vocabulary_size):
-    """Prompts as a list of integer arrays, each of one token at least.
+    """Prompts as a list of integer arrays, each with at least one token.
 
     Args:
         given: A list of prompts, each a list or an array of tokens; or one integer
@@ -27,13 +27,13 @@ def prompts_of(given, vocabulary_size):
             )
         given = [np.trim_zeros(row) for row in given]
     if len(given) == 0:
-        raise ValueError(f"There must be one prompt at least. Received: {given!r}")
+        raise ValueError(f"There must be at least one prompt. Received: {given!r}")
     prompts = [np.asarray(prompt) for prompt in given]
     for prompt in prompts:
         if prompt.ndim != 1 or len(prompt) == 0:
             raise ValueError(
-                "Each prompt must be a list of one token or more: a text needs "
-                f"something to go on from. Received: {prompt.tolist()!r}"
+                "Each prompt must be a list of at least one token. "
+                f"Received: {prompt.tolist()!r}"
             )
         checks.tokens("prompts", prompt, vocabulary_size)
     return prompts
@@ -62,15 +62,15 @@ def sources_of(given, vocabulary_size):
 
 
 def room_for(steps):
-    """For how many steps a cache has room, if it needs room for so many."""
+    """The size of a cache with room for this many steps."""
     return -(-steps // ROOM) * ROOM
 
 
 def broken(logits):
-    """Which rows say nothing of the next token, boolean of the shape without an axis.
+    """Which rows of logits cannot choose a token, boolean without the last axis.
 
-    These hold NaN or +infinity, or -infinity for all tokens but padding. A token of
-    -infinity among others is one that a model never writes.
+    These contain NaN or +infinity, or -infinity for all tokens except padding. A model
+    never generates a token with a logit of -infinity.
 
     Args:
         logits: `(..., vocabulary)`, where the first token is padding.
@@ -81,11 +81,11 @@ def broken(logits):
 
 
 def refuse_broken(rows, number):
-    """Raises an error if there are rows with broken logits.
+    """Raises `ValueError` if there are rows with broken logits.
 
     Args:
-        rows: Integers, the rows of the batch that are broken.
-        number: Of the token that was to come, from 0.
+        rows: Integers, the rows of the batch with broken logits.
+        number: The number of the next token, from 0.
     """
     if len(rows):
         raise ValueError(
@@ -97,25 +97,26 @@ def refuse_broken(rows, number):
 
 
 def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
-    """Continues prompts of different lengths together, each as if it were alone.
+    """Continues prompts of different lengths together, with the same results as alone.
 
-    First, as many tokens as the shortest prompt has are read in a few calls. Each reads
-    the largest power of two that is left, so that prompts of different lengths share
-    compiled calls. From there on all rows take one step at a time: a row takes the next
-    token of its prompt while there is one, and then what was chosen. So no row is
-    padded, and every token of a row has the position that it has alone.
+    First, a few calls read as many tokens as the shortest prompt has. Each call reads
+    the largest remaining power of two, so that prompts of different lengths share
+    compiled calls. Then all rows take one step at a time: a row reads the next token of
+    its prompt while there is one, and then the chosen token. Therefore no row is
+    padded, and every token has the same position as in its row alone.
 
     Args:
         prompts: List of integer arrays.
-        max_new_tokens: How many tokens a row gets at most.
+        max_new_tokens: The largest number of new tokens of a row.
         stop_tokens: After one of these, a row is complete.
-        predict: Function of tokens `(B, T)` and a state to logits `(B, vocabulary)` of
-            the token after these, which of them are `broken`, and the next state.
+        predict: Function of tokens `(B, T)` and a state. It returns the logits
+            `(B, vocabulary)` of the next token, which rows are `broken`, and the next
+            state.
         choose: Function from logits to tokens `(B,)`.
         state: The state before the first token.
 
     Returns:
-        A list of lists: each prompt, and what came after.
+        A list of lists: each prompt with its continuation.
     """
     starts = np.array([len(prompt) for prompt in prompts])
     ends = starts + max_new_tokens
@@ -129,7 +130,7 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
         read += size
     while place < ends.max():
         logits, wrong, state = predict(tokens[:, read:place], state)
-        # The others are still at their prompts, or complete: then padding follows.
+        # Other rows are still reading their prompts, or are complete and padded.
         open_rows = (starts <= place) & (place < ends)
         rows = np.flatnonzero(open_rows & ops.convert_to_numpy(wrong))
         refuse_broken(rows, place - starts[rows[0]] if len(rows) else 0)
@@ -142,7 +143,7 @@ def go_on(prompts, max_new_tokens, stop_tokens, predict, choose, state):
 
 
 def _check_chosen(chosen, open_rows, vocabulary_size):
-    """Refuses what a sampler chose for open rows, if it is not a token for each."""
+    """Raises `ValueError` unless a sampler chose a token for each open row."""
     fits = chosen.shape == open_rows.shape and chosen.dtype.kind in "iu"
     wanted = chosen[open_rows] if fits else chosen
     if not fits or not ((wanted > 0) & (wanted < vocabulary_size)).all():

@@ -1,14 +1,14 @@
-"""What a model keeps of one batch for the next: the states of its attention."""
+"""The memory of a model from batch to batch: the states of its attention."""
 
 import keras
 from keras import ops
 
 
 class Memory(keras.layers.Layer):
-    """The states of the blocks' attention: variables with a row for each of a batch.
+    """The states of the blocks' attention: variables with a row for each batch row.
 
-    They are not trained, and not saved with the weights: they belong to the sequences
-    that were read. So weights fit a model with batches of another size.
+    They are neither trained nor saved with the weights, because they belong to the
+    sequences that were read. Weights therefore fit a model with another batch size.
     """
 
     def build(self, specs, batch_size):
@@ -40,7 +40,7 @@ class Memory(keras.layers.Layer):
         """The states, one for each block.
 
         Args:
-            begins: Boolean `(B,)`, `True` for rows that begin anew, or `None`.
+            begins: Boolean `(B,)`, `True` for rows that start again, or `None`.
         """
         return [
             {name: _read(one[name], slot.fill, begins) for name, slot in spec.items()}
@@ -48,7 +48,7 @@ class Memory(keras.layers.Layer):
         ]
 
     def write(self, states):
-        """Keeps the states that the blocks returned."""
+        """Stores the states that the blocks returned."""
         for variables, state in zip(self._states, states, strict=True):
             for name, variable in variables.items():
                 variable.assign(state[name])
@@ -68,10 +68,10 @@ class Memory(keras.layers.Layer):
 
 
 def _read(variable, fill, begins):
-    """What a variable holds, and what it was filled with in rows that begin."""
-    # A copy: PyTorch writes into variables, and a gradient may need what was there.
+    """The value of a variable, reset in rows that begin."""
+    # A copy: PyTorch writes into variables, and a gradient may need the old value.
     x = ops.copy(variable)
-    # A count of steps is one for all rows, and only its differences matter.
+    # The count of steps is shared by all rows, and only its differences matter.
     if begins is None or len(x.shape) == 0:
         return x
     begins = ops.reshape(ops.cast(begins, "bool"), (-1, *(1 for _ in x.shape[1:])))

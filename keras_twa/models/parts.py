@@ -1,4 +1,4 @@
-"""What the models are put together from."""
+"""The parts of the models."""
 
 import keras
 from keras import ops
@@ -18,11 +18,11 @@ AT_THE_INPUT = ("sinusoidal", "learned")
 
 
 def copy_of(attention, dtype=None):
-    """A name as it is, and a new layer from the description of one.
+    """The same name, or a new layer from the description of a layer.
 
     Args:
         attention: The name, or the description.
-        dtype: Dtype policy of the model, which may say what is quantized.
+        dtype: Dtype policy of the model, which may include quantization.
     """
     return attention if isinstance(attention, str) else described(attention, dtype)
 
@@ -40,21 +40,21 @@ def encoder_blocks(
     embedding_dim=None,
     name="block",
 ):
-    """Encoder blocks, each with attention of its own.
+    """Encoder blocks, each with its own attention.
 
     Args:
-        num_layers: How many.
-        attention: The name of an attention, or the description of a layer: what
-            `keras.saving.serialize_keras_object` makes of either.
-        num_heads: Attention heads, where `attention` is a name.
+        num_layers: Number of blocks.
+        attention: The name of an attention, or the description of a layer, from
+            `keras.saving.serialize_keras_object`.
+        num_heads: Attention heads, if `attention` is a name.
         intermediate_dim: Width of the feed-forward networks.
         dropout: Dropout rate of the blocks.
         activation: Activation of the feed-forward networks.
         normalize_first: Whether layer normalisation precedes each branch.
         dtype: Dtype policy.
-        positions: A kind of positions. Some are inside of each attention.
+        positions: A kind of positions. Some are inside each attention.
         embedding_dim: Width of the model, for positions inside.
-        name: What their names begin with.
+        name: Prefix of the names of the blocks.
     """
     return [
         TransformerEncoder(
@@ -72,13 +72,13 @@ def encoder_blocks(
 
 
 def block_attention(attention, positions, num_heads, embedding_dim, dtype):
-    """The attention of a block: its name, or a layer of its own."""
+    """The attention of a block: its name, or a new layer."""
     if positions not in INSIDE_ATTENTION:
         return copy_of(attention, dtype)
     if not isinstance(attention, str):
         raise ValueError(
-            "An attention layer has positions of its own: give it `positions` in place "
-            f"of the model. Received: positions={positions!r}"
+            "An attention layer has its own positions: pass `positions` to the layer, "
+            f"not to the model. Received: positions={positions!r}"
         )
     checks.positive_integer(num_heads=num_heads, embedding_dim=embedding_dim)
     if embedding_dim % num_heads:
@@ -117,12 +117,12 @@ def position_layer(positions, max_length, dtype, name=None):
 
 
 def check_pooling(pooling, block):
-    """Refuses a class token, which comes first, where none sees what follows."""
+    """Raises `ValueError` for a class token in front of causal attention."""
     attention = block.attention_layer
     if pooling == "cls" and getattr(attention, "causality", "") == "always":
         raise ValueError(
             f"{type(attention).__name__} is causal: a class token in front would "
-            "see itself only. Use `pooling='mean'`. Received: pooling='cls'"
+            "see only itself. Use `pooling='mean'`. Received: pooling='cls'"
         )
 
 
@@ -134,9 +134,9 @@ def with_class_token(x, token):
 
 
 def compiled(model, function):
-    """A function of a built model, compiled, which takes the weights' values first.
+    """A compiled function of a built model; its first argument is the weights' values.
 
-    Were the weights not arguments, what was compiled would keep them as they were.
+    If the weights were not arguments, the compiled function would keep old values.
     """
 
     def run(values, *arguments):
@@ -148,7 +148,7 @@ def compiled(model, function):
 
 
 def mean_of_real(x, real):
-    """Mean over the real steps, `(B, F)` in float32; zero where there are none."""
+    """Mean over the real steps, `(B, F)` in float32; zero without real steps."""
     x = ops.cast(x, "float32")
     weights = ops.cast(real, "float32")[..., None]
     count = ops.maximum(ops.sum(weights, axis=1), 1.0)

@@ -1,4 +1,4 @@
-"""How the next token is chosen from logits."""
+"""Samplers, which choose the next token from logits."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,18 @@ from keras_twa.layers import checks
 
 @dataclass(frozen=True)
 class Sample:
-    """Draws a token from the softmax of the logits, or of the likeliest of them.
+    """Draws a token from the softmax of the logits, or of the largest of them.
 
-    From `softmax(logits / temperature)`. With `top_k`, only so many of the likeliest
-    tokens count; with `top_p`, of these only as many of the likeliest as are needed to
-    make up that share of their probability. Equal ones count in the order of their ids.
+    The distribution is `softmax(logits / temperature)`. `top_k` keeps only this many of
+    the most probable tokens. Of these, `top_p` keeps the smallest number of the most
+    probable tokens with at least this share of their probability. Ties are kept in the
+    order of token ids.
 
     Args:
-        temperature: What the logits are divided by: less than 1 makes likely tokens
-            likelier still. Defaults to 1.
-        top_k: How many tokens count, or `None` for all.
-        top_p: What share of the probability counts, in (0, 1], or `None` for all.
+        temperature: Divisor of the logits. Values below 1 make probable tokens even
+            more probable. Defaults to 1.
+        top_k: Number of tokens to keep, or `None` for all.
+        top_p: Share of the probability to keep, in (0, 1], or `None` for all.
 
     Call arguments:
         logits: `(B, vocabulary)`.
@@ -30,7 +31,7 @@ class Sample:
         Tokens, int32 `(B,)`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
 
     Example:
 
@@ -58,7 +59,7 @@ class Sample:
 
     def __call__(self, logits, seed=None):
         logits = ops.cast(logits, "float32")
-        # From the largest: so a low temperature does not make it infinite.
+        # Relative to the largest, so that a low temperature does not give infinity.
         logits = logits - ops.max(logits, axis=-1, keepdims=True)
         tokens = ops.argsort(ops.negative(logits), axis=-1)
         ranked = ops.take_along_axis(logits, tokens, axis=-1)
@@ -76,7 +77,7 @@ class Sample:
 
 
 def greedy(logits, seed=None):
-    """The likeliest token of each row, int32 `(B,)`.
+    """The most probable token of each row, int32 `(B,)`.
 
     Args:
         logits: `(B, vocabulary)`.
@@ -87,11 +88,11 @@ def greedy(logits, seed=None):
 
 
 def get(sampler):
-    """A sampler by name, or one that is given.
+    """A sampler by name, or the given one.
 
     Args:
         sampler: "greedy", "sample", or a function of logits `(B, vocabulary)` and
-            `seed`, such as a `Sample`, that gives integers `(B,)`.
+            `seed`, such as a `Sample`, that returns integers `(B,)`.
     """
     by_name = {"greedy": greedy, "sample": Sample()}
     if callable(sampler):

@@ -14,48 +14,49 @@ MEMORIES = ("training", "evaluation")
 class SegmentLanguageModel(TokenTransformer):
     """Embedding, causal encoder blocks and logits, with a memory between batches.
 
-    Row `b` of a batch goes on where row `b` of the batch before it ended: each block
-    keeps what its attention returns as state, in variables of the model. No gradient
-    goes from one batch to another. `datasets.cut_into_segments` makes such batches.
+    Row `b` of a batch continues from row `b` of the previous batch: each block keeps
+    the state of its attention in variables of the model. Gradients do not flow from
+    batch to batch. `datasets.cut_into_segments` makes such batches.
 
     Training has one memory, and evaluation and prediction share another, so validation
-    does not disturb training. `fit` forgets at the beginning of each epoch, `evaluate`
-    and `predict` at that of each call, and `reset_state` at any time. Like a stateful
-    `keras.layers.RNN`, the model has a fixed batch size, that of its first batch.
+    does not affect training. `fit` resets the memory at the beginning of each epoch,
+    `evaluate` and `predict` at the beginning of each call, and `reset_state` at any
+    time. Like a stateful `keras.layers.RNN`, the model has a fixed batch size, that of
+    its first batch.
 
-    Token 0 is padding: it is attended to by no one.
+    Token 0 is padding: no token attends to it.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy. With a memory, its
-            state must have a fixed size, as has that of "transformer_xl" (default),
-            "local", "linear", "performer" or "retention".
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies. With a memory,
+            its state must have a fixed size, as in "transformer_xl" (default), "local",
+            "linear", "performer" or "retention".
         num_layers: Number of blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        num_heads: Attention heads, if `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks. Defaults to 512.
         dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
         activation: Activation of the feed-forward networks. Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch. Defaults to
             `True`.
-        stateful: Whether there is a memory. Without, each batch stands for itself, and
-            has any size. Defaults to `True`.
+        stateful: Whether there is a memory. Without it, batches are independent and
+            may have any size. Defaults to `True`.
 
     Call arguments:
         inputs: Tokens, integer `(B, T)`; or a dictionary of "tokens" and "begins",
             boolean `(B,)` or `(B, 1)`: `True` for rows in which a document begins.
-            They forget what was before.
-        training: Whether dropout is active, and whose memory is read and written:
-            that of training if `True`, else that of evaluation.
+            These rows reset their memory.
+        training: Whether dropout is active, and which memory is used: that of
+            training if `True`, else that of evaluation.
 
     Returns:
-        Logits of the token after each, `(B, T, vocabulary_size)` in float32.
+        Logits of the next token at each step, `(B, T, vocabulary_size)` in float32.
 
     Raises:
         ValueError: If a size is not positive, the state of the attention grows, the
-            batch size is not known or not that of the first batch, or rows are to be
-            shuffled.
+            batch size is unknown or not that of the first batch, or `shuffle` is
+            `True`.
 
     Example:
 
@@ -113,8 +114,8 @@ class SegmentLanguageModel(TokenTransformer):
             return
         if shape[0] is None:
             raise ValueError(
-                "A memory has a row for each of a batch, so the batch size must be "
-                f"known: give `batch_shape`. Received: inputs of shape {inputs_shape}"
+                "The memory has a fixed batch size, which must be known: give "
+                f"`batch_shape`. Received: inputs of shape {inputs_shape}"
             )
         specs = [_state_spec(block.attention_layer) for block in self.blocks]
         for memory in self.memories.values():
@@ -133,7 +134,7 @@ class SegmentLanguageModel(TokenTransformer):
         return self.head(self.final_norm(x))
 
     def _remember(self, x, begins, training, options):
-        """The outputs of the blocks, which go on where the last batch ended."""
+        """The outputs of the blocks, which continue from the last batch."""
         memory = self.memories["training" if training else "evaluation"]
         states = []
         for block, state in zip(self.blocks, memory.read(begins), strict=True):
@@ -145,7 +146,7 @@ class SegmentLanguageModel(TokenTransformer):
         return x
 
     def reset_state(self, memory=None):
-        """Forgets all that was read.
+        """Resets the memory.
 
         Args:
             memory: "training" or "evaluation". Defaults to both.
@@ -157,11 +158,11 @@ class SegmentLanguageModel(TokenTransformer):
                 one.reset()
 
     def fit(self, *arguments, shuffle=False, callbacks=None, **options):
-        """Trains as `keras.Model.fit` does; each epoch begins without a memory."""
+        """Trains as `keras.Model.fit` does; each epoch begins with an empty memory."""
         if self.stateful and shuffle:
             raise ValueError(
-                "Rows must stay in order: each goes on where one of the batch before "
-                f"it ended. Received: shuffle={shuffle!r}"
+                "Rows must stay in order, because they continue from batch to batch. "
+                f"Received: shuffle={shuffle!r}"
             )
         reset = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda *_: self.reset_state("training")
@@ -171,12 +172,12 @@ class SegmentLanguageModel(TokenTransformer):
         return super().fit(*arguments, **options)
 
     def evaluate(self, *arguments, **options):
-        """Evaluates as `keras.Model.evaluate` does, beginning without a memory."""
+        """Evaluates as `keras.Model.evaluate` does, with an empty memory at first."""
         self.reset_state("evaluation")
         return super().evaluate(*arguments, **options)
 
     def predict(self, *arguments, **options):
-        """Predicts as `keras.Model.predict` does, beginning without a memory."""
+        """Predicts as `keras.Model.predict` does, with an empty memory at first."""
         self.reset_state("evaluation")
         return super().predict(*arguments, **options)
 

@@ -1,4 +1,4 @@
-"""A Transformer encoder that puts each token into a class."""
+"""A Transformer encoder that classifies each token."""
 
 import keras
 from keras import ops
@@ -13,26 +13,26 @@ from keras_twa.models.token_transformer import TokenTransformer
 class TokenClassifier(TokenTransformer):
     """Embedding, positions, encoder blocks, and logits of a class for each token.
 
-    Token 0 is padding: nothing attends to it. So padding at the end of a sequence does
-    not change the logits of its tokens; padding in front does, as it moves them to
-    later positions. The logits carry the mask of the real tokens:
-    in `fit` and `evaluate`, Keras leaves the others out of losses and metrics.
+    Token 0 is padding: no token attends to it. Padding at the end of a sequence
+    therefore does not change the logits of its tokens. Padding in front does, because
+    it moves them to later positions. The mask of the real tokens is attached to the
+    logits, so that losses and metrics ignore padding in `fit` and `evaluate`.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of classes.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy. Defaults to
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies. Defaults to
             "dot_product".
         num_layers: Number of encoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        num_heads: Attention heads, if `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks. Defaults to 512.
         dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
         max_length: Longest sequence, for learned positions. Defaults to 4096.
-        positions: "sinusoidal" (default) or "learned", which are added to the input;
-            "rotary", "alibi", "t5" or "shaw", which are inside of each attention that
-            is defined with them; or `None`.
+        positions: "sinusoidal" (default) or "learned", added to the input; "rotary",
+            "alibi", "t5" or "shaw", inside each attention that supports them; or
+            `None`.
         activation: Activation of the feed-forward networks. Defaults to "gelu".
         normalize_first: Whether layer normalisation precedes each branch. Defaults to
             `True`.
@@ -45,7 +45,7 @@ class TokenClassifier(TokenTransformer):
         Logits `(B, T, num_classes)` in float32.
 
     Raises:
-        ValueError: If a size is not positive or a choice unknown.
+        ValueError: If a size is not positive or a choice is unknown.
 
     Example:
 
@@ -106,7 +106,7 @@ class TokenClassifier(TokenTransformer):
         for block in self.blocks:
             x = block(x, padding_mask=real, training=training)
         logits = self.head(self.final_norm(x))
-        # On JAX, `fit` does without `__call__`, which would do this.
+        # On JAX, `fit` does not use `__call__`, which would do this.
         return carry_mask(logits, real)
 
     def compute_mask(self, tokens, previous_mask=None):

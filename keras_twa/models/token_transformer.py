@@ -1,4 +1,4 @@
-"""What the models of tokens share: embedding, positions and encoder blocks."""
+"""The base of models of tokens: embedding, positions and encoder blocks."""
 
 import keras
 from keras import ops
@@ -10,24 +10,24 @@ from keras_twa.ops.packing import numbers
 
 
 class TokenTransformer(keras.Model):
-    """Abstract model of tokens; a model adds its call, and a head.
+    """Abstract model of tokens; subclasses add a call and a head.
 
     Token 0 is padding.
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy.
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies.
         num_layers: Number of encoder blocks.
         embedding_dim: Width F of the model.
-        num_heads: Attention heads, where `attention` is a name.
+        num_heads: Attention heads, if `attention` is a name.
         intermediate_dim: Width of the feed-forward networks.
         dropout: Dropout rate of embeddings and blocks.
         activation: Activation of the feed-forward networks.
         normalize_first: Whether layer normalisation precedes each branch.
-        positions: "sinusoidal" or "learned", which are added to the embeddings; a kind
-            that is inside of each attention; or `None`.
-        num_positions: How many positions there are, if they are learned.
+        positions: "sinusoidal" or "learned", added to the embeddings; a kind of
+            positions inside each attention; or `None`.
+        num_positions: Number of learned positions.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class TokenTransformer(keras.Model):
         }
         options = {"dtype": self.dtype_policy}
         if positions in parts.AT_THE_INPUT:
-            # As large as the sines added to it: Keras's default of 0.05 would leave
-            # the tokens all but invisible among the positions.
+            # As large as the added sines: with Keras's default of 0.05, positions would
+            # hide the tokens.
             normal = keras.initializers.RandomNormal(stddev=1.0)
             options["embeddings_initializer"] = normal
         self.embedding = keras.layers.Embedding(
@@ -90,7 +90,7 @@ class TokenTransformer(keras.Model):
         self.final_norm = parts.final_norm(self.dtype_policy)
 
     def build(self, tokens_shape):
-        # A class token would be one more step.
+        # A class token would add one step.
         shape = (tokens_shape[0], None, self._config["embedding_dim"])
         self.embedding.build(tokens_shape)
         if self.positions is not None:
@@ -99,16 +99,16 @@ class TokenTransformer(keras.Model):
             layer.build(shape)
 
     def embed(self, tokens, training=None, class_token=None, first=None):
-        """Embeds tokens, and finds which of them are real.
+        """Embeds tokens, and returns which of them are real.
 
         Positions count the real tokens of each row.
 
         Args:
             tokens: Integer `(B, T)`.
             training: Whether dropout is active.
-            class_token: What to put in front, `(1, 1, F)`, or `None`. It is real.
-            first: How many real tokens of each row came before, integer `(B,)`.
-                Defaults to none.
+            class_token: Token to put in front, `(1, 1, F)`, or `None`. It is real.
+            first: Number of earlier real tokens of each row, integer `(B,)`. Defaults
+                to none.
 
         Returns:
             `(B, T, F)` and boolean `(B, T)`, where T counts the class token.

@@ -1,4 +1,4 @@
-"""A Transformer encoder that puts an image into a class."""
+"""A Transformer encoder that classifies images."""
 
 import keras
 from keras import ops
@@ -13,20 +13,20 @@ from keras_twa.models import parts
 class VisionTransformer(keras.Model):
     """Patches, positions, encoder blocks, pooling, and a classification head.
 
-    An image is cut into patches, row by row; each becomes a token by one dense layer,
-    and gets a learned position. With `pooling="cls"` a learned token stands in front,
-    and its final state is classified; with "mean", the mean of all states is.
+    An image is cut into patches, row by row. One dense layer turns each patch into a
+    token with a learned position. With `pooling="cls"`, the final state of a learned
+    token in front is classified; with "mean", the mean of all final states.
 
     Args:
         image_size: Height and width of the images, an integer or a pair.
-        patch_size: Height and width of the patches, likewise. Must divide those.
+        patch_size: Height and width of the patches, likewise. Must divide `image_size`.
         num_classes: Number of classes.
-        attention: Attention of every block: a name that `keras_twa.layers.get` knows,
-            or an attention layer, of which each block takes a copy. Defaults to
+        attention: Attention of every block: a name for `keras_twa.layers.get`, or
+            an attention layer, which each block copies. Defaults to
             "dot_product".
         num_layers: Number of encoder blocks. Defaults to 6.
         embedding_dim: Width F of the model. Defaults to 128.
-        num_heads: Attention heads, where `attention` is a name. Defaults to 4.
+        num_heads: Attention heads, if `attention` is a name. Defaults to 4.
         intermediate_dim: Width of the feed-forward networks. Defaults to 512.
         dropout: Dropout rate of embeddings and blocks. Defaults to 0.1.
         pooling: "cls" (default) or "mean".
@@ -42,9 +42,9 @@ class VisionTransformer(keras.Model):
         Logits `(B, num_classes)` in float32.
 
     Raises:
-        ValueError: If a size is not positive, a choice unknown, the patches do not fill
-            the image, images have another size, or the attention is always causal and
-            pooling is "cls".
+        ValueError: If a size is not positive, a choice is unknown, the patches do not
+            fill the image, images have another size, or the attention is always causal
+            and pooling is "cls".
 
     Example:
 
@@ -150,7 +150,7 @@ class VisionTransformer(keras.Model):
         return self.head(x[:, 0] if self.pooling == "cls" else ops.mean(x, axis=1))
 
     def _patches(self, images):
-        """The numbers of each patch, `(B, patches, height * width * channels)`."""
+        """The values of each patch, `(B, patches, height * width * channels)`."""
         (rows, columns), (height, width) = self._grid, self.patch_size
         channels = images.shape[-1]
         x = ops.reshape(images, (-1, rows, height, columns, width, channels))

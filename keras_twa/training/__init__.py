@@ -1,4 +1,4 @@
-"""What training of sequence models needs: a schedule, a loss, metrics."""
+"""Training of sequence models: a schedule, a loss and metrics."""
 
 from keras_twa.training.bleu import BLEU
 from keras_twa.training.masked_accuracy import MaskedAccuracy

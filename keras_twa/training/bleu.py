@@ -26,8 +26,8 @@ class BLEU(keras.metrics.Metric):
     Needs sacrebleu: `pip install "keras-twa[bleu]"`.
 
     Sentences are strings, or rows of integer tokens, where each token is a word. Bytes,
-    which TensorFlow has for strings, are read as UTF-8. The metric runs in Python, so
-    it cannot be given to `compile`: use it in a callback, or after training:
+    the strings of TensorFlow, are read as UTF-8. The metric runs in Python and does not
+    work in `compile`. Use it in a callback, or after training:
 
     ```python
     class ValidationBLEU(keras.callbacks.Callback):
@@ -50,20 +50,20 @@ class BLEU(keras.metrics.Metric):
         name: Name of the metric.
 
     Call arguments:
-        references: The right sentences: strings, or integer tokens, an array `(B, T)`
-            or lists of them. Where there are several for a hypothesis, a list of them
-            in place of one: `[["a b", "a c"], ["d"]]`, or an array `(B, R, T)`, where
-            rows of padding alone are left out.
-        hypotheses: The sentences of a model, of the same kind: as many as there are
-            references, or lists of them.
+        references: The correct sentences: strings, or integer tokens in an array
+            `(B, T)` or in lists. For several references of a hypothesis, a list of
+            them: `[["a b", "a c"], ["d"]]`, or an array `(B, R, T)`, in which rows of
+            padding only are ignored.
+        hypotheses: The sentences of a model, of the same kind: one for each reference,
+            or for each list of references.
 
     Returns:
-        The BLEU so far, a float. Without an n-gram in common, it is 0.
+        The BLEU so far, a float. Without a common n-gram, it is 0.
 
     Raises:
         ImportError: If sacrebleu is not installed.
-        ValueError: If an argument is out of range, or there is not one hypothesis for
-            each reference, or for each list of them.
+        ValueError: If an argument is out of range, or the numbers of hypotheses and
+            references differ.
 
     Example:
 
@@ -85,7 +85,7 @@ class BLEU(keras.metrics.Metric):
         self.tokenize = tokenize
         self.padding_token = padding_token
         scorer = _import_scorer()
-        # `force` stops warnings about sentences that look tokenised already.
+        # `force` suppresses warnings about sentences that look already tokenised.
         self._of_strings = scorer(tokenize=tokenize, force=True)
         self._of_tokens = scorer(tokenize="none", force=True)
         # Matches, then n-grams, of each order; words of hypotheses and references.
@@ -120,7 +120,7 @@ class BLEU(keras.metrics.Metric):
         if not references:
             return
         scorer = self._of_strings if kinds == {True} else self._of_tokens
-        # The library wants the first reference of each, then the second of each.
+        # sacrebleu takes all first references, then all second ones, and so on.
         columns = itertools.zip_longest(*(map(_spelled, given) for given in references))
         found = scorer.corpus_score([*map(_spelled, hypotheses)], [*columns])
         counts = [*found.counts, *found.totals, found.sys_len, found.ref_len]

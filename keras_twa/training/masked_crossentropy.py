@@ -14,18 +14,18 @@ class MaskedCrossentropy(keras.losses.Loss):
     `1 - s + s / V` for the label and `s / V` for the other classes, with
     `s = label_smoothing`. The loss is `sum_i w_i l_i / sum_i w_i`, where `w_i` is 0 for
     padding and for steps that a Keras mask on the predictions hides, else 1 or the
-    sample weight. So each real token counts the same, however long its sequence is. If
-    no token counts, the loss is 0.
+    sample weight. Each real token therefore counts the same, whatever the length of its
+    sequence. If no token counts, the loss is 0.
 
-    The predictions of tokens that do not count, even NaN, reach neither the loss nor a
-    gradient. A label of any other token that is no class, below 0, V or above, or not a
-    whole number, makes the loss NaN, and its gradients too. All is computed in float32
-    whatever the policy.
+    Predictions of tokens that do not count, even NaN, affect neither the loss nor the
+    gradients. If any other label is not a class (below 0, V or above, or not a whole
+    number), the loss and its gradients are NaN. Everything is computed in float32 in
+    every policy.
 
     Args:
-        label_smoothing: Share `s` of each label that is spread over all V classes, in
-            [0, 1). Defaults to 0.
-        padding_token: The label of padding. It may lie outside of the classes, such as
+        label_smoothing: Share `s` of each label that is distributed over all V classes,
+            in [0, 1). Defaults to 0.
+        padding_token: The label of padding. It may be outside of the classes, such as
             -1. Defaults to 0.
         from_logits: Whether predictions are logits (default), or probabilities.
         name: Name of the loss.
@@ -80,7 +80,7 @@ class MaskedCrossentropy(keras.losses.Loss):
         return super().__call__(labels, predictions, weights)
 
     def call(self, y_true, y_pred):
-        """What each token costs, float32 `(B, T)`, padding or not."""
+        """The loss of each token, float32 `(B, T)`, including padding."""
         labels, predictions = tokens.read(y_true, y_pred)
         return tokens.crossentropy(
             labels, predictions, self.from_logits, self.label_smoothing

@@ -9,8 +9,8 @@ from keras_twa.training import tokens
 class MaskedMean(keras.metrics.Metric):
     """A mean over real tokens: each counts the same, whatever its batch.
 
-    Derived classes say in `values` what a token contributes. If a token counts whose
-    label is no class, or whose predictions hold NaN, the mean is NaN.
+    Subclasses implement `values`, the contribution of each token. If the label of a
+    counted token is not a class, or its predictions contain NaN, the mean is NaN.
 
     Args:
         padding_token: The label of padding.
@@ -25,7 +25,7 @@ class MaskedMean(keras.metrics.Metric):
         self.count = self.add_variable((), "zeros", dtype="float32", name="count")
 
     def values(self, labels, predictions):
-        """What each token contributes, float32 `(B, T)`.
+        """The contribution of each token, float32 `(B, T)`.
 
         Args:
             labels: Int32 `(B, T)`: 0 for all tokens that do not count.

@@ -1,4 +1,4 @@
-"""How many tokens a language model hesitates between."""
+"""The perplexity of a language model."""
 
 import keras
 from keras import ops
@@ -13,14 +13,15 @@ class Perplexity(MaskedMean):
 
     `exp(sum_i w_i l_i / sum_i w_i)` over all tokens of all batches, where
     `l_i = -log softmax(z_i)_{y_i}`, and `w_i` is 0 for padding and for steps that a
-    Keras mask on the predictions hides, else 1 or the sample weight. So it is that of
-    the whole text, not a mean of those of its batches. If no token counted, it is 0.
-    If one counted whose label is no class, or whose predictions hold NaN, it is NaN.
+    Keras mask on the predictions hides, else 1 or the sample weight. It is the
+    perplexity of the whole text, not a mean over batches. If no token counts, it is 0.
+    If the label of a counted token is not a class, or its predictions contain NaN, it
+    is NaN.
 
     Its logarithm to base 2 is the number of bits per token.
 
-    On JAX, Keras hands no mask on to metrics in `fit`: give steps that do not count the
-    label of padding there, or weights of 0 (`weighted_metrics`).
+    On JAX, Keras does not pass masks to metrics in `fit`. Give such steps the label of
+    padding there, or weights of 0 (`weighted_metrics`).
 
     Args:
         padding_token: The label of padding. Defaults to 0.

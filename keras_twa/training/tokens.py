@@ -1,4 +1,4 @@
-"""Which tokens of a batch count, and what each of them costs."""
+"""Which tokens of a batch count, and the loss of each."""
 
 import keras
 import numpy as np
@@ -11,12 +11,12 @@ from keras_twa.masks import hide_padding
 
 # Of an int32.
 LOWEST, HIGHEST = -(2**31), 2**31 - 1
-# In place of labels that are no int32. It is never the label of padding.
+# Replaces labels that are not an int32. It is never the label of padding.
 NO_CLASS = LOWEST
 
 
 def check_padding(padding_token):
-    """The label of padding is an int32, and not the one that stands for no class."""
+    """Raises `ValueError` unless the label of padding is an int32 but `NO_CLASS`."""
     checks.integer(padding_token=padding_token)
     if not NO_CLASS < padding_token <= HIGHEST:
         raise ValueError(
@@ -28,13 +28,13 @@ def check_padding(padding_token):
 def read(y_true, y_pred):
     """Labels as int32 `(B, T)` and predictions as float32 `(B, T, V)`.
 
-    A label that no int32 equals, such as 0.5, NaN or 2^40, becomes one outside of the
-    classes, `NO_CLASS`: a cast alone would make it another label.
+    A label that is not equal to an int32, such as 0.5, NaN or 2^40, becomes `NO_CLASS`,
+    which is outside of the classes. A cast alone would change it into another label.
     """
     if isinstance(y_true, list | tuple | np.ndarray):
         y_true = np.asarray(y_true)
         if y_true.dtype == "int64":
-            # JAX would keep the lower half of each.
+            # JAX would keep the lower 32 bits only.
             y_true = np.clip(y_true, LOWEST, HIGHEST)
     given = ops.convert_to_tensor(y_true)
     labels = ops.cast(given, "int32")
@@ -75,12 +75,12 @@ def counted(labels, predictions, padding_token, sample_weight=None, mask=None):
 
 
 def outside(labels, classes):
-    """Which labels are no class, boolean `(B, T)`."""
+    """Which labels are not a class, boolean `(B, T)`."""
     return ops.logical_or(ops.less(labels, 0), ops.greater_equal(labels, classes))
 
 
 def mask_of(y_pred):
-    """The mask that rides on predictions, boolean `(B, T)`, or `None`."""
+    """The mask attached to predictions, boolean `(B, T)`, or `None`."""
     mask = carried_mask(y_pred)
     return None if mask is None else ops.cast(mask, "bool")
 
@@ -88,14 +88,14 @@ def mask_of(y_pred):
 def crossentropy(labels, predictions, from_logits=True, label_smoothing=0.0):
     """Cross-entropy in nats of each token, float32 `(B, T)`.
 
-    A label outside of the classes costs NaN, and so do its gradients: in a compiled
-    graph nothing can raise, and any number would be wrong.
+    For a label outside of the classes, the loss and its gradients are NaN: a compiled
+    graph cannot raise an error, and any number would be wrong.
 
     Args:
         labels: Int32 `(B, T)`.
         predictions: Float32 `(B, T, V)`: logits, or probabilities.
         from_logits: Whether the predictions are logits.
-        label_smoothing: Share of each label that is spread over all V classes.
+        label_smoothing: Share of each label that is distributed over all V classes.
     """
     wrong = outside(labels, predictions.shape[-1])
     labels = ops.where(wrong, 0, labels)
@@ -106,5 +106,5 @@ def crossentropy(labels, predictions, from_logits=True, label_smoothing=0.0):
     if label_smoothing:
         spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
         cost = (1.0 - label_smoothing) * cost + label_smoothing * spread
-    # A product, not a choice: that would have a gradient of 0.
+    # A product, not `ops.where`, which would have a gradient of 0.
     return cost * ops.where(wrong, float("nan"), 1.0)

@@ -1,4 +1,4 @@
-"""The learning rates of the first Transformer."""
+"""The learning-rate schedule of the original Transformer."""
 
 import keras
 from keras import ops
@@ -8,14 +8,14 @@ from keras_twa.layers import checks
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class WarmupInverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then a fall with the inverse square root of the step.
+    """A linear warm-up, then decay with the inverse square root of the step.
 
     With steps `s` counted from 1 and `w` warm-up steps, the rate is
-    `learning_rate * min(s / w, sqrt(w / s))`: it is `learning_rate` at step `w`, and
-    nowhere higher.
+    `learning_rate * min(s / w, sqrt(w / s))`: it is largest at step `w`, with
+    `learning_rate`.
 
-    The schedule of the paper, `d_model^-0.5 * min(s^-0.5, s * w^-1.5)`, is that with
-    `learning_rate=(d_model * warmup_steps) ** -0.5`.
+    The schedule of the paper, `d_model^-0.5 * min(s^-0.5, s * w^-1.5)`, is the same
+    with `learning_rate=(d_model * warmup_steps) ** -0.5`.
 
     Args:
         learning_rate: The rate at the end of the warm-up.

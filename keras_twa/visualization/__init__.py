@@ -1,4 +1,4 @@
-"""Figures of what attention layers weigh, for a notebook or a report."""
+"""Figures of attention weights, for a notebook or a report."""
 
 from keras_twa.visualization.heatmaps import attention_heatmaps
 from keras_twa.visualization.positions import position_weights

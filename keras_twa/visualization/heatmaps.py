@@ -13,32 +13,31 @@ from keras_twa.style import draw_weights
 from keras_twa.visualization.recording import attention_layers
 from keras_twa.visualization.recording import recording
 
-# A heatmap has at most so many cells along each side.
+# A heat map has at most this many cells along each side.
 MOST_CELLS = 256
 
 
 def attention_heatmaps(model, inputs, layers=None, heads=None, example=0):
-    """Draws what a model attends to in one sequence: an image per layer and head.
+    """Draws the attention weights of a model for one sequence, by layer and head.
 
-    The model runs once, eagerly and in inference. Rows are queries, columns are keys,
-    and brighter is more, each image on its own scale. A blank cell has no weight at
-    all: a mask, a window or a pattern hides it, or it rounds to 0. Weights
-    are no explanation of a decision.
+    The model runs once, eagerly and in inference. Rows are queries and columns are
+    keys. Brighter cells have larger weights, with a separate scale for each image. A
+    blank cell has no weight: a mask, a window or a pattern hides it, or it rounds to 0.
+    Attention weights do not explain a decision.
 
-    Weights need O(T S) memory. Images of more than 256 steps are made smaller: the
-    weights of neighbouring keys are added up and those of neighbouring queries
-    averaged, so that rows still sum to 1.
+    Weights need O(T S) memory. Images of more than 256 steps are reduced: the weights
+    of neighbouring keys are summed and those of neighbouring queries averaged, so that
+    rows still sum to 1.
 
     Args:
-        model: A model that is built, in which there are attention layers of this
-            package, at any depth; or such a layer.
-        inputs: What to call it with: an array, or a list or dictionary of them. Padding
-            is masked as the model masks it. A model with a memory remembers this call
-            like any other.
-        layers: Which attention layers to draw: numbers in the order in which they run,
-            from 0, or names, of the layers or of what they are in, such as "block_0".
-            Defaults to all.
-        heads: Number of the head to draw, or several. Defaults to all.
+        model: A built model with attention layers of this package at any depth, or such
+            a layer.
+        inputs: The inputs of the model: an array, or a list or dictionary of arrays.
+            The model masks padding as usual. A model with a memory remembers this call.
+        layers: Which attention layers to draw: numbers from 0 in the order in which
+            they run, or names of the layers or of parts of their paths, such as
+            "block_0". Defaults to all.
+        heads: Number of the head to draw, or a list of numbers. Defaults to all.
         example: Which sequence of the batch. Defaults to 0, the first.
 
     Returns:
@@ -46,7 +45,7 @@ def attention_heatmaps(model, inputs, layers=None, heads=None, example=0):
 
     Raises:
         ValueError: If the model is not built or has no attention layers, a layer, head
-            or example is not there, or a layer to be drawn has no weights of pairs, as
+            or example does not exist, or a selected layer has no attention weights, as
             recurrent mechanisms have none.
 
     Example:
@@ -64,8 +63,8 @@ def attention_heatmaps(model, inputs, layers=None, heads=None, example=0):
     inside = attention_layers(model)
     if not inside or not model.built:
         raise ValueError(
-            "The model must be built, or called before, and have an attention layer of "
-            f"keras_twa in it. Received: model={model!r}"
+            "The model must be built, or called before, and contain an attention layer "
+            f"of keras_twa. Received: model={model!r}"
         )
     _check_example(inputs, example)
     with recording(inside, example) as found:
@@ -100,14 +99,14 @@ def _chosen_layers(found, layers):
     without = {type(found[i][0]).__name__ for i in chosen if found[i][1] is None}
     if without:
         raise ValueError(
-            "Only attention layers with weights of pairs can be drawn; choose them "
-            f"by `layers`. Received: {', '.join(sorted(without))} among {paths}"
+            "Only attention layers with weights of pairs can be drawn; select them "
+            f"with `layers`. Received: {', '.join(sorted(without))} among {paths}"
         )
     return [found[index] for index in chosen]
 
 
 def _numbers(wanted, paths):
-    """The numbers of the layers that a number or a name stands for."""
+    """The numbers of the layers with this number or name."""
     if isinstance(wanted, Integral):
         numbers = [wanted] if 0 <= wanted < len(paths) else []
     else:
@@ -134,7 +133,7 @@ def _chosen_heads(layer, weights, heads):
 
 
 def _listed(given):
-    """What was given as a list, if it is one alone."""
+    """The argument as a list."""
     return [given] if np.ndim(given) == 0 else list(given)
 
 

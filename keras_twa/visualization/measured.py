@@ -1,4 +1,4 @@
-"""What mechanisms weigh by lag, measured on inputs."""
+"""Weights of mechanisms by lag, measured on inputs."""
 
 import numpy as np
 from keras import ops
@@ -7,19 +7,19 @@ from keras_twa.layers.profiles import Curves
 from keras_twa.layers.profiles import head_names
 
 LAG = "steps from the key to the query"
-# A change this small, relative to the inputs, acts as a derivative does.
+# Small enough, relative to the inputs, to approximate a derivative.
 SMALL = 1e-2
 
 
 def measured(layer, inputs):
-    """The panel of what a layer weighs by lag, on average over such inputs.
+    """The panel of the weights of a layer by lag, averaged over the inputs.
 
     Args:
         layer: An attention layer.
         inputs: `(B, T, F)`.
 
     Returns:
-        `Curves`: mean attention weights by head; or, where there are none, how much
+        `Curves`: mean attention weights by head; or, for layers without them, how much
         a change of one step changes the output of another.
     """
     if layer.pairwise_mask:
@@ -61,7 +61,7 @@ def _influence(layer, row):
     length = len(row)
     change = np.random.default_rng(0).normal(size=row.shape).astype("float32")
     change *= SMALL * (row.std() or 1.0)
-    # Copy `j` of the sequence has another step `j`.
+    # Copy `j` of the sequence has a changed step `j`.
     changed = np.repeat(row[None], length, axis=0)
     changed[np.arange(length), np.arange(length)] += change
     outputs = ops.convert_to_numpy(layer(changed, training=False))

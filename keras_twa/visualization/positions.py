@@ -1,4 +1,4 @@
-"""What an attention layer weighs, as a function of position."""
+"""Weights of an attention layer as a function of position."""
 
 import matplotlib
 import numpy as np
@@ -14,37 +14,37 @@ from keras_twa.visualization.profiles import profile
 
 
 def position_weights(layer, length=64, inputs=None):
-    """Draws what an attention layer weighs as a function of position.
+    """Draws the weights of an attention layer as a function of position.
 
-    Without `inputs`, it is what the mechanism makes of positions alone, with the
-    weights that the layer has now:
+    Without `inputs`, the figure shows the effect of positions alone, with the current
+    model weights of the layer:
 
     - temporal-weighted attention: `W = sigmoid(f(t))` of each head;
-    - several timescales, and retention: discounts `gamma^lag`, or what the Tikhonov
-      decoder makes of them;
+    - several timescales, and retention: discounts `gamma^lag`, or their combination by
+      the Tikhonov decoder;
     - gravity: the force against the distance of query and key, at masses of 1;
-    - local and sparse attention: which keys each query sees. A causal call sees those
-      of them that are not later;
+    - local and sparse attention: which keys each query sees. A causal call hides the
+      later ones of them;
     - block-recurrent attention and Transformer-XL: `exp` of the learned bias of a lag.
 
-    With `inputs`, it is measured, for any mechanism: the mean attention weight by lag;
-    or, where there are no weights of pairs, how much the output of a step changes, in
-    relation, when another step changes a little.
+    With `inputs`, it shows a measurement, for any mechanism: the mean attention weight
+    by lag. For mechanisms without attention weights, it is the relative change in the
+    output of a step after a small change in another step.
 
     Args:
-        layer: An attention layer of this package that is built, such as
+        layer: A built attention layer of this package, such as
             `model.blocks[0].attention_layer`.
-        length: How many steps, units of time, or points of a curve. Fewer are drawn
-            where the layer has no more. Defaults to 64.
-        inputs: `(B, T, F)`, what to call the layer with, or `None`. Where there are
-            no weights of pairs, that takes memory for T copies.
+        length: Number of steps, units of time, or points of a curve. It is reduced if
+            the layer has fewer. Defaults to 64.
+        inputs: Inputs of the layer, `(B, T, F)`, or `None`. Mechanisms without
+            attention weights need memory for T copies of them.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If `layer` is no attention layer or not built, a size does not fit,
-            or what it weighs depends on the inputs, and there are none.
+        ValueError: If `layer` is not a built attention layer, a size does not fit, or
+            its weights depend on inputs and there are none.
 
     Example:
 

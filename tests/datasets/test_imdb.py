@@ -177,7 +177,8 @@ def test_default_cache_follows_keras_home(monkeypatch, tmp_path):
 
 
 def test_missing_path(load, tmp_path):
-    with pytest.raises(ValueError, match=r"not there\. .*Received: source='.*typo'"):
+    message = r"no reviews at this path\. .*Received: source='.*typo'"
+    with pytest.raises(ValueError, match=message):
         load(tmp_path / "typo")
 
 

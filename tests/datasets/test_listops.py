@@ -195,7 +195,7 @@ def test_bad_arguments(tmp_path, arguments):
 
 
 def test_too_few_expressions(tmp_path):
-    with pytest.raises(ValueError, match="no more than 10 different"):
+    with pytest.raises(ValueError, match="only 10 different"):
         listops.load_data(
             50, 1, 1, min_length=0, max_length=9, max_depth=1, cache_dir=tmp_path
         )

@@ -192,7 +192,7 @@ def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     text, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
-    assert "goes on from there" in text
+    assert "continues from there" in text
     assert "Traceback" not in errors
     run = tmp_path / "out" / "dot_product-seed0"
     assert '"stopped"' in (run / "result.json").read_text()
@@ -207,6 +207,6 @@ def test_the_default_output_names_task_preset_and_backend(
     arguments = ["compare", "--task", "listops", "--attention", "dot_product"]
     assert main([*arguments, "--time-limit", "0.01"]) == 0
     text = capsys.readouterr().out
-    assert "the same command goes on" in text
+    assert "the same command continues" in text
     backend = keras.backend.backend()
     assert (tmp_path / "runs" / f"listops-quick-{backend}" / "report.html").exists()

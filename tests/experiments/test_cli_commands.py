@@ -143,7 +143,7 @@ def test_tune_searches_as_it_is_told(searches, capsys):
         "trial 0  linear  validation 50.0 %",
         "trial 1  linear  failed: no room",
         "best 0.5, 120",
-        "the same command goes on",
+        "the same command continues",
         "Search: there",
     ):
         assert line in text
@@ -164,8 +164,8 @@ def test_an_interrupted_tune_says_how_to_go_on(searches, monkeypatch, capsys):
     assert main(["tune", "--task", "listops"]) == 130
     backend = keras.backend.backend()
     assert capsys.readouterr().out == (
-        f"What is done is in runs/tune-listops-quick-random-{backend}; "
-        "the same command goes on from there.\n"
+        f"The results so far are in runs/tune-listops-quick-random-{backend}; "
+        "the same command continues from there.\n"
     )
 
 

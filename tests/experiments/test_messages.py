@@ -165,7 +165,7 @@ def test_a_termination_shows_what_there_is_and_how_to_go_on(tmp_path):
     text, errors = process.communicate(timeout=300)
     assert process.returncode == 143, errors
     assert "Terminated" in errors and "Traceback" not in errors
-    table = text[: text.index("goes on from there")]
+    table = text[: text.index("continues from there")]
     for part in ("accuracy", "dot_product", "0 of 1", "root operator"):
         assert part in table
     run = tmp_path / "out" / "dot_product-seed0"

@@ -71,11 +71,40 @@ def test_examples_are_short():
         assert len([line for line in code.splitlines() if line.strip()]) <= 12
 
 
-def test_the_table_of_mechanisms_is_up_to_date():
-    generate = load("docs/generate.py")
+@pytest.fixture(scope="module")
+def generate():
+    """The script that writes the tables and pages of mechanisms."""
+    return load("docs/generate.py")
+
+
+def test_the_table_of_mechanisms_is_up_to_date(generate):
     text = read("README.md")
-    stale = text.replace("| `dot_product`", "| `dot`")
+    stale = text.replace("| [`dot_product`]", "| [`dot`]")
     assert generate.with_table(stale) == text != stale
+
+
+def test_each_row_of_the_table_leads_to_a_section(generate):
+    text = generate.details()
+    assert read("docs/mechanisms.md") == text
+    sections = re.findall(r"^## `(\w+)`$", text, re.M)
+    links = re.findall(r"docs/mechanisms\.md#(\w+)\)", read("README.md"))
+    assert links == sections == [layers.name_of(x) for x in layers.ATTENTION_LAYERS]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("dot_product", "quadratic"),
+        ("transformer_xl", "quadratic"),
+        ("multi_timescale", "quadratic or linear"),
+        ("local", "linear or quadratic"),
+        ("rwkv", "linear"),
+        ("lsh", "T log T"),
+    ],
+)
+def test_the_class_of_a_cost_is_read_from_the_docstring(generate, name, wanted):
+    found = {layers.name_of(layer): layer for layer in layers.ATTENTION_LAYERS}
+    assert generate.cost_class(found[name]) == wanted
 
 
 @pytest.fixture
