@@ -10,12 +10,15 @@ import numpy
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
 
-flex_attention = None
 FUSED_KERNEL: Literal["cudnn", "xla"] = "cudnn"
 # A mask of keys would become a bias of the size of all pairs.
 FUSED_MASKS = False
 FUSED_DTYPES = ("float16", "bfloat16")
 KEY_SPAN = None
+
+
+def prepare_process():
+    """There is nothing to set; see `Backend`."""
 
 
 def device_name():
@@ -40,13 +43,13 @@ def set_random_states(states):
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    """Turns pairs of numbers by an angle; see `Backend`."""
     x, y = pairs[..., 0], pairs[..., 1]
     return jax.numpy.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
 
 
 def on_gpu(x):
-    """Whether cuDNN's attention runs where new arrays go; see `backend/__init__.py`."""
+    """Whether cuDNN's attention runs where new arrays go; see `Backend`."""
     del x
     # JAX adds its settings to `config` when it runs: no type checker can see them.
     chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
@@ -58,17 +61,17 @@ def on_gpu(x):
 
 
 def compiled(function):
-    """Compiles a function as a whole; see `backend/__init__.py`."""
+    """Compiles a function as a whole; see `Backend`."""
     return jax.jit(function)
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    """The number in a tensor, if that is at hand; see `Backend`."""
     return None if isinstance(x, jax.core.Tracer) else int(x)
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    """The NumPy array of a tensor, if at hand; see `Backend`."""
     if isinstance(x, jax.core.Tracer):
         return None
     x = jax.numpy.asarray(x)
@@ -78,22 +81,22 @@ def array(x):
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, decided when it runs; see `backend/__init__.py`."""
+    """`function(x)` or `x`, decided when it runs; see `Backend`."""
     return jax.lax.cond(condition, function, lambda y: y, x)
 
 
 def inverse(places):
-    """The permutations that undo others; see `backend/__init__.py`."""
+    """The permutations that undo others; see `Backend`."""
     return jax.numpy.argsort(places, axis=1).astype("int32")
 
 
 def needs_gradient(x):
-    """Only the transformation that traces knows; see `backend/__init__.py`."""
+    """Only the transformation that traces knows; see `Backend`."""
     return True
 
 
 def fuses(gpu, dtype, width, pairs):
-    """Whether cuDNN takes it, without a bias of all pairs; see `backend/__init__.py`.
+    """Whether cuDNN takes it, without a bias of all pairs; see `Backend`.
 
     It shows all keys to a query that a mask of pairs shows none.
     """
@@ -101,12 +104,12 @@ def fuses(gpu, dtype, width, pairs):
 
 
 def flexes(gpu, dtype, width, value_width):
-    """There is no such kernel; see `backend/__init__.py`."""
+    """There is no such kernel; see `Backend`."""
     return False
 
 
 def scan(body, carry, slices, results):
-    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    """Loops over the first axis of all `slices`; see `Backend`."""
     del results
     count = jax.tree.leaves(slices)[0].shape[0]
     indices = jax.numpy.arange(count, dtype="int32")
@@ -116,12 +119,12 @@ def scan(body, carry, slices, results):
 
 
 def columns(x, first, count):
-    """Some of the columns; see `backend/__init__.py`."""
+    """Some of the columns; see `Backend`."""
     return jax.lax.dynamic_slice_in_dim(x, first, count, x.ndim - 1)
 
 
 def add_columns(total, part, first):
-    """Adds to some of the columns; see `backend/__init__.py`."""
+    """Adds to some of the columns; see `Backend`."""
     there = columns(total, first, part.shape[-1])
     return jax.lax.dynamic_update_slice_in_dim(
         total, there + part, first, total.ndim - 1
@@ -129,12 +132,12 @@ def add_columns(total, part, first):
 
 
 def add_entries(total, part, places):
-    """Adds to some entries of the second axis; see `backend/__init__.py`."""
+    """Adds to some entries of the second axis; see `Backend`."""
     return total.at[:, places].add(part)
 
 
 def differentiable(passes, tensors):
-    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    """Runs a forward pass with its backward pass; see `Backend`."""
     # Outside of jit, loops would be compiled anew in each call.
     return _compiled(passes, tensors)
 
@@ -163,34 +166,34 @@ _compiled = jax.jit(_run, static_argnums=0)
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    """Runs `function` and says how to differentiate it; see `Backend`."""
     del needed
     output, pull = jax.vjp(function, tensors)
     return output, lambda gradient: pull(gradient)[0]
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Keras's own; see `backend/__init__.py`."""
+    """Keras's own; see `Backend`."""
     return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def floored_inverse(x, floor):
-    """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    """`1 / max(x, floor)`; see `Backend`."""
     return jax.numpy.reciprocal(jax.numpy.maximum(x, floor))
 
 
 def matmul(x, y):
-    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    """Product of two stacks of matrices; see `Backend`."""
     return jax.numpy.matmul(x, y)
 
 
 def exp_difference(x, y):
-    """`exp(x - y)`; see `backend/__init__.py`."""
+    """`exp(x - y)`; see `Backend`."""
     return jax.numpy.exp(x - y)
 
 
 def softmax(logits, axes):
-    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    """The terms of a softmax, unnormalised; see `Backend`."""
     highest = jax.numpy.max(logits, axes, keepdims=True)
     highest = jax.numpy.maximum(highest, LEAST_LOGIT)
     weights = exp_difference(logits, highest)
@@ -200,36 +203,24 @@ def softmax(logits, axes):
 
 
 def softmax_gradient(weights, gradient, mean):
-    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    """`weights * (gradient - mean)`; see `Backend`."""
     return weights * (gradient - mean)
 
 
 def kept(left, right, threshold):
-    """Which weights to keep; see `backend/__init__.py`."""
+    """Which weights to keep; see `Backend`."""
     x = (left[:, :, None] ^ right[:, None, :]) * 0x7FEB352D
     x = (x ^ (x >> 15)) * (0x846CA68B - 2**32)
     return (x & 0x7FFFFFFF) < threshold
 
 
 def keep(weights, kept):
-    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    """The weights that are kept, else zero; see `Backend`."""
     return jax.numpy.where(kept, weights, 0.0)
 
 
 def fused_attention(query, key, value, mask, causal, scale):
-    """Softmax attention in cuDNN's kernel, in memory linear in length.
-
-    Args:
-        query: `(B, T, H, D)`.
-        key: `(B, S, H, D)`.
-        value: `(B, S, H, D)`: the kernel wants the width of the keys.
-        mask: `None`; see `fuses`.
-        causal: Hide the future; needs T = S.
-        scale: Factor on the logits.
-
-    Returns:
-        `(B, T, H, D)`.
-    """
+    """Attention of cuDNN, without a mask; see `Backend`."""
     width = query.shape[-1]
     # The kernel wants a multiple of 8.
     beside = [(0, 0)] * 3 + [(0, -width % 8)]
@@ -249,8 +240,13 @@ def fused_attention(query, key, value, mask, causal, scale):
 keep_only = keep
 
 
+def flex_attention(query, key, value, constants, mask, exponent, log, adds):
+    """There is no such kernel; see `flexes`."""
+    raise NotImplementedError("JAX has no FlexAttention.")
+
+
 def future_bias(last_visible, keys):
-    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    """0, or `-inf` for keys after the last visible; see `Backend`."""
     return jax.numpy.where(
         keys[:, None, :] > last_visible[:, None], -jax.numpy.inf, 0.0
     )

@@ -11,9 +11,12 @@ from keras_twa.ops.nests import flatten
 from keras_twa.ops.nests import map_tensors
 from keras_twa.ops.nests import pack
 
-fused_attention = flex_attention = None
 FUSED_MASKS = False
 KEY_SPAN = None
+
+
+def prepare_process():
+    """There is nothing to set; see `Backend`."""
 
 
 def device_name():
@@ -42,28 +45,28 @@ def set_random_states(states):
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    """Turns pairs of numbers by an angle; see `Backend`."""
     x, y = pairs[..., 0], pairs[..., 1]
     return tf.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
 
 
 def on_gpu(x):
-    """No kernel here is for GPUs; see `backend/__init__.py`."""
+    """No kernel here is for GPUs; see `Backend`."""
     return False
 
 
 def compiled(function):
-    """Makes a graph of a function; see `backend/__init__.py`."""
+    """Makes a graph of a function; see `Backend`."""
     return tf.function(function, autograph=False)
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    """The number in a tensor, if that is at hand; see `Backend`."""
     return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    """The NumPy array of a tensor, if at hand; see `Backend`."""
     if not tf.is_tensor(x):
         return numpy.asarray(x)
     at_hand = hasattr(x, "numpy") and "GPU" not in x.device
@@ -71,33 +74,33 @@ def array(x):
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, decided when it runs; see `backend/__init__.py`."""
+    """`function(x)` or `x`, decided when it runs; see `Backend`."""
     result = tf.cond(condition, lambda: function(x), lambda: x)
     return tf.ensure_shape(result, x.shape)
 
 
 def inverse(places):
-    """The permutations that undo others; see `backend/__init__.py`."""
+    """The permutations that undo others; see `Backend`."""
     return tf.argsort(places, axis=1)
 
 
 def needs_gradient(x):
-    """Only tapes know; see `backend/__init__.py`."""
+    """Only tapes know; see `Backend`."""
     return True
 
 
 def fuses(gpu, dtype, width, pairs):
-    """There is no such kernel; see `backend/__init__.py`."""
+    """There is no such kernel; see `Backend`."""
     return False
 
 
 def flexes(gpu, dtype, width, value_width):
-    """There is no such kernel; see `backend/__init__.py`."""
+    """There is no such kernel; see `Backend`."""
     return False
 
 
 def scan(body, carry, slices, results):
-    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    """Loops over the first axis of all `slices`; see `Backend`."""
     count = tf.shape(flatten(slices)[0])[0]
     begin = flatten(carry)
     static = [x.shape for x in begin]
@@ -128,13 +131,13 @@ def scan(body, carry, slices, results):
 
 
 def columns(x, first, count):
-    """Some of the columns; see `backend/__init__.py`."""
+    """Some of the columns; see `Backend`."""
     zeros = [0] * (len(x.shape) - 1)
     return tf.slice(x, [*zeros, first], [*tf.unstack(tf.shape(x)[:-1]), count])
 
 
 def add_columns(total, part, first):
-    """Adds to some of the columns; see `backend/__init__.py`."""
+    """Adds to some of the columns; see `Backend`."""
     zeros = [0] * (len(total.shape) - 1)
     count = tf.shape(part)[-1]
 
@@ -149,7 +152,7 @@ def add_columns(total, part, first):
 
 
 def add_entries(total, part, places):
-    """Adds to some entries of the second axis; see `backend/__init__.py`."""
+    """Adds to some entries of the second axis; see `Backend`."""
     shape = tf.shape(total)
     # TensorFlow scatters along the first axis only.
     index = tf.range(shape[0])[:, None] * shape[1] + places
@@ -160,7 +163,7 @@ def add_entries(total, part, places):
 
 
 def differentiable(passes, tensors):
-    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    """Runs a forward pass with its backward pass; see `Backend`."""
     flat = FlatPasses(passes, tensors)
     forward = flat.forward
     if tf.executing_eagerly():
@@ -183,7 +186,7 @@ def differentiable(passes, tensors):
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    """Runs `function` and says how to differentiate it; see `Backend`."""
     del needed
     with tf.GradientTape() as tape:
         tape.watch(flatten(tensors))
@@ -202,7 +205,7 @@ def pullback(function, tensors, needed):
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Not Keras's; see `backend/__init__.py`.
+    """Not Keras's; see `Backend`.
 
     That takes the variance from `tf.nn.moments`, which takes the mean in it for a
     constant: the gradient is right, and the gradient of the gradient is not.
@@ -220,22 +223,22 @@ def layer_normalization(x, gamma, beta, epsilon):
 
 
 def floored_inverse(x, floor):
-    """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    """`1 / max(x, floor)`; see `Backend`."""
     return tf.math.reciprocal(tf.maximum(x, floor))
 
 
 def matmul(x, y):
-    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    """Product of two stacks of matrices; see `Backend`."""
     return tf.matmul(x, y)
 
 
 def exp_difference(x, y):
-    """`exp(x - y)`; see `backend/__init__.py`."""
+    """`exp(x - y)`; see `Backend`."""
     return tf.exp(x - y)
 
 
 def softmax(logits, axes):
-    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    """The terms of a softmax, unnormalised; see `Backend`."""
     highest = tf.reduce_max(logits, axes, keepdims=True)
     highest = tf.maximum(highest, LEAST_LOGIT)
     weights = exp_difference(logits, highest)
@@ -245,12 +248,12 @@ def softmax(logits, axes):
 
 
 def softmax_gradient(weights, gradient, mean):
-    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    """`weights * (gradient - mean)`; see `Backend`."""
     return weights * (gradient - mean)
 
 
 def kept(left, right, threshold):
-    """Which weights to keep; see `backend/__init__.py`."""
+    """Which weights to keep; see `Backend`."""
     x = tf.bitwise.bitwise_xor(left[:, :, None], right[:, None, :]) * 0x7FEB352D
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))
     x = x * (0x846CA68B - 2**32)
@@ -258,13 +261,25 @@ def kept(left, right, threshold):
 
 
 def keep(weights, kept):
-    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    """The weights that are kept, else zero; see `Backend`."""
     return tf.where(kept, weights, 0.0)
 
 
 keep_only = keep
 
 
+def fused_attention(query, key, value, mask, causal, scale):
+    """There is no such kernel; see `fuses`."""
+    raise NotImplementedError("TensorFlow has no fused attention.")
+
+
+def flex_attention(query, key, value, constants, mask, exponent, log, adds):
+    """There is no such kernel; see `flexes`."""
+    raise NotImplementedError(
+        "FlexAttention is PyTorch's. Received: backend=tensorflow"
+    )
+
+
 def future_bias(last_visible, keys):
-    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    """0, or `-inf` for keys after the last visible; see `Backend`."""
     return tf.where(keys[:, None, :] > last_visible[:, None], float("-inf"), 0.0)

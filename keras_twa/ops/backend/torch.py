@@ -26,10 +26,17 @@ KEY_SPAN = 512
 FUSED_MASKS = True
 # The bits of -inf in float32, as a signed integer.
 MINUS_INFINITY = 0xFF800000 - 2**32
-# glibc gives freed memory back to the system at once, and getting it again, page by
-# page, can take as long as the arithmetic on it. It gives back no less than twice the
-# largest block that was freed so far, of up to 32 MB: this one, which nobody touched.
-torch.empty(2**25 - 2**14, dtype=torch.uint8)
+
+
+def prepare_process():
+    """Makes the C library keep memory that is freed; see `Backend`.
+
+    glibc gives freed memory back to the system at once, and getting it again, page by
+    page, can take as long as the arithmetic on it. How much has to be free before it
+    does so is twice the largest piece that was freed so far, of up to 32 MB. So a piece
+    of that size is taken and freed here; it is not touched, and costs nothing.
+    """
+    torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
 
 def device_name():
@@ -43,7 +50,7 @@ def device_peak_memory():
 
 
 def random_states():
-    """The states of PyTorch's own generators; see `backend/__init__.py`."""
+    """The states of PyTorch's own generators; see `Backend`."""
     states = [torch.get_rng_state()]
     if torch.cuda.is_available():
         states += torch.cuda.get_rng_state_all()
@@ -60,7 +67,7 @@ def set_random_states(states):
 
 
 def scan(body, carry, slices, results):
-    """Loops over the first axis of all `slices`; see `backend/__init__.py`."""
+    """Loops over the first axis of all `slices`; see `Backend`."""
     found = []
     parts = zip(*(torch.unbind(x) for x in flatten(slices)), strict=True)
     for index, part in enumerate(parts):
@@ -71,23 +78,23 @@ def scan(body, carry, slices, results):
 
 
 def columns(x, first, count):
-    """Some of the columns; see `backend/__init__.py`."""
+    """Some of the columns; see `Backend`."""
     return x.narrow(-1, first, count)
 
 
 def add_columns(total, part, first):
-    """Adds to some of the columns, in place; see `backend/__init__.py`."""
+    """Adds to some of the columns, in place; see `Backend`."""
     total[..., first : first + part.shape[-1]] += part
     return total
 
 
 def add_entries(total, part, places):
-    """Adds to some entries of the second axis, in place; see `backend/__init__.py`."""
+    """Adds to some entries of the second axis, in place; see `Backend`."""
     return total.index_add_(1, places, part)
 
 
 def matmul(x, y):
-    """Product of two stacks of matrices; see `backend/__init__.py`."""
+    """Product of two stacks of matrices; see `Backend`."""
     rows = max(x.shape[0], y.shape[0])
     # One large product runs on all cores, a stack of one does not.
     if rows == 1:
@@ -116,14 +123,14 @@ class _ExpDifference(torch.autograd.Function):
 
 
 def exp_difference(x, y):
-    """`exp(x - y)`; see `backend/__init__.py`."""
+    """`exp(x - y)`; see `Backend`."""
     if transformed():
         return torch.exp(x - y)
     return _ExpDifference.apply(x, y)
 
 
 def softmax(logits, axes):
-    """The terms of a softmax, unnormalised; see `backend/__init__.py`."""
+    """The terms of a softmax, unnormalised; see `Backend`."""
     # It cancels, and so needs no gradient.
     highest = torch.amax(logits.detach(), axes, keepdim=True).clamp_min_(LEAST_LOGIT)
     weights = exp_difference(logits, highest)
@@ -132,12 +139,12 @@ def softmax(logits, axes):
 
 
 def softmax_gradient(weights, gradient, mean):
-    """`weights * (gradient - mean)`; see `backend/__init__.py`."""
+    """`weights * (gradient - mean)`; see `Backend`."""
     return gradient.sub_(mean).mul_(weights)
 
 
 def future_bias(last_visible, keys):
-    """0, or `-inf` for keys after the last visible; see `backend/__init__.py`."""
+    """0, or `-inf` for keys after the last visible; see `Backend`."""
     # By the bits: the sign of the difference selects those of -inf. Arithmetic with
     # booleans is slow on a CPU.
     hidden = torch.sub(last_visible[:, None], keys[:, None, :])
@@ -146,21 +153,21 @@ def future_bias(last_visible, keys):
 
 
 def kept(left, right, threshold):
-    """Which weights to keep, as masks of bits; see `backend/__init__.py`."""
+    """Which weights to keep, as masks of bits; see `Backend`."""
     x = torch.bitwise_xor(left[:, :, None], right[:, None, :]).mul_(0x7FEB352D)
     x = x.bitwise_xor_(x >> 15).mul_(0x846CA68B - 2**32)
     return x.bitwise_and_(0x7FFFFFFF).sub_(threshold).bitwise_right_shift_(31)
 
 
 def keep(weights, kept):
-    """The weights that are kept, else zero; see `backend/__init__.py`."""
+    """The weights that are kept, else zero; see `Backend`."""
     if transformed():
         return torch.where(kept != 0, weights, 0.0)
     return _Keep.apply(weights, kept)
 
 
 def keep_only(weights, kept):
-    """The same, in place; see `backend/__init__.py`."""
+    """The same, in place; see `Backend`."""
     if torch.is_grad_enabled() or transformed():
         return keep(weights, kept)
     return weights.view(torch.int32).bitwise_and_(kept).view(torch.float32)
@@ -194,7 +201,7 @@ class _FlooredInverse(torch.autograd.Function):
 
 
 def floored_inverse(x, floor):
-    """`1 / max(x, floor)`; see `backend/__init__.py`."""
+    """`1 / max(x, floor)`; see `Backend`."""
     if transformed():
         # The gradient does not look at the floor.
         return torch.reciprocal(x + (torch.maximum(x, floor) - x).detach())
@@ -202,19 +209,19 @@ def floored_inverse(x, floor):
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Keras's own; see `backend/__init__.py`."""
+    """Keras's own; see `Backend`."""
     return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `backend/__init__.py`."""
+    """Turns pairs of numbers by an angle; see `Backend`."""
     # As complex numbers it is one pass.
     turn = torch.complex(cosine, sine)
     return torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
 
 
 def on_gpu(x):
-    """Whether `x` is where Triton's kernels run; see `backend/__init__.py`."""
+    """Whether `x` is where Triton's kernels run; see `Backend`."""
     return torch.is_tensor(x) and x.is_cuda and _runs_triton(x.device)
 
 
@@ -225,19 +232,19 @@ def _runs_triton(device):
 
 
 def compiled(function):
-    """A function as it is, without gradients; see `backend/__init__.py`."""
+    """A function as it is, without gradients; see `Backend`."""
     return torch.no_grad()(function)
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `backend/__init__.py`."""
+    """The number in a tensor, if that is at hand; see `Backend`."""
     if not torch.is_tensor(x):
         return int(x)
     return None if x.is_cuda or torch.compiler.is_compiling() else int(x)
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `backend/__init__.py`."""
+    """The NumPy array of a tensor, if at hand; see `Backend`."""
     if not torch.is_tensor(x):
         return numpy.asarray(x)
     if x.is_cuda or torch.compiler.is_compiling():
@@ -249,12 +256,12 @@ def array(x):
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, as far as it is known; see `backend/__init__.py`."""
+    """`function(x)` or `x`, as far as it is known; see `Backend`."""
     return x if known(condition) == 0 else function(x)
 
 
 def inverse(places):
-    """The permutations that undo others; see `backend/__init__.py`."""
+    """The permutations that undo others; see `Backend`."""
     # Not a sort, which PyTorch does not export to ONNX.
     steps = torch.arange(places.shape[1], device=places.device, dtype=places.dtype)
     found = torch.zeros_like(places)
@@ -262,29 +269,17 @@ def inverse(places):
 
 
 def needs_gradient(x):
-    """Whether a gradient may be asked of `x`; see `backend/__init__.py`."""
+    """Whether a gradient may be asked of `x`; see `Backend`."""
     return torch.is_tensor(x) and x.requires_grad
 
 
 def fuses(gpu, dtype, width, pairs):
-    """PyTorch picks the best that there is; see `backend/__init__.py`."""
+    """PyTorch picks the best that there is; see `Backend`."""
     return True
 
 
 def fused_attention(query, key, value, mask, causal, scale):
-    """Softmax attention in PyTorch's own kernel, in memory linear in length.
-
-    Args:
-        query: `(B, T, H, D)`.
-        key: `(B, S, H, D)`.
-        value: `(B, S, H, D)`: the kernel wants the width of the keys.
-        mask: Boolean, broadcastable to `(B, H, T, S)`, or `None`.
-        causal: Hide the future; needs T = S and `mask=None`.
-        scale: Factor on the logits.
-
-    Returns:
-        `(B, T, H, D)`.
-    """
+    """PyTorch picks a kernel that takes this call; see `Backend`."""
     # Heads that lie apart cost the kernel more than to put them together.
     query, key, value = (x.transpose(1, 2).contiguous() for x in (query, key, value))
     tensors = [query, key, value, *([] if mask is None else [mask])]
@@ -306,7 +301,7 @@ def _attention_in_steps(*tensors, **options):
 
 
 def flexes(gpu, dtype, width, value_width):
-    """Whether a block's vectors fit into a GPU's cache; see `backend/__init__.py`."""
+    """Whether a block's vectors fit into a GPU's cache; see `Backend`."""
     if dtype == "bfloat16":
         # In three parts; see `torch_flex.py`.
         return gpu and 3 * width <= 256 and value_width <= 256
@@ -314,27 +309,7 @@ def flexes(gpu, dtype, width, value_width):
 
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):
-    """Softmax attention to forces in one kernel, in memory linear in length.
-
-    With `x` the inner product of query `i` and key `j`, or `floor[i]` if that is more,
-    the score is `x^(-exponent / 2)` or its logarithm, times or plus a fade.
-
-    Args:
-        query: Float32 `(B, T, H, D)`.
-        key: Float32 `(B, S, H, D)`.
-        value: `(B, S, H, E)`.
-        constants: Dictionary of float32 tensors without gradients: "floor"
-            `(B, H, T)`; either "fade" `(H, T + S - 1)`, for each `i - j` from -(S - 1)
-            on, or "log_discount" and "query_time" `(B, H, T)` with "key_time"
-            `(B, H, S)`, or nothing.
-        mask: An `AttentionMask`; that of the queries is not looked at.
-        exponent: Power of the distance.
-        log: Whether the score is the logarithm.
-        adds: Whether the fade is added, not multiplied.
-
-    Returns:
-        `(B, T, H, E)` in the dtype of `value`; 0 where a query sees nothing.
-    """
+    """FlexAttention for forces; see `Backend`."""
     # It takes a while to load, and few need it.
     from keras_twa.ops.backend import torch_flex
 

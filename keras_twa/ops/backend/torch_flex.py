@@ -21,7 +21,7 @@ MOST_KERNELS = 256
 
 
 def attend(query, key, value, constants, mask, exponent, log, adds):
-    """See `flex_attention` in `backend/torch.py`."""
+    """FlexAttention for forces; see `Backend.flex_attention`."""
     value_dim, dtype = value.shape[-1], torch.float32
     if value.dtype == torch.bfloat16:
         dtype = torch.bfloat16

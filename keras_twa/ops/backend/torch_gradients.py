@@ -30,7 +30,7 @@ def transformed():
 # A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
 @torch.compiler.disable
 def differentiable(passes, tensors):
-    """Runs a forward pass with its backward pass; see `backend/__init__.py`."""
+    """Runs a forward pass with its backward pass; see `Backend`."""
     if transformed():
         return passes.forward(tensors)
     flat = FlatPasses(passes, tensors)
@@ -126,7 +126,7 @@ def _gradients(function, tensors, gradients, needed):
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `backend/__init__.py`."""
+    """Runs `function` and says how to differentiate it; see `Backend`."""
     leaves = [
         tensor.detach().requires_grad_(need)
         for tensor, need in zip(flatten(tensors), flatten(needed), strict=True)
