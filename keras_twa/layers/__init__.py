@@ -22,6 +22,7 @@ from keras_twa.layers.attention import TransformerXLAttention
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.streaming import Slot
 from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerDecoder
@@ -33,6 +34,8 @@ from keras_twa.layers.positions import RotaryPositions
 from keras_twa.layers.positions import ShawPositions
 from keras_twa.layers.positions import SinusoidalPositions
 from keras_twa.layers.positions import T5Positions
+from keras_twa.layers.profiles import Curves
+from keras_twa.layers.profiles import Pairs
 from keras_twa.layers.registry import get
 from keras_twa.layers.registry import mechanisms
 from keras_twa.layers.registry import name_of
@@ -45,6 +48,7 @@ __all__ = [
     "Attention",
     "BlockRecurrentAttention",
     "ChannelMixing",
+    "Curves",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
@@ -57,6 +61,7 @@ __all__ = [
     "LocalAttention",
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
+    "Pairs",
     "PerformerAttention",
     "Projection",
     "RWKVAttention",
@@ -65,6 +70,7 @@ __all__ = [
     "RotaryPositions",
     "ShawPositions",
     "SinusoidalPositions",
+    "Slot",
     "SparseAttention",
     "T5Positions",
     "TemporalWeightedAttention",

@@ -19,7 +19,14 @@ PUBLIC = [
     if inspect.isclass(getattr(package, name))
 ]
 # What mechanisms are made of. The arguments of all calls stand in each mechanism.
-BASES = (layers.Attention, layers.Projection, layers.RecurrentAttention)
+BASES = (
+    layers.Attention,
+    layers.Curves,
+    layers.Pairs,
+    layers.Projection,
+    layers.RecurrentAttention,
+    layers.Slot,
+)
 PUBLIC = [public for public in PUBLIC if public not in BASES]
 BACKENDS = ("jax", "tensorflow", "torch")
 
