@@ -23,6 +23,11 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
+from keras_twa.layers.attention.states import InputMemory
+from keras_twa.layers.attention.states import KeyValueCache
+from keras_twa.layers.attention.states import RecurrentState
+from keras_twa.layers.attention.states import Slot
+from keras_twa.layers.attention.states import WindowCache
 from keras_twa.layers.blocks import ChannelMixing
 from keras_twa.layers.blocks import FeedForward
 from keras_twa.layers.blocks import TransformerDecoder
@@ -34,6 +39,8 @@ from keras_twa.layers.positions import RotaryPositions
 from keras_twa.layers.positions import ShawPositions
 from keras_twa.layers.positions import SinusoidalPositions
 from keras_twa.layers.positions import T5Positions
+from keras_twa.layers.profiles import Curves
+from keras_twa.layers.profiles import Pairs
 from keras_twa.layers.registry import get
 from keras_twa.layers.registry import mechanisms
 from keras_twa.layers.registry import name_of
@@ -46,12 +53,15 @@ __all__ = [
     "Attention",
     "BlockRecurrentAttention",
     "ChannelMixing",
+    "Curves",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
     "GatedDeltaAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
+    "InputMemory",
+    "KeyValueCache",
     "LSHAttention",
     "LearnedPositions",
     "LinearAttention",
@@ -59,20 +69,24 @@ __all__ = [
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
     "PairAttention",
+    "Pairs",
     "PerformerAttention",
     "Projection",
     "RWKVAttention",
     "RecurrentAttention",
+    "RecurrentState",
     "RetentionAttention",
     "RotaryPositions",
     "ShawPositions",
     "SinusoidalPositions",
+    "Slot",
     "SparseAttention",
     "T5Positions",
     "TemporalWeightedAttention",
     "TransformerDecoder",
     "TransformerEncoder",
     "TransformerXLAttention",
+    "WindowCache",
     "get",
     "get_layout_map",
     "mechanisms",

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import textwrap
 
 import keras
 import pytest
@@ -19,7 +20,19 @@ PUBLIC = [
     if inspect.isclass(getattr(package, name))
 ]
 # What mechanisms are made of. The arguments of all calls stand in each mechanism.
-BASES = (layers.Attention, layers.Projection, layers.RecurrentAttention)
+BASES = (
+    layers.Attention,
+    layers.Curves,
+    layers.InputMemory,
+    layers.KeyValueCache,
+    layers.PairAttention,
+    layers.Pairs,
+    layers.Projection,
+    layers.RecurrentAttention,
+    layers.RecurrentState,
+    layers.Slot,
+    layers.WindowCache,
+)
 PUBLIC = [public for public in PUBLIC if public not in BASES]
 BACKENDS = ("jax", "tensorflow", "torch")
 
@@ -63,6 +76,16 @@ def test_every_argument_is_documented(public):
         if name != "self" and argument.kind is not argument.VAR_KEYWORD
     ]
     assert [name for name in named if f"\n    {name}: " not in documented] == []
+
+
+@pytest.mark.parametrize("mechanism", layers.ATTENTION_LAYERS)
+def test_docstrings_of_mechanisms_have_what_all_share(mechanism):
+    documented = inspect.getdoc(mechanism)
+    shared = inspect.signature(layers.Attention.__init__).parameters
+    names = [name for name in shared if name not in ("self", "kwargs")]
+    assert [name for name in names if f"\n    {name}: " not in documented] == []
+    source = textwrap.dedent(inspect.getsource(mechanism)).partition("def __init__")[0]
+    assert "output_shape: " not in source
 
 
 @pytest.mark.parametrize("base", BASES)
