@@ -26,10 +26,8 @@ class FadingAttention(layers.RecurrentAttention):
         self.rate = rate
 
     def projections(self):
-        return (
-            layers.Projection("query", "query", self.num_heads, self.value_dim),
-            layers.Projection("value", "value", self.num_heads, self.value_dim),
-        )
+        sizes = self.num_heads, self.value_dim
+        return [layers.Projection(name, name, *sizes) for name in ("query", "value")]
 
     @property
     def state_kind(self):
@@ -37,27 +35,25 @@ class FadingAttention(layers.RecurrentAttention):
         return layers.RecurrentState(memory=memory)
 
     def attend(self, call):
-        mask, state = call.mask, call.state
         value = ops.cast(call["value"], "float32")
         batch, length = ops.shape(value)[:2]
-        real = ops.cast(masks.real_keys(mask, batch, length), "float32")
-        before = (state or self.initial_state(batch))["memory"]
+        real = ops.cast(masks.real_keys(call.mask, batch, length), "float32")
+        before = (call.state or self.initial_state(batch))["memory"]
         number, count = ops.cumsum(real, axis=1), ops.sum(real, axis=1, keepdims=True)
         lags = ops.maximum(number[:, :, None] - number[:, None, :], 0.0)
         left = ops.tril(ops.power(self.rate, lags)) * real[:, None, :]
         sums = ops.einsum("btj,bjhd->bthd", left, value)
         sums = sums + ops.power(self.rate, number)[..., None, None] * before[:, None]
-        left = ops.power(self.rate, count - number) * real
-        memory = ops.einsum("bj,bjhd->bhd", left, value)
+        weight = ops.power(self.rate, count - number) * real
+        memory = ops.einsum("bj,bjhd->bhd", weight, value)
         memory = memory + ops.power(self.rate, count)[..., None] * before
-        sums = ops.cast(masks.hide_padding(sums, mask.queries), call["query"].dtype)
-        return ops.sigmoid(call["query"]) * sums, {"memory": memory}
+        sums = masks.hide_padding(sums, call.mask.queries)
+        gate = ops.sigmoid(call["query"])
+        return gate * ops.cast(sums, gate.dtype), {"memory": memory}
 
     def position_profile(self, length):
         lags = np.arange(length)
-        return [
-            layers.Curves("steps", "what is left", lags, {"all heads": self.rate**lags})
-        ]
+        return [layers.Curves("steps", "weight", lags, {"all heads": self.rate**lags})]
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}
