@@ -18,6 +18,7 @@ from tests.contract.cases import WITH_PAIRS
 from tests.contract.cases import WITH_STATES
 from tests.contract.cases import WITHOUT_CROSS
 from tests.contract.cases import WITHOUT_STATES
+from tests.contract.marks import full
 from tests.contract.marks import on
 from tests.contract.marks import seldom
 
@@ -25,7 +26,9 @@ from tests.contract.marks import seldom
 # with `-m slow`.
 SELDOM = seldom(FORKS)
 
-by_route = pytest.mark.parametrize("route", ROUTES)
+by_route = pytest.mark.parametrize(
+    "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
+)
 
 
 def test_every_layer_has_a_plain_case():
@@ -45,6 +48,7 @@ def test_equals_reference_with_options(case):
     checks.equals_reference_in(case, chosen)
 
 
+@full
 @on([*PLAIN, *SELDOM])
 def test_equals_reference_in_tiles(case):
     calls = scenarios.scenarios(case)
@@ -55,6 +59,7 @@ def test_equals_reference_in_tiles(case):
         )
 
 
+@full
 @on(PLAIN)
 @pytest.mark.parametrize("tile_elements", [1, 36])
 def test_equals_reference_at_any_tile_size(case, tile_elements):
@@ -67,9 +72,9 @@ def test_equals_reference_at_any_tile_size(case, tile_elements):
     ("route", "lengths"),
     [
         ("default", (1, 1)),
-        ("default", (13, 11)),
-        ("tiled", (1, 5)),
-        ("tiled", (5, 1)),
+        pytest.param("default", (13, 11), marks=full),
+        pytest.param("tiled", (1, 5), marks=full),
+        pytest.param("tiled", (5, 1), marks=full),
         ("tiled", (13, 11)),
     ],
 )
@@ -78,6 +83,7 @@ def test_equals_reference_at_length(case, route, lengths):
         checks.equals_reference_at_length(case, *lengths)
 
 
+@full
 @on(PLAIN)
 @pytest.mark.parametrize(("length", "route"), [(2, "tiled"), (6, "default")])
 def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
@@ -92,12 +98,14 @@ def test_gradients_equal_reference(case):
     checks.gradients_equal_reference(case)
 
 
+@full
 @on([*PLAIN, *SELDOM])
 def test_gradients_equal_reference_in_tiles(case):
     with scenarios.route("tiled"):
         checks.gradients_equal_reference(case)
 
 
+@full
 @on(PLAIN)
 @pytest.mark.parametrize("scenario", ["self", "padded causal", "pairs causal"])
 def test_gradients_equal_reference_in_scenario(case, scenario):
@@ -130,18 +138,21 @@ def test_padding_is_inert(case):
     checks.padding_is_inert(case, np.nan)
 
 
+@full
 @on(PLAIN)
 @pytest.mark.parametrize("poison", [1e9, np.inf])
 def test_padding_is_inert_whatever_it_holds(case, poison):
     checks.padding_is_inert(case, poison)
 
 
+@full
 @on(EACH)
 def test_padding_is_inert_in_tiles(case):
     with scenarios.route("tiled"):
         checks.padding_is_inert(case, np.nan)
 
 
+@full
 @on(EACH)
 def test_padding_in_front_is_inert_under_a_causal_mask(case):
     checks.padding_is_inert(case, np.nan, causal=True)
@@ -187,11 +198,14 @@ def test_coincident_points_stay_exact(case):
 
 
 @on([*PLAIN, *SELDOM])
-@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", [pytest.param("mixed_float16", marks=full), "mixed_bfloat16"]
+)
 def test_half_precision_is_close(case, dtype):
     checks.half_precision_is_close(case, dtype)
 
 
+@full
 @on(PLAIN)
 def test_half_precision_is_close_in_tiles(case):
     with scenarios.route("tiled"):
@@ -203,6 +217,7 @@ def test_float64_is_taken(case):
     checks.float64_is_taken(case)
 
 
+@full
 @on(PLAIN)
 @by_route
 def test_half_precision_does_not_overflow(case, route):
