@@ -218,7 +218,10 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         self, configuration: Configuration, model: Any, settings: Settings
     ) -> Training:
         experiment = dataclasses.replace(
-            self.experiment, attention=configuration.attention, settings=settings
+            self.experiment,
+            attention=configuration.attention,
+            settings=settings,
+            defined_in=None,
         )
         return Training(experiment, self.data, model, Result(experiment))
 

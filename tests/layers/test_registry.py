@@ -1,5 +1,6 @@
 """Mechanisms of others are found by name, and what does not fit is refused."""
 
+import dataclasses
 import json
 
 import keras
@@ -9,8 +10,10 @@ from keras_twa import layers
 from keras_twa.cli import main
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.run import run
 from keras_twa.layers.registry import register_from
 from keras_twa.registered import CLASSES
+from tests.experiments.conftest import own_cache  # noqa: F401
 from tests.experiments.tiny import tiny_experiment
 
 pytestmark = pytest.mark.usefixtures("own_registry")
@@ -130,6 +133,15 @@ def test_an_experiment_notes_where_the_class_is():
 def test_a_class_that_cannot_be_imported_is_named(place):
     with pytest.raises(ValueError, match=rf"'other' cannot.*Received: '{place}'"):
         register_from("other", place)
+
+
+def test_a_run_says_what_it_cannot_import(tmp_path):
+    experiment = dataclasses.replace(
+        tiny_experiment("other"), defined_in="no_such_module:Name"
+    )
+    result = run(experiment, tmp_path)
+    assert result.status == "failed"
+    assert "'other' cannot be imported: No module named 'no_such" in result.reason
 
 
 @pytest.mark.parametrize("module", ["__main__", __name__])
