@@ -86,17 +86,17 @@ class CausalLM(TokenTransformer):
     ):
         checks.positive_integer(max_length=max_length)
         super().__init__(
-            vocabulary_size,
-            attention,
-            num_layers,
-            embedding_dim,
-            num_heads,
-            intermediate_dim,
-            dropout,
-            activation,
-            normalize_first,
-            positions,
-            max_length,
+            vocabulary_size=vocabulary_size,
+            attention=attention,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            dropout=dropout,
+            activation=activation,
+            normalize_first=normalize_first,
+            positions=positions,
+            num_positions=max_length,
             **kwargs,
         )
         self._config |= {"max_length": max_length, "positions": positions}

@@ -84,18 +84,18 @@ class EncoderClassifier(TokenTransformer):
         checks.positive_integer(num_classes=num_classes, max_length=max_length)
         checks.one_of(("mean", "cls"), pooling=pooling)
         super().__init__(
-            vocabulary_size,
-            attention,
-            num_layers,
-            embedding_dim,
-            num_heads,
-            intermediate_dim,
-            dropout,
-            activation,
-            normalize_first,
-            positions,
+            vocabulary_size=vocabulary_size,
+            attention=attention,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            dropout=dropout,
+            activation=activation,
+            normalize_first=normalize_first,
+            positions=positions,
             # One more for the class token.
-            max_length + 1,
+            num_positions=max_length + 1,
             **kwargs,
         )
         self._config |= {

@@ -90,15 +90,15 @@ class SegmentLanguageModel(TokenTransformer):
         **kwargs,
     ):
         super().__init__(
-            vocabulary_size,
-            attention,
-            num_layers,
-            embedding_dim,
-            num_heads,
-            intermediate_dim,
-            dropout,
-            activation,
-            normalize_first,
+            vocabulary_size=vocabulary_size,
+            attention=attention,
+            num_layers=num_layers,
+            embedding_dim=embedding_dim,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            dropout=dropout,
+            activation=activation,
+            normalize_first=normalize_first,
             **kwargs,
         )
         self._config["stateful"] = stateful

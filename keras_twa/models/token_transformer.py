@@ -32,6 +32,7 @@ class TokenTransformer(keras.Model):
 
     def __init__(
         self,
+        *,
         vocabulary_size,
         attention,
         num_layers,

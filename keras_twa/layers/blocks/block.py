@@ -39,6 +39,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def __init__(
         self,
+        *,
         intermediate_dim,
         num_heads,
         attentions,

@@ -120,17 +120,17 @@ class TransformerDecoder(TransformerBlock):
         **kwargs,
     ):
         super().__init__(
-            intermediate_dim,
-            num_heads,
-            {"attention": attention, "cross_attention": cross_attention},
-            dropout,
-            activation,
-            layer_norm_epsilon,
-            kernel_initializer,
-            bias_initializer,
-            normalize_first,
-            feed_forward,
-            remat,
+            intermediate_dim=intermediate_dim,
+            num_heads=num_heads,
+            attentions={"attention": attention, "cross_attention": cross_attention},
+            dropout=dropout,
+            activation=activation,
+            layer_norm_epsilon=layer_norm_epsilon,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            normalize_first=normalize_first,
+            feed_forward=feed_forward,
+            remat=remat,
             **kwargs,
         )
 
