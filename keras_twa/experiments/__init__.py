@@ -1,1 +1,1 @@
-"""Experiments: configured, run, kept as JSON, reported."""
+"""Experiments: configuration, runs, results as JSON, and reports."""

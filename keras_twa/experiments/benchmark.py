@@ -13,26 +13,26 @@ import numpy as np
 from keras_twa.experiments.text import error_text
 from keras_twa.layers import get
 
-# What the others stand beside.
+# The baseline.
 KERAS = "keras.layers.MultiHeadAttention"
 # The first step compiles, and the second may still load something.
 WARM_UP_STEPS = 2
 
-# Called with steps done and steps wanted.
+# Called with the numbers of finished steps and of all steps.
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What each layer is given.
+    """Sizes of the layers and their inputs.
 
     Args:
         length: Steps T of a sequence.
         batch: Sequences B.
         heads: Attention heads H.
         dim: Width D of a head; a sequence has H D features.
-        repeats: Steps that are timed.
-        causal: Whether a causal mask is asked for, where a layer leaves the choice.
+        repeats: Number of timed steps.
+        causal: Whether to use a causal mask, if it is optional.
     """
 
     length: int = 1024
@@ -51,14 +51,14 @@ class Sizes:
 
 @dataclass
 class Timing:
-    """What came of one layer.
+    """The measurement of one layer.
 
     Args:
         name: Name of the mechanism, or `KERAS`.
         causal: Whether it had a causal mask.
         parameters: Number of its parameters.
-        seconds: How long each step took.
-        problem: Why there are no steps; empty where there are.
+        seconds: Seconds of each step.
+        problem: Why there are no steps, or empty.
     """
 
     name: str
@@ -80,8 +80,8 @@ def benchmark(
 
     A step is `train_on_batch` of a model of that layer alone, as Keras compiles it by
     default: forward, the backward pass to the weights, and plain gradient descent.
-    After the warm-up the layers take turns, so that what slows the machine for a while
-    slows all of them.
+    After the warm-up, the layers take turns, so that a slower machine affects all of
+    them.
 
     Args:
         attentions: Names of mechanisms.
@@ -89,7 +89,7 @@ def benchmark(
         progress: Called after each step.
 
     Returns:
-        A `Timing` for each, `KERAS` first. What fails tells its problem there.
+        A `Timing` for each, `KERAS` first. An error becomes its `problem`.
     """
     names = [KERAS, *attentions]
     timings = [Timing(name, _causal(name, sizes)) for name in names]
@@ -102,7 +102,7 @@ def benchmark(
                     if number == 0:
                         steps[timing.name] = _make_step(timing, sizes)
                     seconds = steps[timing.name]()
-                # A layer that does not run here is no reason not to time the others.
+                # An error in one layer does not stop the others.
                 except Exception as error:
                     timing.problem = error_text(error)
                     timing.seconds = ()
@@ -126,12 +126,12 @@ def _make_layer(name: str, sizes: Sizes) -> Any:
 
 
 def _make_step(timing: Timing, sizes: Sizes) -> Callable[[], float]:
-    """Returns a function that takes a step and returns its seconds."""
+    """Returns a function that runs a step and returns its seconds."""
     shape = (sizes.length, sizes.heads * sizes.dim)
     inputs = keras.Input(shape)
     layer = _make_layer(timing.name, sizes)
     model = keras.Model(inputs, layer(inputs, inputs, use_causal_mask=timing.causal))
-    # So small a rate that the weights stay as good as they are.
+    # The rate is so small that the weights hardly change.
     model.compile(keras.optimizers.SGD(1e-6), "mse")
     timing.parameters = model.count_params()
     rng = np.random.default_rng(0)
@@ -140,7 +140,7 @@ def _make_step(timing: Timing, sizes: Sizes) -> Callable[[], float]:
 
     def step() -> float:
         start = time.perf_counter()
-        # A number on the host: the device is done too.
+        # The value is on the host, so the device has finished.
         float(model.train_on_batch(x, y))
         return time.perf_counter() - start
 

@@ -1,4 +1,4 @@
-"""A run's state on disk: arrays and plain values in one file."""
+"""The state of a run on disk: arrays and plain values in one file."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 from keras_twa import files
 
 # Ends a message; the path of the checkpoint follows.
-REMEDY = "Remove it to start this run anew. Received"
+REMEDY = "Remove it to restart this run. Received"
 
 
 def save_checkpoint(
@@ -19,7 +19,7 @@ def save_checkpoint(
     arrays: Mapping[str, list[np.ndarray]],
     state: Mapping[str, Any],
 ) -> None:
-    """Writes a checkpoint that appears whole or not at all.
+    """Writes a checkpoint atomically.
 
     Args:
         path: The file.
@@ -35,7 +35,7 @@ def save_checkpoint(
         for index, value in enumerate(values)
     }
     files.write_arrays(path, {"state": np.array(text), **flat})
-    # Of processes that were killed.
+    # From killed processes.
     for leftover in path.parent.glob("*.part"):
         leftover.unlink(missing_ok=True)
 
@@ -43,16 +43,16 @@ def save_checkpoint(
 def load_checkpoint(
     path: str | os.PathLike[str],
 ) -> tuple[dict[str, list[np.ndarray]], dict[str, Any]] | None:
-    """Reads what `save_checkpoint()` wrote.
+    """Reads a checkpoint of `save_checkpoint()`.
 
     Returns:
         `(arrays, state)`, or `None` without a file.
 
     Raises:
-        ValueError: If the file is something else.
+        ValueError: If the file is not a checkpoint.
     """
     try:
-        # Opened here, as NumPy leaves a damaged file open.
+        # Opened here, because NumPy does not close a damaged file.
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             text = json.loads(str(file["state"]))
             arrays = {
@@ -62,5 +62,5 @@ def load_checkpoint(
             return arrays, text["state"]
     except FileNotFoundError:
         return None
-    except Exception as error:  # a damaged file raises whatever it meets first
+    except Exception as error:  # a damaged file may raise anything
         raise ValueError(f"Not a checkpoint ({error}). {REMEDY}: {path}") from None

@@ -1,19 +1,19 @@
-"""Times the steps of a run, telling compilation apart."""
+"""Times the steps of a run, and separates compilation."""
 
 import statistics
 from collections import defaultdict
 
 
 class StepClock:
-    """Times steps; the first one of each shape, which may compile, is split.
+    """Times steps, and splits the first step of each shape, which may compile.
 
-    A compiled step costs what the later steps of its shape cost (or, without
-    any, as much per token as the others); the rest of it is compilation.
+    The time of a compiled step is that of the later steps of its shape. Without
+    later steps, it is estimated from the time per token of other shapes. The rest
+    of the first step is compilation.
 
     Args:
-        compilation: Seconds of compilation by kind and shape that earlier
-            processes of the same run have measured. What these had to compile is
-            compiled again, and is not counted again.
+        compilation: Seconds of compilation by kind and shape from earlier processes
+            of the same run. Compiling the same shapes again does not count.
     """
 
     def __init__(self, compilation: dict[str, float] | None = None) -> None:
@@ -25,12 +25,12 @@ class StepClock:
         self._epoch_first: list[str] = []
 
     def start_epoch(self, seconds: float = 0.0) -> None:
-        """Starts to count an epoch; `seconds` of it were spent before."""
+        """Starts an epoch; `seconds` of it have been counted before."""
         self._epoch_seconds = seconds
         self._epoch_first = []
 
     def add(self, kind: str, shape: tuple[int, ...], seconds: float) -> None:
-        """Takes note of one step, `kind` being `"train"` or `"evaluate"`."""
+        """Records one step; `kind` is `"train"` or `"evaluate"`."""
         key = f"{kind} {'x'.join(map(str, shape))}"
         if key in self._first:
             self._steady[key].append(seconds)

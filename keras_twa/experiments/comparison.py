@@ -1,4 +1,4 @@
-"""Several runs beside one another, each in a process of its own."""
+"""A comparison of runs, each in a separate process."""
 
 import io
 import json
@@ -38,8 +38,8 @@ class Comparison:
     """The runs of one task, preset and backend in one folder.
 
     Args:
-        output: The folder; it need not exist.
-        experiments: The `Experiment`s, which differ in mechanism and seed only.
+        output: The folder. It may be missing.
+        experiments: The `Experiment`s, which differ only in mechanism and seed.
         backend: Name of the Keras backend.
     """
 
@@ -59,11 +59,11 @@ class Comparison:
         self._fingerprint: Fingerprint = {}
 
     def check_writable(self) -> None:
-        """Checks the folder before anything takes time.
+        """Checks the folder before any slow work.
 
         Raises:
-            ValueError: If it holds something that is no comparison.
-            OSError: If it cannot be written.
+            ValueError: If it has contents that are not a comparison.
+            OSError: If it is not writable.
         """
         check_folder(self.output)
         if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
@@ -71,7 +71,7 @@ class Comparison:
         own = {LOCK, *(part.name for part in self._leftovers)}
         if any(entry.name not in own for entry in self.output.iterdir()):
             raise ValueError(
-                "The output folder is not empty, and holds no comparison. "
+                "The output folder is not empty, and is not a comparison. "
                 f"Received: {self.output}"
             )
 
@@ -91,18 +91,18 @@ class Comparison:
         }
 
     def prepare(self, data: TaskData) -> dict[str, Any]:
-        """Makes the folder and writes down what is compared in it.
+        """Creates the folder with a file that describes the comparison.
 
         Args:
-            data: The rows, for the baselines that need no attention.
+            data: The rows, for the baselines without attention.
 
         Returns:
-            What is written down.
+            The description.
 
         Raises:
-            ValueError: If it holds another comparison, one on other rows, or
-                something else.
-            OSError: If it cannot be written.
+            ValueError: If the folder has another comparison, one on other rows, or
+                other contents.
+            OSError: If it is not writable.
         """
         self.check_writable()
         self._fingerprint = data.fingerprint
@@ -111,7 +111,7 @@ class Comparison:
             _check_same(path, self._wanted)
             facts = read_json(path)
             check_same_rows(facts.get("fingerprint"), data.fingerprint, path)
-            # All of them, as they share tables.
+            # All results, because they share tables.
             load_results(self.output, data.fingerprint)
             return facts
         first = self.experiments[0]
@@ -129,7 +129,7 @@ class Comparison:
         return facts
 
     def run(self, on_event: OnEvent, time_limit: float | None = None) -> list[Result]:
-        """Runs what is not complete yet, one after another.
+        """Runs the experiments that are not complete, one after another.
 
         Args:
             on_event: Called with each run's progress, and with its `Result` as
@@ -137,11 +137,11 @@ class Comparison:
             time_limit: Seconds for all of them.
 
         Returns:
-            The results of all runs that were ever started.
+            The results of all started runs.
 
         Raises:
             BlockingIOError: If another process works in the folder.
-            KeyboardInterrupt: After the running run has kept its state.
+            KeyboardInterrupt: After the current run has saved its state.
         """
         deadline = None if time_limit is None else time.monotonic() + time_limit
         with locked(self.output):
@@ -173,10 +173,10 @@ class Comparison:
 
 
 def check_folder(path: Path) -> None:
-    """Checks that a folder can be written, or made.
+    """Raises `OSError` unless a folder is writable or can be created.
 
     Raises:
-        OSError: If not.
+        OSError: If it is not.
     """
     folder = path.absolute()
     while not folder.exists():
@@ -184,7 +184,7 @@ def check_folder(path: Path) -> None:
     if not folder.is_dir():
         raise NotADirectoryError(f"Not a folder. Received: {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"Cannot write there. Received: {folder}")
+        raise PermissionError(f"The folder is not writable. Received: {folder}")
 
 
 def _check_same(path: Path, wanted: dict[str, Any]) -> None:
@@ -202,7 +202,7 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
     ]
     if differing:
         raise ValueError(
-            "The output folder holds another comparison: "
+            "The output folder contains another comparison: "
             f"{'; '.join(differing)}. Choose another --output. "
             f"Received: {path.parent}"
         )
@@ -214,7 +214,7 @@ def _load(folder: Path, experiment: Experiment) -> Result | None:
         return None
     result = Result.load(path)
     if result.experiment != experiment:
-        raise ValueError(f"The folder holds another experiment. Received: {folder}")
+        raise ValueError(f"The folder contains another experiment. Received: {folder}")
     return result
 
 
@@ -230,7 +230,7 @@ def _run_in_process(
     spec = folder / SPEC
     write_json(spec, experiment.to_json())
     module = "keras_twa.experiments.run"
-    # Not from the current folder (-P), which may hold modules of the same names.
+    # Not from the current folder (-P), which may contain modules with equal names.
     command = [sys.executable, "-P", "-m", module, str(spec), str(folder)]
     command += ["--fingerprint", json.dumps(fingerprint)]
     if time_limit is not None:
@@ -238,13 +238,13 @@ def _run_in_process(
     found_in = _folder_of(experiment.defined_in)
     if found_in is not None:
         command += ["--path", found_in]
-    # The same package in the new process, wherever this one found it.
+    # The new process imports the same package as this one.
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        # Threads of PyTorch that wait busily for one another take thirty times as
-        # long when something else uses the cores.
+        # PyTorch's threads wait busily for each other, which takes thirty times as
+        # long when another process uses the cores.
         "OMP_WAIT_POLICY": "PASSIVE",
         **os.environ,
         "PYTHONPATH": path,
@@ -264,7 +264,7 @@ def _run_in_process(
             raise
     result = _load(folder, experiment) or earlier
     if result.status == "running" or result.starts == earlier.starts:
-        # It could not say so itself.
+        # The process could not save this itself.
         result.status = "failed"
         result.reason = _crash(code, folder / LOG)
         result.save(folder / FILE_NAME)
@@ -286,7 +286,7 @@ def _folder_of(place: str | None) -> str | None:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Lets a run keep its state, or ends it if it does not come to that."""
+    """Asks a run to save its state and stop, and kills it after a while."""
     process.terminate()
     try:
         process.wait(SECONDS_TO_STOP)
@@ -299,5 +299,5 @@ def _crash(code: int, log: Path) -> str:
     if code < 0:
         return f"The process was ended by signal {-code}; see {log}"
     lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    last = lines[-1][:300] if lines else "it left no message"
+    last = lines[-1][:300] if lines else "no message"
     return f"The process ended with code {code}: {last}"

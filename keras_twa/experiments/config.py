@@ -1,4 +1,4 @@
-"""What one run trains: a task, a mechanism, a seed, and a preset's settings."""
+"""The description of one run: task, mechanism, seed and settings."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from keras_twa.experiments.settings import check_choice
 
 TASKS = ("listops", "imdb")
 BASELINE = "dot_product"
-# What is compared unless told otherwise: the longest list is not always the question.
+# Compared by default: all mechanisms would take much longer.
 COMPARED = (
     BASELINE,
     "temporal_weighted",
@@ -28,7 +28,7 @@ _IMDB: dict[str, Any] = {
     "max_length": 1024,
 }
 
-# Skyformer and Nystroemformer train all their models at this size.
+# Skyformer and Nystroemformer use this size for all their models.
 _SKYFORMER: dict[str, Any] = {
     "embedding_dim": 64,
     "num_heads": 2,
@@ -64,8 +64,8 @@ _QUICK: dict[str, Any] = {
     "warmup_steps": 50,
 }
 
-# All the training data for the least model that learns from it: one pass over the
-# reviews is a matter of minutes for each mechanism on two cores.
+# All the training data, and the smallest model that learns from it: one pass over the
+# reviews takes minutes for each mechanism on two cores.
 _SMALL: dict[str, Any] = {
     **_QUICK,
     "num_layers": 1,
@@ -225,7 +225,7 @@ class Experiment:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Experiment":
-        """Returns the experiment that `to_json()` wrote."""
+        """Returns the experiment from the values of `to_json()`."""
         try:
             settings = Settings(**values["settings"])
             return cls(**{**values, "settings": settings})

@@ -24,10 +24,10 @@ from keras_twa.experiments.fingerprint import fingerprint
 from keras_twa.experiments.settings import Settings
 from keras_twa.home import expanded
 
-# Called with rows done and rows wanted.
+# Called with the numbers of finished rows and of all rows.
 Progress = Callable[[int, int], None]
 TSV_FILES = ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv")
-# Of the training reviews, which have no validation split of their own.
+# Of the training reviews, which have no validation split.
 VALIDATION_FRACTION = 0.1
 NGRAM = 5
 EXAMPLE_LENGTHS = (24, 64)
@@ -54,10 +54,10 @@ class TaskData:
         splits: `(TokenSequences, labels)` of training, validation and test.
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of labels.
-        source: What the rows are, for the heading of a report.
-        data: What to ask for to get the same rows again.
+        source: The source of the rows, for the heading of a report.
+        data: The argument of `load_task` that gives the same rows again.
         max_buckets: Largest number of padded lengths.
-        symbols: From token ids to one string for each.
+        symbols: Function from token ids to one string for each.
     """
 
     splits: dict[str, tuple[TokenSequences, np.ndarray]]
@@ -87,19 +87,19 @@ class TaskData:
 
     @functools.cached_property
     def fingerprint(self) -> Fingerprint:
-        """What tells these rows from others: one text for each split."""
+        """A text for each split that identifies its rows."""
         return fingerprint(self.splits)
 
     @property
     def example(self) -> np.ndarray:
-        """A validation row of moderate length, always the same, to look at."""
+        """A validation row of moderate length for plots, always the same."""
         rows, _ = self.splits["validation"]
         shortest, longest = EXAMPLE_LENGTHS
         fits = np.flatnonzero((rows.lengths >= shortest) & (rows.lengths <= longest))
         return np.asarray(rows[fits[0] if len(fits) else 0][:LONGEST_EXAMPLE])
 
     def baselines(self, task: str) -> dict[str, float]:
-        """Returns test accuracies that need no attention, by name.
+        """Returns test accuracies of baselines without attention, by name.
 
         Counted on the training rows, measured on the test rows.
         """
@@ -114,7 +114,7 @@ class TaskData:
         return found
 
     def note(self, task: str, settings: Settings) -> str:
-        """Returns how the rows differ from Long Range Arena's, "" where they do not.
+        """Returns how the rows differ from Long Range Arena's, or "".
 
         Args:
             task: `"listops"` or `"imdb"`.
@@ -131,7 +131,7 @@ class TaskData:
             )
         lengths = np.concatenate([rows.lengths for rows, _ in self.splits.values()])
         shortest, longest = int(lengths.min()), int(lengths.max())
-        # Of so many expressions, some are nearly as short and as long as they may be.
+        # In so many expressions, the shortest and longest are close to the limits.
         published = (
             counts == LISTOPS_COUNTS
             and 500 < shortest < 600
@@ -161,9 +161,9 @@ def load_task(
     Args:
         task: `"listops"` or `"imdb"`.
         data: For ListOps `"auto"` or `"generated"`, or a folder with files such as
-            the released ones; for IMDb `"auto"`, `"tfds"`, `"sample"`, or a path.
+            the published ones; for IMDb `"auto"`, `"tfds"`, `"sample"`, or a path.
         settings: The `Settings`.
-        progress: Called while rows are made.
+        progress: Called while rows are generated.
 
     Raises:
         ValueError: If the data is missing or malformed.
@@ -211,9 +211,9 @@ def write_listops(task: TaskData, folder: Path, progress: Progress) -> list[Path
 
     Args:
         task: The rows.
-        folder: Where to. It need not exist. The files appear there together, in
-            the place of earlier ones, and only when all of them are complete.
-        progress: Called with rows done and rows wanted.
+        folder: The output folder. It may be missing. The files replace earlier ones
+            together, after all of them are complete.
+        progress: Called with the numbers of finished rows and of all rows.
 
     Returns:
         The paths.
@@ -240,7 +240,7 @@ def _listops_files(data: str) -> list[Path]:
         if all(path.is_file() for path in paths):
             return paths
     raise ValueError(
-        "ListOps data is `generated`, or a folder that holds "
+        "ListOps data is `generated`, or a folder that contains "
         f"{', '.join(TSV_FILES)}. Received: {data}"
     )
 
@@ -250,10 +250,10 @@ def _read_listops(path: Path, size: int | None, max_length: int) -> Any:
     rows = [listops.encode(source) for source in sources[:size]]
     lengths = np.array([len(row) for row in rows])
     if not len(rows):
-        raise ValueError(f"{path} holds no rows.")
+        raise ValueError(f"The file has no rows. Received: {path}")
     if lengths.max() >= max_length:
         raise ValueError(
-            f"{path} holds expressions of up to {lengths.max()} tokens. Received: "
+            f"{path} contains expressions of up to {lengths.max()} tokens. Received: "
             f"max_length={max_length}"
         )
     return TokenSequences(np.concatenate(rows), lengths), targets[:size]

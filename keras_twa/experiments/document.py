@@ -1,7 +1,7 @@
 """A report as a list of blocks, written as Markdown and as one HTML file.
 
-Texts may have `code` and **bold** in them, as `markup` has it. What somebody else wrote
-goes through `literal` or `code` there.
+Texts may contain `code` and **bold**, see `markup`. Text from other sources goes
+through `literal` or `code` of that module.
 """
 
 import base64
@@ -63,7 +63,7 @@ class Heading:
 
 @dataclass
 class Paragraph:
-    """A paragraph; with `notice`, one that nobody should miss."""
+    """A paragraph; `notice` highlights it."""
 
     text: str
     notice: bool = False
@@ -101,7 +101,7 @@ class Figure:
         name: Name of its file, without ending.
         svg: The drawing for HTML.
         png: The drawing for Markdown.
-        caption: What is to be seen, in words.
+        caption: A description of the drawing.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the drawings of a report share: rows of axes, files."""
+"""Shared by the drawings of a report: rows of axes, and files."""
 
 import io
 from collections.abc import Sequence

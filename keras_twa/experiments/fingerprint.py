@@ -1,4 +1,4 @@
-"""What tells the rows of one data set from those of another."""
+"""Fingerprints, which identify the rows of a data set."""
 
 import hashlib
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ def fingerprint(splits: Mapping[str, tuple[Any, Any]]) -> Fingerprint:
 def check_same_rows(
     there: Mapping[str, str] | None, here: Mapping[str, str] | None, source: Any
 ) -> None:
-    """Refuses rows that differ from those of earlier results.
+    """Raises `ValueError` for rows that differ from those of earlier results.
 
     Args:
         there: Fingerprint of the rows of the results; empty or `None` if unknown,
             as in results of versions that kept none.
         here: Fingerprint of the rows now, likewise.
-        source: Where the results are.
+        source: The path of the results.
 
     Raises:
         ValueError: If both are known and differ.
@@ -45,8 +45,8 @@ def check_same_rows(
     found = differences(there, here)
     if found:
         raise ValueError(
-            f"The results there are of other rows: {'; '.join(found)}. "
-            f"Choose another folder, or bring the rows back. Received: {source}"
+            f"The existing results have other rows: {'; '.join(found)}. "
+            f"Choose another folder, or restore the rows. Received: {source}"
         )
 
 
@@ -54,7 +54,7 @@ def _hash(*arrays: Any) -> str:
     found = hashlib.sha256()
     for array in map(np.asarray, arrays):
         found.update(f"{len(array)} ".encode())
-        # In parts, as one type for all takes up to eight times the memory.
+        # In parts, because converting all at once takes up to eight times the memory.
         for start in range(0, len(array), _PART):
             part = array[start : start + _PART]
             found.update(np.ascontiguousarray(part, "<i8").tobytes())

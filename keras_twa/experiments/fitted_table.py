@@ -16,8 +16,7 @@ from rich.text import Text
 
 from keras_twa.experiments.text import encodable
 
-# Names are not folded into shorter lines than this, and may have this much room before
-# columns that are not needed get any.
+# Names have lines of at least this width, and get it before optional columns get any.
 SHORTEST_NAME, LONGEST_NAME = 13, 31
 
 
@@ -63,13 +62,13 @@ class FittedTable:
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self._rows)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        """Yields the table, and what there was no room for."""
+        """Yields the table, and the names of hidden columns."""
         room = min(options.max_width, self.width or options.max_width)
         names = self._names_width()
 

@@ -1,4 +1,4 @@
-"""The random generators that a training may read."""
+"""The random generators of a training."""
 
 import random
 from typing import Any
@@ -15,7 +15,7 @@ States = dict[str, list[np.ndarray]]
 
 
 class Generators:
-    """All random generators that the training of a model may read.
+    """All random generators that training a model may use.
 
     These are Python's, NumPy's and the backend's global ones, Keras's global one,
     and those of the model's layers. Stateful operations of TensorFlow, which Keras
@@ -30,7 +30,7 @@ class Generators:
         self._seeds = [v for v in model.variables if id(v) not in weights]
 
     def states(self) -> States:
-        """Returns copies of the states. No generator moves."""
+        """Returns copies of the states. The generators do not change."""
         _, words, gauss = random.getstate()
         numpy: Any = np.random.get_state(legacy=False)
         found = _global_generator()
@@ -47,7 +47,7 @@ class Generators:
         }
 
     def restore(self, states: States) -> None:
-        """Puts the generators into these states."""
+        """Restores the generators to these states."""
         # Before Python's: Keras's is made with a number from that.
         for value in states["keras"]:
             global_seed_generator().state.assign(value)
@@ -69,7 +69,7 @@ class Generators:
 
 
 def _global_generator() -> Any:
-    """Keras's own generator, `None` while nothing has asked for it."""
+    """Keras's own generator, or `None` before its first use."""
     return get_global_attribute(GLOBAL_SEED_GENERATOR)
 
 

@@ -1,4 +1,4 @@
-"""Keeps two processes from working in the same folder."""
+"""A lock, so that only one process works in a folder."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike[str], wait_seconds: float = 0.0) -> Iterator[None]:
-    """Holds the lock of a folder, which ends with the process at the latest.
+    """Holds the lock of a folder. The system releases it when the process ends.
 
     Raises:
         BlockingIOError: If another process still holds it after `wait_seconds`.
@@ -33,7 +33,7 @@ def locked(folder: str | os.PathLike[str], wait_seconds: float = 0.0) -> Iterato
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise BlockingIOError(
-                        f"Another process is working there. Received: {folder}"
+                        f"Another process uses this folder. Received: {folder}"
                     ) from None
                 time.sleep(0.2)
         yield

@@ -1,4 +1,4 @@
-"""What a run runs on, and how much memory it takes."""
+"""The hardware and software of a run, and its memory."""
 
 import contextlib
 import importlib.metadata
@@ -39,7 +39,7 @@ def environment() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Forgets the peak so far, where the system allows it."""
+    """Resets the peak, if the system allows it."""
     # Linux: see clear_refs in proc(5).
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
@@ -47,7 +47,7 @@ def reset_peak_memory() -> None:
 
 def peak_memory() -> int | None:
     """Returns the largest resident set of this process so far, in bytes."""
-    # `getrusage` would count what the parent held when it started this process.
+    # `getrusage` would include memory of the parent process at the start.
     with contextlib.suppress(OSError):
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -57,11 +57,11 @@ def peak_memory() -> int | None:
 
 
 def memory(before: int | None = None) -> dict[str, int | None]:
-    """Returns the peaks of the process and, where it is told, of the device.
+    """Returns the peaks of the process and, if known, of the device.
 
     Args:
-        before: What `peak_memory` told earlier. The system counts each thread's pages
-            late, and may tell a little less afterwards; a peak only rises.
+        before: An earlier result of `peak_memory`. The system counts the pages of
+            threads late and may report less afterwards. A peak never falls.
     """
     peak = peak_memory()
     if peak is not None and before is not None:
@@ -79,7 +79,7 @@ def _version(package: str) -> str | None:
 def _commit() -> str | None:
     """Returns the commit of a checkout, `None` for an installed package.
 
-    Where the checkout has changes that are in no commit, `-dirty` follows.
+    `-dirty` follows if the checkout has uncommitted changes.
     """
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():

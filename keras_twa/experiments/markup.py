@@ -1,4 +1,4 @@
-"""Text of a report: the little markup that it has, as HTML and as Markdown."""
+"""The markup of a report, as HTML and as Markdown."""
 
 import html
 import re
@@ -7,17 +7,17 @@ from keras_twa.experiments.text import encodable
 
 CODE, BOLD, PLAIN = "code", "bold", "plain"
 _TOKEN = re.compile(r"\\(?P<literal>[\\`*])|(?P<code>`)|(?P<bold>\*\*)", re.DOTALL)
-# What Markdown would take for its own; underscores only at the ends of words.
+# Markup in Markdown; underscores only at the ends of words.
 _MARKDOWN = re.compile(r"[\\`*\[\]<>~$]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 
 
 def literal(text: str) -> str:
-    """Returns what someone else wrote, so that none of it is taken for markup."""
+    """Returns text from other sources, escaped so that it contains no markup."""
     return re.sub(r"[\\`*]", r"\\\g<0>", " ".join(text.splitlines()))
 
 
 def code(text: str) -> str:
-    """Returns what someone else wrote, to be set as code."""
+    """Returns text from other sources as code."""
     return f"`{literal(text)}`"
 
 
@@ -81,9 +81,9 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _markdown_code(text: str) -> str:
-    """Code between more backticks than stand together in it."""
+    """Code between more backticks than any run of backticks in it."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
-    # Markdown takes away a space at both ends.
+    # Markdown removes a space at both ends.
     pad = " " if text[:1] in "` " or text[-1:] in "` " else ""
     return f"{fence}{pad}{text}{pad}{fence}"

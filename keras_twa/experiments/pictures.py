@@ -1,4 +1,4 @@
-"""The pictures of a report: the radar, and what mechanisms attend to."""
+"""The radar plot and the attention maps of a report."""
 
 import math
 import textwrap
@@ -19,12 +19,12 @@ from keras_twa.experiments.summary import Summary
 from keras_twa.figure import LooseFigure
 from keras_twa.style import draw_weights
 
-# Of more mechanisms, nobody could tell the lines apart.
+# With more mechanisms, the lines would be hard to tell apart.
 MOST_ON_RADAR = 8
 
 
 def radar(summary: Summary) -> Figure | None:
-    """Everything at a glance, each axis relative to the best mechanism."""
+    """A radar plot, with each axis relative to the best mechanism."""
     shown = [m for m in summary.mechanisms if m.completed]
     if not 2 <= len(shown) <= MOST_ON_RADAR:
         return None
@@ -53,15 +53,15 @@ def radar(summary: Summary) -> Figure | None:
     return drawn(
         figure,
         "radar",
-        "At a glance. On every axis 1, the rim, is the best mechanism here and "
-        "outward is better: accuracy over the best accuracy, else the smallest "
-        "cost over the cost (seconds per epoch, peak memory, parameters, seconds to "
-        "90 % of the own best accuracy).",
+        "Overview. On every axis, 1 (the rim) is the best mechanism here, and farther "
+        "out is better. Accuracy is relative to the best accuracy. For costs (seconds "
+        "per epoch, peak memory, parameters, seconds to 90 % of the own best "
+        "accuracy), the smallest cost is divided by the cost.",
     )
 
 
 def attention_maps(summary: Summary, folder: Path) -> Figure | None:
-    """What each mechanism attends to in the same example."""
+    """The attention weights of each mechanism in the same example."""
     found: list[tuple[Mechanism, dict[str, Any]]] = []
     for mechanism in summary.mechanisms:
         for run in mechanism.completed[:1]:
@@ -88,9 +88,9 @@ def attention_maps(summary: Summary, folder: Path) -> Figure | None:
     return drawn(
         figure,
         "attention",
-        "Attention weights in one validation example, means over heads: a row for "
-        "each position that attends, a column for each it attends to. Brighter is "
-        "more, each map on its own scale. Weights are no explanation of a decision.",
+        "Attention weights in one validation example, means over heads. Rows are "
+        "queries, columns are keys. Brighter cells have larger weights, with a "
+        "separate scale for each map. Weights do not explain a decision.",
     )
 
 
@@ -98,7 +98,7 @@ def load_maps(folder: Path, run: Result) -> dict[str, Any]:
     """Returns the attention maps of a completed run by layer, empty without any.
 
     Raises:
-        ValueError: If the file is something else.
+        ValueError: If the file has no attention maps.
     """
     path = folder / run.experiment.name / ATTENTION_MAPS
     if run.status != "completed" or not path.exists():

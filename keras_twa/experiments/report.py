@@ -39,7 +39,7 @@ def write_report(directory: str | os.PathLike[str]) -> Path:
         The path of the HTML file.
 
     Raises:
-        ValueError: If the folder holds no comparison, or a foreign result.
+        ValueError: If the folder has no comparison, or a foreign result.
     """
     folder = Path(directory)
     summary = Summary.load(folder)
@@ -83,9 +83,9 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
 
 _CONVERGENCE_NOTE = (
     "Validation accuracy is measured after every epoch, so these are upper bounds. "
-    "90 % of its own best flatters a mechanism that learns little; the conventional "
-    "gain is what conventional attention with the same seed gained over the majority "
-    "class. Seconds leave out compilation and validation."
+    "90 % of its own best favours a mechanism that learns little. The conventional "
+    "gain is the gain of conventional attention with the same seed over the majority "
+    "class. Seconds exclude compilation and validation."
 )
 
 
@@ -110,8 +110,8 @@ def _head(summary: Summary) -> list[Block]:
     if facts.get("source") == SAMPLE:
         blocks.append(
             Paragraph(
-                "**Sample, not IMDb.** These reviews were put together by a program. "
-                "The numbers say that everything runs, and nothing about IMDb.",
+                "**Sample, not IMDb.** These reviews were generated. The numbers show "
+                "that everything runs, but say nothing about IMDb.",
                 notice=True,
             )
         )
@@ -129,15 +129,13 @@ def _memory_note(summary: Summary) -> str:
         return "Peak memory is that of the device, as the backend counts it."
     return (
         "Peak memory is the growth of the process (resident set, from after its "
-        "imports and data to its peak), compilation included: rough."
+        "imports and data to its peak), including compilation. It is approximate."
     )
 
 
 def _improvement(summary: Summary) -> list[Block]:
     if summary.baseline is None:
-        return [
-            Paragraph(f"The conventional mechanism, `{BASELINE}`, is not among them.")
-        ]
+        return [Paragraph(f"The conventional mechanism, `{BASELINE}`, was not run.")]
     figure = figures.improvement(summary)
     if figure is None:
         return [Paragraph("There is no complete pair of runs with the same seed yet.")]
@@ -156,26 +154,26 @@ def _example(summary: Summary, folder: Path) -> list[Block]:
 
 def _caveats(summary: Summary) -> list[str]:
     found = [
-        "Everything but the mechanism is equal, and nothing is tuned for any of "
-        "them. Parameters differ where a mechanism has more projections.",
-        "The weights of the epoch with the best validation accuracy are tested. The "
-        "test rows were read once, at the end of each run.",
+        "Runs differ only in the mechanism, and nothing is tuned for any of them. "
+        "Parameters differ if a mechanism has more projections.",
+        "The test uses the weights of the epoch with the best validation accuracy. "
+        "The test rows were read once, at the end of each run.",
         f"One run on {summary.facts.get('rows', {}).get('test', 0):,} test rows is "
         f"known to ± {_sampling_half_width(summary):.1f} points at best, before the "
         "variance between seeds.",
-        "Intervals are t intervals over seeds, not corrected for comparing several "
-        "mechanisms. With few seeds they are wide, with one there is none.",
+        "Intervals are t intervals over seeds, without correction for several "
+        "mechanisms. With few seeds they are wide. With one seed there is no interval.",
         "Long Range Arena measures locality and the training recipe as much as long "
         "range: see its baselines above.",
     ]
     if summary.facts["preset"] in ("quick", "small", "mvp"):
         found.append(
             f"The preset {summary.facts['preset']} is smaller than the published "
-            "settings. Do not put its numbers beside published ones."
+            "settings. Do not compare its numbers with published ones."
         )
     if summary.facts["task"] == "listops":
         found.append(
-            "An accuracy near the root operator's means that no more than the first "
+            "An accuracy near that of the root operator means that only the first "
             "token was learned."
         )
     return found
@@ -194,7 +192,7 @@ def _environment(summary: Summary) -> list[Block]:
             key = json.dumps(run.environment, sort_keys=True)
             groups.setdefault(key, []).append(run)
     if not groups:
-        return [Paragraph("No run has told them.")]
+        return [Paragraph("No run has recorded them.")]
     blocks: list[Block] = []
     for key, runs in groups.items():
         if len(groups) > 1:

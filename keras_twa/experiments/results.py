@@ -1,4 +1,4 @@
-"""Results of runs: kept as JSON, and what follows from several of them."""
+"""Results of runs: their JSON files, and estimates from several of them."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ from keras_twa.experiments.fingerprint import check_same_rows
 FORMAT = 1
 STATUSES = ("running", "stopped", "completed", "failed")
 FILE_NAME = "result.json"
-# What is known of each epoch.
+# The values of each epoch.
 POINT = (
     "epoch",
     "train_loss",
@@ -33,11 +33,11 @@ POINT = (
 
 @dataclass
 class Result:
-    """What one run found, complete or not.
+    """The result of one run, complete or not.
 
     Args:
         experiment: The `Experiment`.
-        status: `"running"` (now, or killed), `"stopped"` (it goes on when started
+        status: `"running"` (now, or killed), `"stopped"` (it continues when started
             again), `"completed"` or `"failed"`.
         reason: Why it stopped or failed.
         environment: Versions, backend and hardware.
@@ -49,15 +49,15 @@ class Result:
         best_epoch: Epoch with the best validation accuracy; its weights are tested.
         test_loss: Loss on the test rows, read once, at the end.
         test_accuracy: Accuracy on the test rows.
-        compile_seconds: What the first batches of each shape took beyond a usual
-            batch of that shape.
+        compile_seconds: Extra time of the first batch of each shape, compared with
+            a usual batch of that shape.
         memory: Bytes: `peak` and `before_model` of the process, and
-            `device_peak` where the backend tells it.
-        starts: How many processes worked on this run.
+            `device_peak` if the backend reports it.
+        starts: Number of processes that worked on this run.
         wall_seconds: Seconds from start to end, of all processes whose work is in
             this result.
-        fingerprint: What tells the rows from others, one text for each split. Empty
-            if unknown, as in results of versions that kept none.
+        fingerprint: A text for each split that identifies its rows. Empty if
+            unknown, as in results of earlier versions.
     """
 
     experiment: Experiment
@@ -77,7 +77,7 @@ class Result:
     fingerprint: Fingerprint = field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes JSON that appears whole or not at all."""
+        """Writes JSON atomically."""
         write_json(path, {"format": FORMAT, **self.to_json()})
 
     def to_json(self) -> dict[str, Any]:
@@ -86,10 +86,10 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Result":
-        """Reads what `save()` wrote.
+        """Reads a file of `save()`.
 
         Raises:
-            ValueError: If the file is something else.
+            ValueError: If the file is not a result.
         """
         values = read_json(path)
         if values.pop("format", None) != FORMAT:
@@ -113,8 +113,8 @@ class Result:
             ) from None
         if result.status not in STATUSES:
             raise ValueError(
-                f"A status is one of {STATUSES}. Received: status={result.status!r} "
-                f"in {source}"
+                f"`status` must be one of {STATUSES}. "
+                f"Received: status={result.status!r} in {source}"
             )
         return result
 
@@ -125,7 +125,7 @@ class Result:
 
     @property
     def model_memory(self) -> int | None:
-        """Peak memory in bytes: the device's, or what the process grew by."""
+        """Peak memory in bytes, of the device, or the growth of the process."""
         device = self.memory.get("device_peak")
         peak, before = self.memory.get("peak"), self.memory.get("before_model")
         if device is not None or peak is None or before is None:
@@ -159,11 +159,11 @@ def load_results(
 
     Args:
         directory: The folder of the comparison.
-        fingerprint: That of its rows, where it is known.
+        fingerprint: The fingerprint of its rows, if known.
 
     Raises:
-        ValueError: If a file is something else, or in the folder of another run, or
-            the rows of two runs differ.
+        ValueError: If a file is not a result, is in the folder of another run, or the
+            rows of two runs differ.
     """
     results = []
     for path in sorted(Path(directory).glob(f"*/{FILE_NAME}")):
@@ -174,7 +174,7 @@ def load_results(
                 f"run. Received: {path}"
             )
         check_same_rows(result.fingerprint, fingerprint, path)
-        # Without one to compare with, the first that is known has to do.
+        # Otherwise compare with the first known fingerprint.
         fingerprint = fingerprint or result.fingerprint
         results.append(result)
     return results
@@ -191,7 +191,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        ValueError: If the file cannot be read or holds something else.
+        ValueError: If the file cannot be read or is not a JSON object.
     """
     try:
         values = json.loads(Path(path).read_text("utf-8"))
@@ -205,16 +205,16 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_types(values: Any, kinds: Mapping[str, Any], source: Any) -> None:
-    """Checks what was read from a file.
+    """Checks values from a file.
 
     Args:
-        values: What was read.
-        kinds: The type, or the types, of each value that must be there.
-        source: Where it is from.
+        values: The values.
+        kinds: The type, or the types, of each required value.
+        source: The source of the values.
 
     Raises:
-        ValueError: If `values` is no dictionary, or a value is missing or of another
-            type.
+        ValueError: If `values` is not a dictionary, or a value is missing or of
+            another type.
     """
     if not isinstance(values, dict):
         raise ValueError(f"Not a JSON object. Received: {values!r} in {source}")
@@ -227,7 +227,7 @@ def check_types(values: Any, kinds: Mapping[str, Any], source: Any) -> None:
 
 
 def finite(values: Any) -> Any:
-    """Returns plain values as JSON can hold them: what is not a number is null."""
+    """Returns plain values for JSON, with null for NaN and infinity."""
     if isinstance(values, dict):
         return {key: finite(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):

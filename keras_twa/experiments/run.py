@@ -1,7 +1,7 @@
 """Runs one experiment in this process: `python -m keras_twa.experiments.run`.
 
-One process per run, so that its peak memory is its own, and so that nothing that
-happens to it can stop the others.
+Each run has a separate process, so that its peak memory is measured separately and an
+error cannot stop the others.
 """
 
 import argparse
@@ -48,36 +48,38 @@ def run(
     build_model: Callable[[Experiment, Any], Any] | None = None,
     fingerprint: Fingerprint | None = None,
 ) -> Result:
-    """Runs an experiment, or goes on with it where it ended.
+    """Runs an experiment, or continues it.
 
-    It goes on from the checkpoint in the folder. Without one, it starts from nothing.
+    It continues from the checkpoint in the folder. Without one, it restarts.
 
     Args:
         experiment: The `Experiment`.
         directory: Folder for the result, the checkpoint and the weights.
-        stop: Tells when to stop. The run goes on when it is started again.
-        on_event: Called with what to show.
-        build_model: From the experiment and its data to a Keras model. Defaults
-            to the encoder classifier with the mechanism.
-        fingerprint: What the rows must be, as `TaskData.fingerprint` tells it.
-            Defaults to whatever they are, in a new folder.
+        stop: Decides when to stop. The run continues when it is started again.
+        on_event: Called with each event to show.
+        build_model: Function from the experiment and its data to a Keras model.
+            Defaults to the encoder classifier with the mechanism.
+        fingerprint: The required `TaskData.fingerprint` of the rows. By default, any
+            rows are valid in a new folder.
 
     Returns:
-        The `Result`, which is in `directory` too. What goes wrong in training is
-        told there, not raised.
+        The `Result`, which is also in `directory`. It contains errors of the
+        training, which are not raised.
 
     Raises:
-        ValueError: If the folder holds another experiment, or one on other rows.
+        ValueError: If the folder has another experiment, or one on other rows.
     """
     stop = stop or StopSignal()
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    # What a killed comparison has left may still be compiling its last step.
+    # A process of a killed comparison may still be compiling its last step.
     with locked(folder, wait_seconds=600):
         path = folder / FILE_NAME
         result = Result.load(path) if path.exists() else Result(experiment)
         if result.experiment != experiment:
-            raise ValueError(f"The folder holds another experiment. Received: {folder}")
+            raise ValueError(
+                f"The folder contains another experiment. Received: {folder}"
+            )
         check_same_rows(result.fingerprint, fingerprint, folder)
         if result.status == "completed":
             if result.fingerprint:
@@ -109,7 +111,7 @@ def _run(
         return result
     check_same_rows(fingerprint or result.fingerprint, data.fingerprint, folder)
     if not (folder / CHECKPOINT).exists():
-        # Numbers alone cannot go on: the run starts from nothing.
+        # Results alone are not enough to continue: the run restarts.
         result = Result(
             result.experiment, starts=result.starts, fingerprint=data.fingerprint
         )
@@ -121,7 +123,7 @@ def _run(
         result.status = "completed"
     except Stopped as stopped:
         result.status, result.reason = "stopped", str(stopped)
-    except Exception as error:  # whatever it is, the other runs go on
+    except Exception as error:  # any error: the other runs continue
         _fail(result, error)
     result.wall_seconds = earlier + time.monotonic() - started
     result.save(path)
@@ -148,7 +150,7 @@ def _train_and_test(
     on_event: Callable[[Event], None],
     build_model: Callable[[Experiment, Any], Any],
 ) -> None:
-    # Keras takes seconds to import; the signals are handled before.
+    # Keras takes seconds to import, so signals are handled before.
     import keras
 
     from keras_twa.experiments import machine
@@ -226,7 +228,7 @@ def _build_model(experiment: Experiment, data: Any) -> Any:
 def load_model(
     experiment: Experiment, data: Any, directory: str | os.PathLike[str]
 ) -> Any:
-    """Returns the model of a completed run, with the weights that were tested.
+    """Returns the model of a completed run, with the tested weights.
 
     Args:
         experiment: The `Experiment`.
@@ -240,7 +242,7 @@ def load_model(
 
 
 def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
-    """Keeps what the model attends to in one example, at most 64 x 64 numbers."""
+    """Saves the attention weights for one example, at most 64 x 64 numbers."""
     if not getattr(model, "has_attention_scores", False):
         return
     tokens = data.example
@@ -267,13 +269,13 @@ def shrink(maps: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the experiment in a JSON file, and tells its progress in JSON lines."""
+    """Runs the experiment in a JSON file, and prints its progress as JSON lines."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("experiment", help="JSON file of an experiment")
     parser.add_argument("directory", help="folder for result and checkpoint")
     parser.add_argument("--time-limit", type=float, help="seconds")
     parser.add_argument(
-        "--fingerprint", type=json.loads, help="what the rows must be, as JSON"
+        "--fingerprint", type=json.loads, help="fingerprint of the rows, as JSON"
     )
     parser.add_argument("--path", help="folder where Python looks for modules, last")
     options = parser.parse_args(arguments)
@@ -282,7 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.append(options.path)
     stop = StopSignal(options.time_limit)
     stop.listen()
-    # Libraries print too; whoever reads the events wants nothing else.
+    # Libraries print too, but the standard output must contain only events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -291,7 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
             events.write(json.dumps(event) + "\n")
             events.flush()
         except BrokenPipeError:
-            stop.request("nobody reads the progress any more")
+            stop.request("the progress output was closed")
 
     try:
         experiment = Experiment.from_json(read_json(options.experiment))

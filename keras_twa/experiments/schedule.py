@@ -9,7 +9,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up, then a constant or a falling learning rate.
+    """A linear warm-up, then a constant or a decaying learning rate.
 
     Args:
         peak: Learning rate at the end of the warm-up.

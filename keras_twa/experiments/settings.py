@@ -1,4 +1,4 @@
-"""The plain values that the runs of one comparison share."""
+"""The settings that the runs of one comparison share."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 
 
 def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
-    """Raises a `ValueError` that names close matches of an unknown value."""
+    """Raises `ValueError` for an unknown value, with close matches."""
     choices = list(choices)
     if value in choices:
         return
@@ -23,22 +23,22 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that the runs of one comparison have in common.
+    """The common settings of the runs of one comparison.
 
     A preset is one `Settings` per task. The defaults are those of the `mvp`
-    preset, so that a preset reads as its difference from it.
+    preset, so that each preset lists only its differences.
 
     Args:
-        num_train: Rows used for training. `None` takes all that the data has.
-        num_validation: Rows held out from training. `None` takes a tenth.
-        num_test: Test rows. `None` takes all that the data has.
+        num_train: Rows used for training. `None` means all.
+        num_validation: Rows held out from training. `None` means a tenth.
+        num_test: Test rows. `None` means all.
         min_length: ListOps expressions have more tokens than this.
         max_length: ListOps expressions have fewer tokens than this; reviews are
-            cut after so many bytes.
+            cut to this many bytes.
         max_depth: Depth of the deepest digits of ListOps expressions.
         max_args: Largest number of arguments of a ListOps operator.
         data_seed: Seed of generated data and of the validation split. It is the
-            same for all runs, so that runs of one seed differ in one thing only.
+            same for all runs, so that runs of one seed differ only in the mechanism.
         num_layers: Number of encoder blocks.
         embedding_dim: Width of the model.
         num_heads: Attention heads; each has `embedding_dim / num_heads` dimensions.
@@ -47,10 +47,10 @@ class Settings:
         positions: `"sinusoidal"` or `"learned"`.
         pooling: `"mean"` or `"cls"`.
         batch_size: Rows per step.
-        max_buckets: Most lengths that batches are padded to. Each is compiled.
+        max_buckets: Largest number of padded lengths. Each is compiled.
         learning_rate: Rate of AdamW after the warm-up.
         warmup_steps: Steps in which the rate rises to `learning_rate`.
-        schedule: What follows the warm-up: `"constant"`, `"cosine"` or `"linear"`
+        schedule: The schedule after the warm-up: `"constant"`, `"cosine"` or `"linear"`
             down to zero at the last step, or `"inverse_sqrt"`.
         weight_decay: Weight decay of AdamW.
         beta_2: Decay of the second moments of AdamW.

@@ -1,4 +1,4 @@
-"""When a run is to stop before its end."""
+"""Requests to stop a run before its end."""
 
 import os
 import signal
@@ -6,11 +6,11 @@ import time
 
 
 class Stopped(Exception):
-    """The run stops here, and goes on when it is started again."""
+    """The run stops here, and continues when it is started again."""
 
 
 class StopSignal:
-    """Tells a run when to stop: time is up, a signal came, or its parent died.
+    """Stops a run after a time limit, a signal, or the end of its parent.
 
     Args:
         time_limit: Seconds from now, or `None`.
@@ -26,19 +26,19 @@ class StopSignal:
         self._reason: str | None = None
 
     def listen(self) -> None:
-        """Takes an interrupt or a termination as a request to stop."""
+        """Handles SIGINT and SIGTERM as requests to stop."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self.request("interrupted"))
 
     def request(self, reason: str) -> None:
-        """Asks for a stop at the next batch."""
+        """Requests a stop at the next batch."""
         self._reason = self._reason or reason
 
     def check(self) -> None:
         """Raises `Stopped` if it is time to stop."""
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self.request("the time limit was reached")
-        # Without its parent, nobody would see or stop this run.
+        # Without its parent, no process could show or stop this run.
         if os.getppid() != self._parent:
             self.request("the comparison ended")
         if self._reason:

@@ -1,4 +1,4 @@
-"""What the runs of a comparison say together."""
+"""The summary of the runs of a comparison."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from keras_twa.experiments.results import relative_improvement
 from keras_twa.style import colours
 
 SHARE = 0.9
-# What `comparison.json` holds.
+# The contents of `comparison.json`.
 KINDS = {
     "task": str,
     "preset": str,
@@ -49,7 +49,7 @@ class Mechanism:
 
     @property
     def label(self) -> str:
-        """The name as people read it."""
+        """The name for people."""
         label = self.name.replace("_", " ")
         return f"{label} (conventional)" if self.name == BASELINE else label
 
@@ -78,7 +78,7 @@ class Mechanism:
         return estimate(list(self.accuracies.values()))
 
     def mean(self, name: str) -> Estimate | None:
-        """Mean of a number of its results that are complete."""
+        """Mean of an attribute of its completed results."""
         values = [getattr(run, name) for run in self.completed]
         return estimate([value for value in values if value is not None])
 
@@ -88,7 +88,7 @@ class Summary:
     """A comparison read from its folder.
 
     Args:
-        facts: What `comparison.json` says.
+        facts: The contents of `comparison.json`.
         mechanisms: The mechanisms, the conventional one first.
     """
 
@@ -100,7 +100,7 @@ class Summary:
         """Reads a folder.
 
         Raises:
-            ValueError: If the folder holds no comparison, or a foreign result.
+            ValueError: If the folder has no comparison, or a foreign result.
         """
         folder = Path(directory)
         path = folder / COMPARISON_FILE
@@ -135,7 +135,7 @@ class Summary:
 
     @property
     def baseline(self) -> Mechanism | None:
-        """The conventional mechanism, if it is there."""
+        """The conventional mechanism, if it was run."""
         return next((m for m in self.mechanisms if m.name == BASELINE), None)
 
     @property
@@ -163,9 +163,9 @@ class Summary:
         return None if best is None else run.reached(SHARE * best)
 
     def to_baseline_gain(self, run: Result) -> tuple[int, float] | None:
-        """Epochs and seconds to 90 % of what the conventional run gained.
+        """Epochs and seconds to 90 % of the gain of the conventional run.
 
-        The gain is that over chance, of the run with the same seed.
+        This is the gain over chance of the run with the same seed.
         """
         if self.baseline is None:
             return None
@@ -177,7 +177,7 @@ class Summary:
 
 
 def _check_same(result: Result, facts: dict[str, Any], folder: Path) -> None:
-    """Refuses a result that was put among those of another comparison."""
+    """Raises `ValueError` for a result of another comparison."""
     values = result.experiment.to_json()
     different = [
         name for name in ("task", "preset", "settings") if values[name] != facts[name]

@@ -17,7 +17,7 @@ from keras_twa.experiments.text import seconds_text
 
 
 def summary_table(summary: Summary) -> Table:
-    """The one table that most readers want."""
+    """The main table."""
     rows = []
     for mechanism in summary.mechanisms:
         validation = [m.best_validation_accuracy for m in mechanism.completed]
@@ -50,7 +50,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def baseline_table(summary: Summary) -> Table:
-    """What can be had without attention."""
+    """The baselines without attention."""
     explanations = {
         "majority": "the most frequent label of the training rows, always",
         "root operator": "the most frequent label for the first operator",
@@ -59,7 +59,7 @@ def baseline_table(summary: Summary) -> Table:
         [
             literal(name),
             accuracy_text(value),
-            explanations.get(name, "which byte n-grams occur, counted"),
+            explanations.get(name, "which byte n-grams occur"),
         ]
         for name, value in summary.facts["baselines"].items()
     ]
@@ -67,7 +67,7 @@ def baseline_table(summary: Summary) -> Table:
 
 
 def convergence_table(summary: Summary) -> Table:
-    """How fast they learn."""
+    """How fast the mechanisms learn."""
     rows = [
         [
             literal(mechanism.label),
@@ -87,7 +87,7 @@ def convergence_table(summary: Summary) -> Table:
 
 
 def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
-    """Returns mean epochs and seconds of the runs that got there."""
+    """Returns mean epochs and seconds of the runs that reached the accuracy."""
     there = [value for value in found if value is not None]
     if not there:
         return ["not reached", "–"]
@@ -100,7 +100,7 @@ def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
 
 
 def improvement_table(summary: Summary) -> Table:
-    """What each mechanism is better by, absolutely and relatively."""
+    """The absolute and relative improvement of each mechanism."""
     shown = [m for m in summary.mechanisms if summary.difference(m) is not None]
     rows = []
     for mechanism in shown:
@@ -159,7 +159,7 @@ def unfinished(summary: Summary) -> Block:
             literal(run.experiment.attention.replace("_", " ")),
             str(run.experiment.seed),
             run.status,
-            literal(run.reason) or "it was killed, or it is running",
+            literal(run.reason) or "killed, or still running",
             str(len(run.curve)),
         ]
         for run in runs

@@ -1,4 +1,4 @@
-"""What a comparison or a search shows in the terminal."""
+"""The output of a comparison or a search in the terminal."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -24,7 +24,7 @@ from keras_twa.experiments.text import seconds_text
 
 
 class _Bars:
-    """Bars in a terminal, which leave nothing behind; elsewhere, nothing."""
+    """Progress bars, only in a terminal and only temporary."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -55,7 +55,7 @@ class _Bars:
         self._progress.stop()
 
     def _print(self, line: str) -> None:
-        """Prints a line as it is, whatever markup may be in the names of others."""
+        """Prints a line literally, without markup."""
         self._console.print(Text(line), soft_wrap=True)
 
     def _remove_current(self) -> None:
@@ -88,7 +88,7 @@ class ProgressView(_Bars):
                 name, total=event["steps"], detail="compiling"
             )
             if event["restored"]:
-                self._print(f"{name}  goes on where it ended")
+                self._print(f"{name}  continues from its checkpoint")
         elif event["event"] == "batch" and self._current is not None:
             self._progress.update(
                 self._current,
@@ -132,7 +132,7 @@ class TuningView(_Bars):
 
     Args:
         console: The rich console.
-        max_trials: Most trials, beside the default.
+        max_trials: Largest number of trials, besides the default.
     """
 
     def __init__(self, console: Console, max_trials: int) -> None:
@@ -141,7 +141,7 @@ class TuningView(_Bars):
         self._epochs = 1
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Shows one event of a search, as `keras_twa.tuner.search` tells it."""
+        """Shows one event of `keras_twa.tuner.search`."""
         name = _trial_name(event["trial"])
         if event["event"] == "start":
             self._remove_current()
@@ -173,7 +173,7 @@ def _trial_name(trial: str) -> str:
 def results_table(
     results: Sequence[Result], baselines: dict[str, float]
 ) -> FittedTable:
-    """Returns the table that ends a comparison."""
+    """Returns the final table of a comparison."""
     headings = ("accuracy", "epoch", "compile", "memory", "weights", "runs")
     table = FittedTable(
         ["mechanism", *headings],

@@ -1,4 +1,4 @@
-"""Numbers, errors and names as people read them."""
+"""Numbers, errors and names as text for people."""
 
 import codecs
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ def accuracy_text(value: float | None) -> str:
 
 
 def seconds_text(value: float | None) -> str:
-    """Returns seconds with a sensible number of digits, minutes from 10 on."""
+    """Returns seconds with few digits, and minutes from 10 minutes on."""
     if value is None:
         return "–"
     if value >= 600:
@@ -31,21 +31,21 @@ def bytes_text(value: float | None) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """Returns the kind of an error and the first line that it says."""
+    """Returns the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:500]
 
 
 def one_line(error: BaseException) -> str:
-    """Returns what an error says in one line, or its kind where it says nothing.
+    """Returns the message of an error in one line, or its type without a message.
 
-    Spaces stay as they are: they may be those of a file's name.
+    Spaces are not changed: they may be part of a file name.
     """
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(filter(None, lines)) or type(error).__name__
 
 
 def encodable(text: str, encoding: str = "utf-8") -> str:
-    r"""Returns a text in which all that an encoding lacks is spelled out.
+    r"""Returns a text with replacements for characters that an encoding lacks.
 
     In ASCII, `±` is `+/-`, and most other characters are escapes such as `\u03b1`. A
     byte of a file name that is no character, as Python holds it, is `\xe9`.
@@ -61,7 +61,7 @@ def _spell_out(error: UnicodeError) -> tuple[str, int]:
 
 
 def _spelled(character: str) -> str:
-    # Python hides the bytes of file names that it cannot decode in these.
+    # Python represents bytes of file names that it cannot decode by these.
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) - 0xDC00:02x}"
     escape = character.encode("ascii", "backslashreplace").decode("ascii")
@@ -72,7 +72,7 @@ codecs.register_error(SPELL_OUT, _spell_out)
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Returns where two sets of facts differ, a phrase for each name."""
+    """Returns a phrase for each difference between two sets of facts."""
     return [
         f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
         for name in {**here, **there}

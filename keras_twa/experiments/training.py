@@ -1,4 +1,4 @@
-"""One model in training, which can be put down at any batch and taken up again."""
+"""One model in training, which can stop at any batch and continue later."""
 
 import math
 import os
@@ -20,19 +20,19 @@ from keras_twa.experiments.generators import Generators
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.schedule import LearningRate
 
-# What a checkpoint keeps of a result.
+# The attributes of a result in a checkpoint.
 KEPT = ("steps", "curve", "best_epoch", "fingerprint")
 # After every batch: number of the batch, and the mean loss and accuracy so far.
 OnBatch = Callable[[str, int, int, float, float], None]
 
 
 class Training:
-    """A model in training, with everything that its continuation needs.
+    """A model in training, with all state that is needed to continue.
 
-    The order of the batches follows from the seed and the epoch, so epoch and
-    batch number, the variables of model and optimizer, the states of all random
-    generators and the best weights so far are the whole state. What goes on from it
-    gives the same numbers as a training that was never put down.
+    The order of the batches follows from the seed and the epoch. The state consists
+    of epoch and batch number, the variables of model and optimizer, the states of all
+    random generators, and the best weights so far. A training that continues from it
+    gives the same numbers as an uninterrupted one.
 
     Args:
         experiment: The `Experiment`.
@@ -66,7 +66,7 @@ class Training:
         )
         model.compile(
             optimizer=optimizer,
-            # Rows of weight 0 only fill up a batch.
+            # Rows of weight 0 only fill a batch.
             loss=keras.losses.SparseCategoricalCrossentropy(
                 from_logits=True, reduction="mean_with_sample_weight"
             ),
@@ -74,7 +74,7 @@ class Training:
         )
         if not model.built:
             model.build((self.settings.batch_size, None))
-        # In half precision Keras wraps it, with a scale of the loss that changes.
+        # In half precision, Keras wraps the optimizer with a dynamic loss scale.
         self.optimizer = model.optimizer
         self.optimizer.build(model.trainable_variables)
         self.generators = Generators(model)
@@ -91,7 +91,7 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or none got better for too long."""
+        """Whether all epochs are done, or `patience` is exceeded."""
         since_best = len(self.result.curve) - (self.result.best_epoch or 0)
         return (
             self.epoch >= self.settings.epochs
@@ -103,8 +103,8 @@ class Training:
         """Trains the rest of an epoch, evaluates, and keeps the best weights.
 
         Args:
-            on_batch: Called after every batch; what it raises ends the epoch
-                where it can go on later.
+            on_batch: Called after every batch. If it raises an error, the epoch ends
+                and can continue later.
         """
         planned = self.batches_of_epoch
         for tokens, labels, weights in self.batches.epoch(self.epoch, self.batch):
@@ -144,15 +144,15 @@ class Training:
 
     @property
     def batches_of_epoch(self) -> int:
-        """Batches of the running epoch: all, or what is left of `max_steps`."""
+        """Number of batches of this epoch, limited by `max_steps`."""
         left = self.total_steps - self.result.steps + self.batch
         return min(len(self.batches), left)
 
     def evaluate(self, split: str, on_batch: OnBatch) -> tuple[float, float]:
         """Returns loss and accuracy on the `"validation"` or the `"test"` rows.
 
-        It leaves the random generators as they were, so that a training which stops
-        in here starts it again with the same numbers.
+        It restores the random generators, so that a training that stops here starts
+        the evaluation again with the same numbers.
         """
         batches = self.data.evaluation_batches(split, self.settings.batch_size)
         sums = [0.0, 0.0, 0.0]
@@ -191,10 +191,11 @@ class Training:
         save_checkpoint(path, arrays, state)
 
     def restore(self, path: str | os.PathLike[str]) -> bool:
-        """Goes back to a checkpoint, and returns whether there was one.
+        """Restores a checkpoint, and returns whether there was one.
 
         Raises:
-            ValueError: If the file is none, or of another model, experiment or data.
+            ValueError: If the file is not a checkpoint, or of another model,
+                experiment or data.
         """
         loaded = load_checkpoint(path)
         if loaded is None:
@@ -203,7 +204,7 @@ class Training:
         self._check_own(arrays, state, path)
         self._assign(self.model.variables, arrays["model"])
         self._assign(self.optimizer.variables, arrays["optimizer"])
-        # Earlier versions kept no generators but those of the model.
+        # Earlier versions saved only the generators of the model.
         if "backend" in arrays:
             self.generators.restore(arrays)
         self.best = arrays["best"]
@@ -216,7 +217,7 @@ class Training:
         return True
 
     def _check_own(self, arrays: Any, state: Any, path: Any) -> None:
-        """Refuses a checkpoint that does not fit, before anything is assigned."""
+        """Raises `ValueError` for a checkpoint that does not fit."""
         check_same_rows(state.get("fingerprint"), self.data.fingerprint, path)
         values = state.get("experiment")
         if values is not None and Experiment.from_json(values) != self.experiment:
@@ -249,8 +250,8 @@ class Training:
         model, shape = self.model, tokens.shape
         model.reset_metrics()
         start = time.perf_counter()
-        # A function for each shape: TensorFlow would turn one that has met two
-        # lengths into one for any length, which is slower than both.
+        # A function for each shape: after two lengths, TensorFlow would compile one
+        # function for any length, which is slower.
         if kind == "train":
             model.train_function = self._train_functions.get(shape)
             step = model.train_on_batch
@@ -258,7 +259,7 @@ class Training:
             model.test_function = self._test_functions.get(shape)
             step = model.test_on_batch
         logs = step(tokens, labels, sample_weight=weights, return_dict=True)
-        # The numbers are on the host, so the device is done too.
+        # The values are on the host, so the device has finished.
         loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
         if kind == "train":
             self._train_functions[shape] = model.train_function

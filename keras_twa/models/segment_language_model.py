@@ -114,7 +114,7 @@ class SegmentLanguageModel(TokenTransformer):
             return
         if shape[0] is None:
             raise ValueError(
-                "The memory has a fixed batch size, which must be known: give "
+                "The memory has a fixed size, so the batch size must be known: give "
                 f"`batch_shape`. Received: inputs of shape {inputs_shape}"
             )
         specs = [_state_spec(block.attention_layer) for block in self.blocks]

@@ -1,4 +1,4 @@
-"""Search for good settings with KerasTuner, for mechanisms of about equal size."""
+"""Hyperparameter search with KerasTuner, for models of about equal size."""
 
 from keras_twa import extras
 

@@ -1,4 +1,4 @@
-"""The models among which a search looks, all of about the same size."""
+"""The models of a search, all of about the same size."""
 
 import bisect
 import dataclasses
@@ -25,9 +25,9 @@ from keras_twa.tuner.space import Configuration
 from keras_twa.tuner.space import chosen_options
 from keras_twa.tuner.space import declare
 
-# How far the number of parameters of a model may be from that of the experiment's.
+# The largest relative difference in parameters from the model of the experiment.
 TOLERANCE = 0.02
-# A search for a width looks no further than this many times the experiment's.
+# Widths are at most this many times that of the experiment.
 WIDEST = 4
 
 
@@ -80,19 +80,19 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         self._sizes: dict[Any, tuple[int, int]] = {}
         self.parameters = self._count(self.default)
         for name in self.attentions:
-            # Whatever does not fit together is refused here, before anything runs.
+            # Raises errors for invalid combinations here, before any training.
             self._count(Configuration(name, {}, experiment.settings))
 
     @property
     def default(self) -> Configuration:
-        """The experiment as it is."""
+        """The experiment without changes."""
         return Configuration(self.experiment.attention, {}, self.experiment.settings)
 
     def declare_hyperparameters(self, hp: Any) -> None:
         declare(hp, self.attentions, self.experiment.settings)
 
     def configuration(self, hp: Any) -> Configuration:
-        """Returns the `Configuration` that hyperparameters stand for."""
+        """Returns the `Configuration` of the hyperparameters."""
         self.declare_hyperparameters(hp)
         attention = hp.get("attention")
         options = chosen_options(hp, attention)
@@ -114,8 +114,8 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         return self.make(self.configuration(hp))
 
     def make(self, configuration: Configuration) -> Any:
-        """Returns the model of a configuration, with the weights of the seed."""
-        # Otherwise a search keeps something of every model that it has ever made.
+        """Returns the model of a configuration, with initial weights from the seed."""
+        # Otherwise the memory of a search grows with each model.
         policy = keras.config.dtype_policy()
         keras.utils.clear_session()
         keras.config.set_dtype_policy(policy)
@@ -136,14 +136,14 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         """Trains a model on the data of the experiment.
 
         Args:
-            hp: The hyperparameters it was built with.
+            hp: The hyperparameters of the model.
             model: The model.
             callbacks: Keras callbacks. They get "loss", "accuracy", "val_loss" and
                 "val_accuracy".
             epochs: Number of the last epoch. Defaults to the experiment's.
-            initial_epoch: Epochs that were done before. The learning rate starts
-                anew after them.
-            verbose: Handed on to the callbacks.
+            initial_epoch: Number of earlier epochs. The learning-rate schedule restarts
+                after them.
+            verbose: Passed to the callbacks.
 
         Returns:
             "val_accuracy" and "val_loss" of the best epoch, "params" and "seconds".
@@ -209,7 +209,7 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         }
 
     def test(self, configuration: Configuration, model: Any) -> float:
-        """Returns a trained model's accuracy on the test rows."""
+        """Returns the accuracy of a trained model on the test rows."""
         training = self._training(configuration, model, configuration.settings)
         _, accuracy = training.evaluate("test", lambda *_: None)
         return accuracy
@@ -238,18 +238,18 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         return build_classifier(attention, settings, self.data)
 
     def _count(self, configuration: Configuration) -> int:
-        """The number of trainable parameters, none of which gets a value."""
-        # What is left of this in Keras's global state is cleared by `make`.
+        """The number of trainable parameters, without creating their values."""
+        # `make` clears Keras's global state of this.
         with keras.StatelessScope(initialize_variables=False):
             model = self._classifier(configuration)
             model.build((None, None))
         return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
     def _fit_size(self, configuration: Configuration) -> tuple[int, int]:
-        """The widths with which a model has as many parameters as the experiment's."""
+        """The widths that give a model as many parameters as the experiment."""
         settings, wanted = configuration.settings, self.parameters
         ratio = settings.intermediate_dim / settings.embedding_dim
-        # Heads of even width: some mechanisms turn pairs of channels.
+        # Heads of even width: some mechanisms rotate pairs of channels.
         step = 2 * settings.num_heads
 
         def count(width: int, hidden: int) -> int:
@@ -267,7 +267,7 @@ class AttentionHyperModel(keras_tuner.HyperModel):
             )
             near = {in_proportion(max(1, above)), in_proportion(above + 1)}
             width, hidden = min(near, key=lambda sizes: abs(count(*sizes) - wanted))
-            # The feed-forward networks take what is left: each channel costs the same.
+            # The feed-forward networks take the rest: each channel costs the same.
             found = count(width, hidden)
             cost = count(width, hidden + 1) - found
             hidden = max(1, hidden + round((wanted - found) / cost))

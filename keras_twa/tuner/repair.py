@@ -1,6 +1,6 @@
-"""Sets aside what is broken among the files of a search, so that it can go on.
+"""Moves broken files of a search aside, so that it can continue.
 
-KerasTuner writes its files in place: a kill or a full disk can cut them short.
+KerasTuner writes its files in place: a kill or a full disk can truncate them.
 """
 
 import json
@@ -28,19 +28,19 @@ DRAWS_OF_A_TRIAL = 10_000
 def repair(
     trials: Path, make_oracle: Callable[[], Any], tested: str | None = None
 ) -> list[str]:
-    """Makes KerasTuner's files such that KerasTuner can go on from them.
+    """Repairs KerasTuner's files, so that KerasTuner can continue from them.
 
-    A trial with a broken file is set aside: its folder gets another name, and nothing
-    else refers to it. The state of the oracle is made again from the trials if it is
-    broken or missing.
+    A trial with a broken file is moved aside: its folder is renamed, and nothing else
+    refers to it. If the state of the oracle is broken or missing, it is rebuilt from
+    the trials.
 
     Args:
-        trials: KerasTuner's folder; it need not exist.
-        make_oracle: Returns a new oracle, with all there is to choose.
-        tested: A trial that needs its weights no more.
+        trials: KerasTuner's folder. It may be missing.
+        make_oracle: Returns a new oracle with the whole search space.
+        tested: A trial whose weights are no longer needed.
 
     Returns:
-        What was done: a sentence for each file that was broken.
+        A sentence for each broken file.
     """
     told: list[str] = []
     found = {}
@@ -52,14 +52,14 @@ def repair(
                 path = path.with_name(WEIGHTS)
                 check_weights(path)
             found[name] = trial
-        except Exception as error:  # a broken file raises whatever it meets first
+        except Exception as error:  # a broken file may raise anything
             told.append(_set_aside(path, error, path.parent))
     path = trials / ORACLE_FILE
     if path.exists() or found:
         told += _repair_oracle(path, make_oracle, found)
     told += repair_tuner(trials)
     if path.exists() and not tuner_file(trials).exists():
-        # KerasTuner would begin from nothing, and write over the trials.
+        # KerasTuner would restart and overwrite the trials.
         write_json(tuner_file(trials), {})
     return told
 
@@ -85,7 +85,7 @@ def tuner_file(trials: Path) -> Path:
 
 
 def check_weights(path: Path) -> None:
-    """Raises an `OSError` if a file of weights is there, and is broken."""
+    """Raises `OSError` if a file of weights exists and is broken."""
     if path.exists():
         h5py.File(path, "r").close()
 
@@ -104,10 +104,11 @@ def set_aside_weights(path: Path) -> list[str]:
 
 
 def fill_gaps(oracle: Any) -> None:
-    """Lets an oracle number further trials so that no number comes twice.
+    """Makes an oracle number new trials so that no number repeats.
 
-    KerasTuner numbers a trial by how many there are. So a failed one, which no list of
-    the oracle names, stands for each that was set aside, beyond the most trials.
+    KerasTuner numbers a trial by the number of trials. A failed trial that is in no
+    list of the oracle therefore replaces each trial that was moved aside. It does not
+    count as one of `max_trials`.
     """
     numbers = {int(name) for name in oracle.trials}
     for number in set(range(max(numbers, default=0))) - numbers:
@@ -120,7 +121,7 @@ def fill_gaps(oracle: Any) -> None:
 def _load_trial(path: Path, name: str) -> Any:
     trial = keras_tuner.engine.trial.Trial.load(str(path))
     if trial.trial_id != name or not trial.hyperparameters.values:
-        raise ValueError("it is of no trial, or of another one")
+        raise ValueError("it is not of this trial")
     return trial
 
 
@@ -145,7 +146,7 @@ def _repair_oracle(
 
 
 def _without_others(state: dict[str, Any], trials: dict[str, Any]) -> dict[str, Any]:
-    """The state of an oracle in which only these trials are named."""
+    """The state of an oracle with only these trials."""
     state = dict(state)
     for name in ("start_order", "end_order", "retry_queue"):
         state[name] = [trial for trial in state[name] if trial in trials]
@@ -177,7 +178,7 @@ def _state_from(trials: dict[str, Any], oracle: Any) -> dict[str, Any]:
     for name in sorted(trials, key=int):
         trial = trials[name]
         oracle.start_order.append(name)
-        # So that it is not tried again.
+        # So that the oracle does not try it again.
         oracle._record_values(trial)
         if trial.status in ENDED:
             oracle.end_order.append(name)
@@ -190,7 +191,7 @@ def _state_from(trials: dict[str, Any], oracle: Any) -> dict[str, Any]:
 
 
 def _set_aside(path: Path, error: Exception, moved: Path | None = None) -> str:
-    """Renames a broken file, or the folder that it is in, and says so."""
+    """Renames a broken file, or its folder, and returns a message."""
     moved = moved or path
     target = moved.with_name(f"{BROKEN}{moved.name}")
     number = 1
@@ -200,6 +201,6 @@ def _set_aside(path: Path, error: Exception, moved: Path | None = None) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
     moved.rename(target)
     return (
-        f"{path} is broken ({reason}). {moved.name} is set aside as {target.name}, "
-        "and the search goes on without it."
+        f"{path} is broken ({reason}). {moved.name} is renamed to {target.name}, "
+        "and the search continues without it."
     )

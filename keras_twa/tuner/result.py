@@ -1,4 +1,4 @@
-"""What a search found: kept as JSON as it goes."""
+"""The result of a search, saved as JSON after each trial."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from keras_twa.experiments.results import write_json
 
 FORMAT = 1
 NUMBER = (int, float)
-# What the file holds, and what each configuration in it does.
+# The contents of the file, and of each configuration in it.
 KINDS = {
     "trials": list,
     "best": (dict, NoneType),
@@ -38,25 +38,25 @@ KINDS_OF_ONE = {
 
 @dataclass
 class TuningResult:
-    """What a search found, complete or not.
+    """The result of a search, complete or not.
 
     Each configuration is a dictionary: `id`, `status` ("completed" or "failed"),
     `hyperparameters` (`attention`, `options` that differ from the mechanism's
     defaults, `num_layers`, `embedding_dim`, `intermediate_dim`, `dropout`,
     `learning_rate`, `batch_size`), `score` (best validation accuracy), `parameters`
-    and `seconds` (of its training); where it failed, the last three are `None` and
+    and `seconds` (of its training). If it failed, the last three are `None` and
     there is a `message`.
 
     Args:
         directory: Folder of the search.
-        trials: The configurations that were tried, in the order in which they ended.
+        trials: The tried configurations, in the order in which they ended.
         best: The one with the best score, with its `test_accuracy`, or `None`.
-        default: The experiment as it is, in the same form, or `None`.
-        baselines: Test accuracies that need no attention, by name.
+        default: The unchanged experiment, in the same form, or `None`.
+        baselines: Test accuracies of baselines without attention, by name.
         environment: Versions, backend and hardware.
-        complete: Whether the search came to its end; else it can go on.
-        fingerprint: What tells the rows from others, one text for each split. Empty
-            if unknown, as in searches of versions that kept none.
+        complete: Whether the search is complete. Otherwise it can continue.
+        fingerprint: A text for each split that identifies its rows. Empty if
+            unknown, as in searches of earlier versions.
     """
 
     directory: Path
@@ -73,7 +73,7 @@ class TuningResult:
         return {**dataclasses.asdict(self), "directory": str(self.directory)}
 
     def save(self) -> None:
-        """Writes `result.json`, which appears whole or not at all."""
+        """Writes `result.json` atomically."""
         values = self.to_json()
         # A folder may be moved.
         del values["directory"]
@@ -81,10 +81,10 @@ class TuningResult:
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "TuningResult":
-        """Reads what `save()` wrote.
+        """Reads a file of `save()`.
 
         Raises:
-            ValueError: If there is none, or the file is something else.
+            ValueError: If the file is missing or not a result.
         """
         path = Path(directory) / FILE_NAME
         values = read_json(path)
@@ -93,7 +93,7 @@ class TuningResult:
                 "Not the result of a search with this version of keras_twa. "
                 f"Received: {path}"
             )
-        # Earlier versions kept none.
+        # Earlier versions saved none.
         values.setdefault("fingerprint", {})
         check_types(values, KINDS, path)
         baselines = values["baselines"]

@@ -1,4 +1,4 @@
-"""A search for a better model than the default, which can be stopped and go on."""
+"""A search for a better model than the default, which can stop and continue."""
 
 import contextlib
 import dataclasses
@@ -64,48 +64,46 @@ def search(
 ) -> TuningResult:
     """Searches for a better model than a preset's with conventional attention.
 
-    The default is trained first, then one configuration after another, all of about
-    as many parameters. They are judged by validation accuracy. The default and the best
-    are measured on the test rows at the end of a call that ended by itself: when the
-    search is complete, or its time is up. What was measured is not measured again, and
-    nothing else reads these rows.
+    The search trains the default first, then one configuration after another, all with
+    about as many parameters. It compares them by validation accuracy. The test rows are
+    read only at the end of a call that was not interrupted: when the search is
+    complete, or its time is up. The default and the best are then measured, each once.
 
-    A search that was stopped or killed goes on when it is called again with the same
-    directory; a trial that was cut short begins anew. `max_trials` may be larger then.
-    A trial with a broken file is set aside, as a warning says, and another one takes
-    its place.
+    To continue a search that was stopped or killed, call it again with the same
+    directory. Only the interrupted trial restarts, and `max_trials` may be larger. A
+    trial with a broken file is moved aside with a warning, and another one replaces it.
 
-    Several processes can share a search, as KerasTuner has it: one with
-    `KERASTUNER_TUNER_ID=chief`, others with "tuner0", "tuner1", ..., all with the same
-    arguments and directory and the same `KERASTUNER_ORACLE_IP` and
-    `KERASTUNER_ORACLE_PORT`. The chief writes the result when all trials are done, and
-    a worker returns what is written by then. If one is killed, so must be the others.
+    Several processes can share a search through KerasTuner: one with
+    `KERASTUNER_TUNER_ID=chief`, others with "tuner0", "tuner1", ... All need the same
+    arguments, directory, `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT`. The chief
+    writes the result when all trials are done, and a worker returns the result so far.
+    If one process is killed, kill the others too.
 
     Args:
-        task: "listops" or "imdb"; or an `Experiment`, which then says itself what
-            `preset`, `data`, `epochs` and `seed` would.
+        task: "listops" or "imdb"; or an `Experiment`, which replaces `preset`, `data`,
+            `epochs` and `seed`.
         preset: Name of the preset to start from.
         data: Where the rows come from, as in an `Experiment`.
         attentions: Names of the mechanisms to choose from. Defaults to those that a
             comparison trains.
         algorithm: "random", "bayesian" (after random trials, a third of all), or
-            "hyperband" (short trainings, of which the better ones go on).
-        max_trials: Most trials. A small space may have fewer.
+            "hyperband" (short trainings, the better ones continue).
+        max_trials: Largest number of trials. A small space may have fewer.
         epochs: Passes over the training data. Defaults to the preset's.
         directory: Folder for all files. Defaults to
             `runs/tune-TASK-PRESET-ALGORITHM-BACKEND`.
         seed: Seed of the choices, the weights, and the order of the batches.
-        time_limit: Seconds, without those of the test.
-        view: Called with what to show, a dictionary with "event" and "trial": "start"
-            with "hyperparameters" and "epochs", "batch" with "epoch", "batch" and
-            "batches", "epoch" with "val_accuracy", and "end" with "result".
+        time_limit: Seconds, without the test.
+        view: Called with each event to show, a dictionary with "event" and "trial":
+            "start" with "hyperparameters" and "epochs", "batch" with "epoch", "batch"
+            and "batches", "epoch" with "val_accuracy", and "end" with "result".
 
     Returns:
         A `TuningResult`.
 
     Raises:
-        ValueError: If an argument does not fit, or the directory holds something
-            else, or a search on other rows.
+        ValueError: If an argument does not fit, or the directory has other contents,
+            or a search on other rows.
         BlockingIOError: If another process searches in the directory.
     """
     _check_arguments(algorithm, max_trials, time_limit)
@@ -124,7 +122,7 @@ def search(
     folder = expanded(directory)
     _check_folder(folder)
     rows = load_task(experiment.task, experiment.data, experiment.settings)
-    # What "auto" was found to be: the same in a later call, or another search.
+    # Replaces "auto", so that a later call must use the same data.
     experiment = dataclasses.replace(experiment, data=rows.data)
     hypermodel = AttentionHyperModel(experiment, attentions, rows)
     runner = Runner(hypermodel, stop, view or (lambda event: None))
@@ -162,7 +160,7 @@ def _check_arguments(algorithm: str, max_trials: int, time_limit: float | None) 
 
 
 class _Search:
-    """What the one process does that chooses the trials."""
+    """The search of the process that chooses the trials."""
 
     def __init__(
         self, runner: Runner, make_oracle: Callable[[], Any], folder: Path
@@ -236,7 +234,7 @@ class _Search:
             scores = self.runner.run(DEFAULT, configuration, self._default_weights)
         except OutOfTime:
             raise
-        except Exception as error:  # whatever it is, as in a trial: the search goes on
+        except Exception as error:  # any error, as in a trial: the search continues
             found["status"] = "failed"
             found["message"] = error_text(error)
         else:
@@ -255,12 +253,12 @@ class _Search:
         self.runner.view({"event": "end", "trial": found["id"], "result": found})
 
     def _record(self) -> None:
-        """Takes note of the trials that have ended."""
+        """Records the trials that have ended."""
         oracle, result = self.tuner.oracle, self.result
         result.trials = [self._plain(oracle.trials[name]) for name in oracle.end_order]
         done = [trial for trial in result.trials if trial["score"] is not None]
         best = max(done, key=lambda trial: trial["score"], default=None)
-        # What was measured on the test rows is not measured again.
+        # A test accuracy is measured only once.
         if best is None or (result.best or {}).get("id") != best["id"]:
             result.best = best and dict(best)
         result.save()
@@ -294,7 +292,7 @@ class _Search:
 
 
 def _work(tuner: AttentionTuner, folder: Path) -> TuningResult:
-    """Runs what a chief asks for."""
+    """Runs the trials of a chief."""
     tuner.search(verbose=0)
     if (folder / FILE_NAME).exists():
         return TuningResult.load(folder)
@@ -306,24 +304,24 @@ def _check_folder(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise NotADirectoryError(f"Not a folder. Received: directory={folder}")
-    # A worker may have been there before its chief.
+    # A worker may have started before its chief.
     leftovers = files.leftovers(folder / SEARCH_FILE)
     own = {LOCK, TRIALS, *(part.name for part in leftovers)}
     if any(entry.name not in own for entry in folder.iterdir()):
         raise ValueError(
-            "The directory is not empty, and holds no search. "
+            "The directory is not empty, and is not a search. "
             f"Received: directory={folder}"
         )
 
 
 def _claim(folder: Path, facts: dict[str, Any]) -> None:
-    """Writes down what is searched in a folder, or compares it with what was."""
+    """Writes the description of the search, or compares it with an earlier one."""
     _check_folder(folder)
     _check_same(folder, facts)
     path = folder / SEARCH_FILE
     for part in files.leftovers(path):
         part.unlink(missing_ok=True)
-    # One of an earlier version stays as it is: nobody knows its rows.
+    # A file of an earlier version does not change, because its rows are unknown.
     if not path.exists():
         write_json(path, facts)
 
@@ -337,7 +335,7 @@ def _check_same(folder: Path, facts: dict[str, Any]) -> None:
     differing = differences(found, wanted)
     if differing:
         raise ValueError(
-            f"The directory holds another search: {'; '.join(differing)}. "
+            f"The directory contains another search: {'; '.join(differing)}. "
             f"Received: directory={folder}"
         )
     check_same_rows(*rows, f"directory={folder}")

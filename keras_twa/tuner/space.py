@@ -1,4 +1,4 @@
-"""What a search may choose."""
+"""The space of a search."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from keras_twa import layers
 from keras_twa.experiments.settings import Settings
 from keras_twa.layers.facts import fact
 
-# The settings that a search chooses, or that follow from what it chooses.
+# The settings that a search chooses, or that follow from its choices.
 SEARCHED = (
     "num_layers",
     "embedding_dim",
@@ -24,7 +24,7 @@ class Configuration:
 
     Args:
         attention: Name of the mechanism.
-        options: Its own arguments that are not left at their defaults.
+        options: Its own arguments that differ from their defaults.
         settings: The `Settings`.
     """
 
@@ -58,19 +58,19 @@ def search_space(attention: str) -> dict[str, tuple[Any, ...]]:
 
 
 def declare(hp: Any, attentions: tuple[str, ...], settings: Settings) -> None:
-    """Declares all there is to choose; the defaults are those of `settings`.
+    """Declares the search space; the defaults are those of `settings`.
 
     Args:
         hp: A `keras_tuner.HyperParameters`.
         attentions: Names of mechanisms.
-        settings: The `Settings` around which the search looks.
+        settings: The `Settings` at the centre of the search.
     """
     hp.Choice("attention", list(attentions))
     for name in attentions:
         for option, values in search_space(name).items():
             with hp.conditional_scope("attention", [name]):
-                # As text: a choice is among values of one type, and a worker gets
-                # numbers back from its chief in single precision.
+                # As text: a choice needs values of one type, and a worker receives
+                # numbers from its chief in single precision.
                 hp.Choice(f"{name}.{option}", [str(value) for value in values])
     depth, rate, size = settings.num_layers, settings.learning_rate, settings.batch_size
     hp.Int("num_layers", max(1, depth - 1), depth + 1, default=depth)

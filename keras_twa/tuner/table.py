@@ -1,4 +1,4 @@
-"""What a search found, as a table in the terminal."""
+"""The result of a search, as a table in the terminal."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ def tuning_table(result: TuningResult, width: int | None = None) -> FittedTable:
 
     Args:
         result: The `TuningResult`.
-        width: Columns of the terminal. Where they are too few, the scores stay, and
-            the table names what it leaves out. Defaults to those of the console.
+        width: Width of the terminal in characters. A narrow table keeps the scores and
+            names its hidden columns. Defaults to the width of the console.
     """
     needed = {"trial": 8, "validation": 10, "test": 6}
     table = FittedTable(
@@ -41,7 +41,7 @@ def tuning_table(result: TuningResult, width: int | None = None) -> FittedTable:
 
     if result.default is not None:
         add("default", _cells(result.default))
-    # Those that failed come last.
+    # Failed trials come last.
     for trial in sorted(result.trials, key=lambda trial: -(trial["score"] or 0)):
         if result.best is not None and trial["id"] == result.best["id"]:
             add("best", _cells(result.best), style="bold")

@@ -23,16 +23,16 @@ View = Callable[[dict[str, Any]], None]
 
 
 class OutOfTime(keras_tuner.errors.FatalError):
-    """It is time to stop. Of other errors, KerasTuner makes a failed trial."""
+    """It is time to stop. KerasTuner turns other errors into failed trials."""
 
 
 class Runner:
-    """Trains configurations, keeps their best weights, tells how far it is.
+    """Trains configurations, saves their best weights, and reports progress.
 
     Args:
         hypermodel: The `AttentionHyperModel`.
-        stop: Tells when to stop.
-        view: Called with what to show.
+        stop: Decides when to stop.
+        view: Called with each event to show.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Runner:
         """Trains one configuration.
 
         Args:
-            name: What `view` is to call it.
+            name: Its name for `view`.
             configuration: The `Configuration`.
             weights: File for the weights of the best epoch.
-            initial_weights: File with those to start from.
+            initial_weights: File with initial weights.
             epochs: Number of the last epoch.
-            initial_epoch: Epochs that were done before.
+            initial_epoch: Number of earlier epochs.
 
         Returns:
             What `AttentionHyperModel.fit` returns.
@@ -91,7 +91,7 @@ class Runner:
         )
 
     def load(self, configuration: Configuration, weights: Path) -> Any:
-        """Returns the model of a configuration as its training left it."""
+        """Returns the trained model of a configuration."""
         model = self.hypermodel.make(configuration)
         model.load_weights(weights)
         return model
@@ -105,7 +105,7 @@ class Runner:
 
 
 class _Progress(keras.callbacks.Callback):
-    """Shows what `fit` does, and stops it."""
+    """Shows the progress of `fit`, and stops it."""
 
     def __init__(self, runner: Runner, trial: str) -> None:
         super().__init__()
@@ -134,8 +134,8 @@ class _Progress(keras.callbacks.Callback):
 class AttentionTuner(keras_tuner.Tuner):
     """KerasTuner's search with models, weights and progress of a `Runner`.
 
-    It runs trials itself: KerasTuner's own way needs TensorBoard on TensorFlow, and
-    builds a model a second time where one goes on with the weights of another.
+    It runs trials itself. KerasTuner's own method needs TensorBoard on TensorFlow, and
+    builds a model twice if it continues from the weights of another.
 
     Args:
         oracle: A `keras_tuner.Oracle`.
@@ -158,15 +158,15 @@ class AttentionTuner(keras_tuner.Tuner):
         )
 
     def _populate_initial_space(self) -> None:
-        # All there is to choose is declared at once. KerasTuner would make models
-        # until each mechanism has had its turn.
+        # Declares the whole space at once. KerasTuner would build models until each
+        # mechanism was chosen once.
         hp = self.oracle.get_space()
         self.hypermodel.declare_hyperparameters(hp)
         self.oracle.update_space(hp)
 
     def reload(self) -> None:
-        # KerasTuner finds them by a pattern, in which brackets of the folder's own
-        # name would mean something else.
+        # KerasTuner finds trials by a pattern, in which brackets of the folder name
+        # have a special meaning.
         for path in Path(self.project_dir).glob("trial_*/trial.json"):
             trial = keras_tuner.engine.trial.Trial.load(str(path))
             self.oracle.trials[trial.trial_id] = trial
@@ -174,7 +174,7 @@ class AttentionTuner(keras_tuner.Tuner):
 
     def run_trial(self, trial: Any, **options: Any) -> dict[str, float]:
         values = trial.hyperparameters.values
-        # Hyperband's later rounds go on with the best of the rounds before.
+        # Later rounds of Hyperband continue the best trials of earlier rounds.
         earlier = values.get("tuner/trial_id")
         return self.runner.run(
             trial.trial_id,
@@ -199,19 +199,19 @@ class AttentionTuner(keras_tuner.Tuner):
 
 
 def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> Any:
-    """Returns what chooses the trials.
+    """Returns the oracle, which chooses the trials.
 
     Args:
         algorithm: One of `ALGORITHMS`.
-        max_trials: Most trials.
-        max_epochs: Epochs of a whole training.
+        max_trials: Largest number of trials.
+        max_epochs: Epochs of a full training.
         seed: Seed of the choices.
     """
     options = {
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
-        # KerasTuner takes 0 for no seed.
+        # In KerasTuner, 0 means no seed.
         "seed": seed + 1,
-        # It would end the search with an error, and nothing to show.
+        # Otherwise the search would end with an error and without a result.
         "max_consecutive_failed_trials": max_trials + 1,
     }
     if algorithm == "random":
@@ -219,13 +219,13 @@ def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> 
     if algorithm == "bayesian":
         return keras_tuner.oracles.BayesianOptimizationOracle(
             max_trials=max_trials,
-            # Three for each thing to choose, as by default, are more than there are.
+            # The default, three for each hyperparameter, is more than all trials.
             num_initial_points=max(3, max_trials // 3),
             **options,
         )
     oracle = keras_tuner.oracles.HyperbandOracle(
         max_epochs=max_epochs,
-        # Each has at least one trial, so the number of trials is what ends them.
+        # Each iteration has at least one trial, so the number of trials is the limit.
         hyperband_iterations=max_trials,
         **options,
     )
@@ -236,7 +236,7 @@ def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> 
 def role() -> str:
     """Whether this process searches "alone", or is a "chief" or a "worker".
 
-    As KerasTuner tells it: by `KERASTUNER_ORACLE_IP` and `KERASTUNER_TUNER_ID`.
+    `KERASTUNER_ORACLE_IP` and `KERASTUNER_TUNER_ID` decide this, as in KerasTuner.
     """
     if "KERASTUNER_ORACLE_IP" not in os.environ:
         return "alone"

@@ -108,7 +108,7 @@ def test_another_comparison_in_the_folder_is_refused(tmp_path):
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match="holds no comparison"):
+    with pytest.raises(ValueError, match="is not a comparison"):
         prepared(tmp_path, [tiny_experiment()])
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
@@ -123,7 +123,7 @@ def test_a_comparison_that_was_killed_at_its_first_file_begins(tmp_path):
     # Other files are not ours.
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.part").touch()
-    with pytest.raises(ValueError, match="holds no comparison"):
+    with pytest.raises(ValueError, match="is not a comparison"):
         prepared(tmp_path / "b", [tiny_experiment()])
 
 

@@ -103,7 +103,7 @@ def test_the_advice_for_a_broken_checkpoint_helps(whole, tmp_path, share):
     path.write_bytes(data[: int(share * len(data))])
     result = run(tiny_experiment(), tmp_path, build_model=build_model)
     assert result.status == "failed"
-    assert result.reason.endswith(f"to start this run anew. Received: {path}")
+    assert result.reason.endswith(f"to restart this run. Received: {path}")
     path.unlink()
     assert_same_learning(run_tiny(tmp_path), whole)
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     (tmp_path / "result.json").unlink()
     result = run(tiny_experiment(), tmp_path, build_model=wider)
     assert "of another model" in result.reason
-    assert "Remove it to start this run anew" in result.reason
+    assert "Remove it to restart this run" in result.reason
 
 
 def test_the_checkpoint_says_how_far_a_run_is(whole, tmp_path):
@@ -312,7 +312,7 @@ def test_a_run_does_not_go_on_with_other_rows(tmp_path, change, completed):
     if not completed:
         (tmp_path / "run" / "result.json").unlink()
         result = run(experiment, tmp_path / "run", build_model=build_model)
-        assert "of other rows" in result.reason
+        assert "have other rows" in result.reason
 
 
 def test_a_comparison_does_not_go_on_with_other_rows(tmp_path):
@@ -326,7 +326,7 @@ def test_a_comparison_does_not_go_on_with_other_rows(tmp_path):
     _, facts = prepared()
     assert set(facts["fingerprint"]) == {"train", "validation", "test"}
     folder_of_rows(tmp_path / "data", data_seed=1)
-    with pytest.raises(ValueError, match="The results there are of other rows"):
+    with pytest.raises(ValueError, match="The existing results have other rows"):
         prepared()
     # Of an earlier version, which wrote none: a result may still know.
     path = tmp_path / "out" / "comparison.json"
@@ -353,7 +353,7 @@ def test_rows_that_change_while_a_comparison_runs_are_told(tmp_path):
     folder_of_rows(tmp_path / "data", data_seed=1)
     (result,) = comparison.run(lambda *_: None)
     assert result.status == "failed"
-    assert "The results there are of other rows" in result.reason
+    assert "The existing results have other rows" in result.reason
 
 
 def test_a_report_is_of_one_set_of_rows(tmp_path):

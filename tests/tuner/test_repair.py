@@ -225,7 +225,7 @@ def test_a_search_that_was_killed_at_its_first_file_begins(tmp_path):
 @pytest.mark.parametrize("name", ["thesis.part", "search.json.part", "search.json.old"])
 def test_parts_of_other_files_are_not_touched(tmp_path, name):
     (tmp_path / name).write_text("")
-    with pytest.raises(ValueError, match="holds no search"):
+    with pytest.raises(ValueError, match="is not a search"):
         tiny_search(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 

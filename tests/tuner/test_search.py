@@ -299,7 +299,7 @@ def test_another_search_in_the_directory_is_refused(tmp_path, monkeypatch):
 
 def test_a_directory_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match="holds no search"):
+    with pytest.raises(ValueError, match="is not a search"):
         tiny_search(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(NotADirectoryError, match="Received"):
