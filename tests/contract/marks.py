@@ -3,8 +3,10 @@
 import keras
 import pytest
 
+from keras_twa.layers import name_of
 from keras_twa.testing.case import Case
 from tests.contract.cases import PLAIN
+from tests.few import MECHANISMS
 
 full = pytest.mark.full
 IDS = {case.id for case in PLAIN}
@@ -12,12 +14,22 @@ IDS = {case.id for case in PLAIN}
 
 def on(cases):
     """Parametrise a test by cases; all but the plain ones belong to the full run."""
-    found = [
-        pytest.param(case, marks=[] if case.id in IDS else full)
-        if isinstance(case, Case)
-        else pytest.param(*case.values, marks=[*case.marks, full])
-        for case in cases
-    ]
+    return _parametrised(cases, lambda case: case.id in IDS)
+
+
+def on_some(cases):
+    """Parametrise by cases; all but those of a few layers belong to the full run."""
+    return _parametrised(cases, lambda case: name_of(case.layer) in MECHANISMS)
+
+
+def _parametrised(cases, always):
+    found = []
+    for case in cases:
+        values, marks = [case], []
+        if not isinstance(case, Case):
+            values, marks = case.values, case.marks
+        marks = [*marks, *([] if always(values[0]) else [full])]
+        found.append(pytest.param(*values, marks=marks))
     return pytest.mark.parametrize("case", found, ids=lambda case: case.id)
 
 

@@ -9,6 +9,7 @@ from keras_twa.testing import checks
 from keras_twa.testing import harness
 from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
+from tests.contract.marks import on_some
 
 CALLS = {
     "cross": scenarios.cross(),
@@ -67,7 +68,7 @@ def test_functional_model(case):
     assert np.isfinite(got[0]).all()
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
+@on_some(PLAIN)
 def test_subclassed_model(case):
     class Classifier(keras.Model):
         def __init__(self):
@@ -93,7 +94,7 @@ def test_subclassed_model(case):
     assert np.isfinite(loss)
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
+@on_some(PLAIN)
 def test_sequential_model(case):
     model = keras.Sequential(
         [

@@ -19,7 +19,7 @@ from keras_twa.testing.scenarios import normal
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
-from tests.contract.marks import on
+from tests.contract.marks import on_some
 from tests.contract.marks import seldom
 
 CAUSAL = [case for case in WITH_PAIRS if case.layer.causality == "optional"]
@@ -62,7 +62,7 @@ def built(layer, *shapes):
     sizes={"value_dim": 4, "use_bias": False},
     dropout={"dropout": 0.5, "use_bias": False},
 )
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_basics(case, given):
     if case.id == "rwkv" and "value_dim" in given:
         with pytest.raises(ValueError, match="version 4"):
@@ -96,7 +96,7 @@ def test_basics(case, given):
     two_axes_of_two=((3, 4), (3, 2), (1, 2)),
     two_axes_of_three=((5, 3, 4), (5, 3, 2), (2, 3)),
 )
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_high_dim_attention(case, given):
     of_query, of_value, axes = given
     query, value = pair(case, (3, *of_query, 8), (3, *of_value, 8))
@@ -107,7 +107,7 @@ def test_high_dim_attention(case, given):
     assert len(loaded.weights) == len(layer.weights)
 
 
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_attention_axes_negative_indexing(case):
     x = normal(2, 3, 8, 4)
     layers = [built(case.make(attention_axes=axis), x.shape) for axis in (2, -2)]
@@ -131,7 +131,7 @@ def test_attention_axes_negative_indexing(case):
     more_axes_another_shape=((4, 2, 3, 8), (1, 1, 5, 8), (1, 1, 5, 2), (3, 2)),
     other_widths=((4, 2, 3, 8), (4, 2, 3, 7), (4, 2, 3, 8), None),
 )
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_compute_output_shape(case, given):
     *shapes, output_shape = given
     shapes = [(7, *shape) for shape in shapes if shape is not None]
@@ -153,7 +153,7 @@ def test_compute_output_shape(case, given):
     key_and_value=((2, 4, 8), (2, 2, 8), (2, 1, 7)),
     key_and_value_of_more_axes=((2, 4, 2, 3, 8), (2, 1, 1, 5, 8), (2, 1, 15, 5, 2)),
 )
-@on(WITH_CROSS)
+@on_some(WITH_CROSS)
 def test_shape_mismatch_error(case, given):
     with pytest.raises(ValueError, match="must be equal"):
         case.make().compute_output_shape(*given)
@@ -162,14 +162,14 @@ def test_shape_mismatch_error(case, given):
 
 
 @pytest.mark.parametrize("name", ["num_heads", "key_dim", "value_dim"])
-@on(PLAIN)
+@on_some(PLAIN)
 def test_invalid_scalar_args_rejected(case, name):
     for bad in (0, -2, 1.5):
         with pytest.raises(ValueError, match=f"argument `{name}`"):
             case.make(**{name: bad})
 
 
-@on(PLAIN)
+@on_some(PLAIN)
 def test_initializer(case):
     truncated = keras.initializers.TruncatedNormal(stddev=0.02)
     layer = case.make(kernel_initializer=truncated)
@@ -182,7 +182,7 @@ def test_initializer(case):
             assert kernel.shape != other.shape or not np.allclose(kernel, other)
 
 
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_query_mask_propagation(case):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2], [1, 0, 0, 0, 0]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -192,7 +192,7 @@ def test_query_mask_propagation(case):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@on(mostly_on_torch(CAUSAL))
+@on_some(mostly_on_torch(CAUSAL))
 def test_masking(case, causal):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2], [1, 0, 0, 0, 0]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -207,7 +207,7 @@ def test_masking(case, causal):
     close(to_numpy(automatic)[real], to_numpy(manual)[real])
 
 
-@on(mostly_on_torch(WITH_PAIRS))
+@on_some(mostly_on_torch(WITH_PAIRS))
 def test_masking_with_different_shapes(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -228,7 +228,7 @@ def test_masking_with_different_shapes(case):
         close(outputs[0], output)
 
 
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_no_warning_with_keras_mask(case):
     tokens = np.array([[1, 2, 3, 0, 0], [3, 3, 1, 1, 2]])
     x = keras.layers.Embedding(4, 8, mask_zero=True)(tokens)
@@ -240,7 +240,7 @@ def test_no_warning_with_keras_mask(case):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@on(PLAIN)
+@on_some(PLAIN)
 def test_sliding_window(case, causal):
     if case.id != "dot_product":
         instead = "`window`" if case.id == "local" else "of `DotProductAttention`"
@@ -256,7 +256,7 @@ def test_sliding_window(case, causal):
     np.testing.assert_array_equal(to_numpy(scores)[0, 0] > 0, seen)
 
 
-@on(mostly_on_torch(CAUSAL))
+@on_some(mostly_on_torch(CAUSAL))
 def test_causal_only_fast_path(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -265,7 +265,7 @@ def test_causal_only_fast_path(case):
     close(flagged, layer(x, x, attention_mask=causal), 1e-4)
 
 
-@on(mostly_on_torch(CAUSAL))
+@on_some(mostly_on_torch(CAUSAL))
 def test_causal_only_with_other_mask_falls_back(case):
     x = normal(2, 5, 8)
     layer = built(case.make(), x.shape)
@@ -279,7 +279,7 @@ def test_causal_only_with_other_mask_falls_back(case):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1])
-@on(mostly_on_torch(CAUSAL))
+@on_some(mostly_on_torch(CAUSAL))
 def test_causal_with_scores_and_dropout(case, rate):
     x = normal(1, 6, 16)
     layer = built(case.make(dropout=rate), x.shape)
@@ -290,7 +290,7 @@ def test_causal_with_scores_and_dropout(case, rate):
     close(flagged, layer(x, x, attention_mask=causal, training=False))
 
 
-@on(mostly_on_torch(CAUSAL))
+@on_some(mostly_on_torch(CAUSAL))
 def test_causal_of_more_axes(case):
     x = normal(1, 5, 3, 8)
     layer = case.make(attention_axes=1)
@@ -320,7 +320,7 @@ def test_correctness(flash_attention):
 
 
 @pytest.mark.parametrize("kind", ["kernel", "bias"])
-@on(PLAIN)
+@on_some(PLAIN)
 def test_constraints(case, kind):
     layer = case.make(**{f"{kind}_constraint": "non_neg"})
     layer.build((2, 4, 8), (2, 4, 8))
@@ -331,7 +331,7 @@ def test_constraints(case, kind):
             assert isinstance(constraint, keras.constraints.NonNeg)
 
 
-@on(mostly_on_torch(WITH_PAIRS))
+@on_some(mostly_on_torch(WITH_PAIRS))
 def test_symbolic_return_attention_scores(case):
     layer = case.make()
     x = keras.Input(batch_shape=(2, 3, 5))
@@ -341,7 +341,7 @@ def test_symbolic_return_attention_scores(case):
     assert [tuple(y.shape) for y in outputs] == [tuple(y.shape) for y in found]
 
 
-@on(PLAIN)
+@on_some(PLAIN)
 def test_dtype_policy_map(case):
     quantized = keras.dtype_policies.QuantizedDTypePolicy("int8", "float32")
     policies = keras.dtype_policies.DTypePolicyMap()
@@ -354,7 +354,7 @@ def test_dtype_policy_map(case):
         assert dense is None or str(ops.dtype(dense._kernel)) == "int8"
 
 
-@on(PLAIN)
+@on_some(PLAIN)
 def test_flash_attention_with_errors(case):
     assert case.make(flash_attention=None) and case.make(flash_attention=False)
     if case.id != "dot_product":
@@ -369,20 +369,20 @@ def test_flash_attention_with_errors(case):
 
 
 @pytest.mark.parametrize("width", [8, (8, 8)], ids=str)
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_output_shape(case, width):
     x = normal(2, 4, 16)
     sizes = (width,) if isinstance(width, int) else width
     assert tuple(case.make(output_shape=width)(x, x).shape) == (2, 4, *sizes)
 
 
-@on(PLAIN)
+@on_some(PLAIN)
 def test_output_shape_error(case):
     with pytest.raises(ValueError, match="Invalid `output_shape`"):
         case.make(output_shape=8.0)
 
 
-@on(mostly_on_torch(QUANTIZED))
+@on_some(mostly_on_torch(QUANTIZED))
 def test_quantize_int8(case):
     x = normal(1, 4, 8, scale=0.5)
     layer = built(case.make(use_bias=False), x.shape)

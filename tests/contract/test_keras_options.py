@@ -14,11 +14,11 @@ from keras_twa.testing import scenarios
 from keras_twa.testing.harness import to_numpy
 from keras_twa.testing.scenarios import normal
 from tests.contract.cases import PLAIN
+from tests.contract.marks import on_some
 from tests.contract.test_keras_attention_tests import DENSE
 from tests.contract.test_keras_attention_tests import built
 from tests.contract.test_keras_attention_tests import close
 from tests.contract.test_keras_attention_tests import mostly_on_torch
-from tests.contract.test_keras_attention_tests import on
 
 
 @pytest.mark.parametrize("bad", [0, -3, 2.5, True])
@@ -153,7 +153,7 @@ def test_use_gate_is_gated():
         layers.GravitationalAttention(2, 4, use_gate=True)
 
 
-@on(PLAIN)
+@on_some(PLAIN)
 def test_dense_sublayers_are_read_only(case):
     layer = case.make()
     with pytest.raises(AttributeError):
@@ -165,7 +165,7 @@ def test_dense_sublayers_are_read_only(case):
         layer.output_dense = None
 
 
-@on(mostly_on_torch(PLAIN))
+@on_some(mostly_on_torch(PLAIN))
 def test_lora(case, tmp_path):
     def model():
         x = keras.Input((3, 8))

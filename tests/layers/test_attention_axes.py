@@ -14,6 +14,7 @@ from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_PAIRS
+from tests.contract.marks import on_some
 from tests.contract.test_keras_attention_tests import mostly_on_torch
 
 VIDEO = 2, 3, 2, 4, 5
@@ -72,7 +73,7 @@ def one_by_one(layer, axes, query, key=None, mask=None, **options):
 
 
 @pytest.mark.parametrize("axes", AXES, ids=str)
-@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
+@on_some(PLAIN)
 def test_equals_a_call_per_sequence(case, axes):
     x = scenarios.normal(*VIDEO)
     layer = built(case.make(attention_axes=axes), VIDEO)
@@ -176,7 +177,7 @@ def test_times_are_for_what_is_attended():
         layer(x, query_positions=times[:2])
 
 
-@pytest.mark.parametrize("case", mostly_on_torch(PLAIN), ids=lambda case: case.id)
+@on_some(PLAIN)
 def test_a_model_of_images_trains_and_is_saved(case, tmp_path):
     images = keras.Input((None, 4, 6))
     made = case.make(attention_axes=2, **({"dropout": 0.2} if case.has_pairs else {}))

@@ -13,9 +13,9 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.backend.interface import Backend
-from tests.contract.harness import assert_close
-from tests.contract.harness import to_numpy
-from tests.contract.scenarios import normal
+from keras_twa.testing.harness import assert_close
+from keras_twa.testing.harness import to_numpy
+from keras_twa.testing.scenarios import normal
 from tests.ops.test_local import outputs_and_gradients
 
 NAMES = sorted(name for name in vars(Backend) if not name.startswith("_"))

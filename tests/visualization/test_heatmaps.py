@@ -12,6 +12,7 @@ from keras_twa.testing import harness
 from keras_twa.visualization import attention_heatmaps
 from keras_twa.visualization import heatmaps
 from keras_twa.visualization.recording import attention_layers
+from tests.few import a_few
 
 TOKENS = np.array([[3, 1, 4, 1, 5], [2, 6, 5, 0, 0]], "int32")
 ROWS = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
@@ -171,7 +172,7 @@ def test_numbers_may_be_one_or_numpys(numbers):
     np.testing.assert_allclose(image, blank(expected), rtol=1e-5)
 
 
-@pytest.mark.parametrize("layer_class", layers.ATTENTION_LAYERS)
+@pytest.mark.parametrize("layer_class", a_few(layers.ATTENTION_LAYERS, layers.name_of))
 def test_any_mechanism_may_stand_beside_the_one_that_is_drawn(layer_class):
     model = keras.Sequential(
         [

@@ -7,6 +7,8 @@ from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class AcceptsAnything(DotProductAttention):
     """Puts every argument right by itself."""

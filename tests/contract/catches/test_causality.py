@@ -1,9 +1,13 @@
 """The check of causality fails on a leak, in values or gradients."""
 
+import pytest
+
 from keras_twa.testing import checks
 from tests.contract.catches.faults import HasAWrongInputGradient
 from tests.contract.catches.faults import LeaksTheFuture
 from tests.contract.catches.faults import rejects
+
+pytestmark = pytest.mark.full
 
 
 def test_causality():

@@ -1,11 +1,14 @@
 """The check of second derivatives fails where only first ones are right."""
 
+import pytest
 from keras import ops
 
 from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
+
+pytestmark = pytest.mark.full
 
 
 class BendsTooMuch(Broken):

@@ -8,6 +8,8 @@ from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import HasAWrongInputGradient
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class NeverDrops(Broken):
     def before(self, arguments):

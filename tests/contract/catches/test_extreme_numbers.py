@@ -1,10 +1,13 @@
 """The checks of extreme numbers fail on Inf and NaN."""
 
+import pytest
 from keras import ops
 
 from keras_twa.testing import checks
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
+
+pytestmark = pytest.mark.full
 
 
 class OverflowsLargeLogits(Broken):

@@ -1,12 +1,15 @@
 """The checks of lists and axes fail on layers that read them in another way."""
 
 import numpy as np
+import pytest
 
 from keras_twa.layers.attention.folding import Fold
 from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
+
+pytestmark = pytest.mark.full
 
 
 class ForgetsLists(Broken):

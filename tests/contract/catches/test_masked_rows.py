@@ -7,6 +7,8 @@ from tests.contract.catches.faults import AveragesMaskedRows
 from tests.contract.catches.faults import IgnoresQueryMask
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 @pytest.mark.parametrize("layer", [AveragesMaskedRows, IgnoresQueryMask])
 def test_masked_rows(layer):

@@ -11,6 +11,8 @@ from tests.contract.catches.faults import IgnoresKeyMask
 from tests.contract.catches.faults import ReadsPadding
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class LetsPaddingInByZeroTimesIt(Broken):
     """Hides a masked value by multiplying with 0: Inf and NaN come through."""

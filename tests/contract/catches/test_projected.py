@@ -10,6 +10,8 @@ from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class ForgetsPadding(DotProductAttention):
     def project(self, value, key=None, **options):

@@ -16,6 +16,8 @@ from tests.contract.catches.faults import LeaksTheFuture
 from tests.contract.catches.faults import ReadsPadding
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class AlignsCausalMaskTopLeft(Broken):
     def before(self, arguments):

@@ -8,6 +8,8 @@ from keras_twa.testing import checks
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 
 class LosesDropout(Broken):
     def get_config(self):

@@ -12,6 +12,8 @@ from keras_twa.testing import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import rejects
 
+pytestmark = pytest.mark.full
+
 LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
 
 
