@@ -1,5 +1,7 @@
 """Which cases a test runs on, and which of them belong to the full run or are slow."""
 
+import zlib
+
 import keras
 import pytest
 
@@ -9,20 +11,38 @@ from tests.contract.cases import PLAIN
 from tests.few import MECHANISMS
 
 full = pytest.mark.full
-IDS = {case.id for case in PLAIN}
+IDS = [case.id for case in PLAIN]
+TURNS = 4
+
+
+def on_each(cases):
+    """Parametrise a test by cases; all but the plain ones belong to the full run."""
+    return lambda test: _parametrised(test, cases, lambda case: case.id in IDS)
 
 
 def on(cases):
-    """Parametrise a test by cases; all but the plain ones belong to the full run."""
-    return _parametrised(cases, lambda case: case.id in IDS)
+    """Parametrise by cases, of which every run takes each fourth plain one.
+
+    Which ones, depends on the name of the test. So each check runs on some layers and
+    each layer through some checks, even without the full run.
+    """
+
+    def decorate(test):
+        turn = zlib.crc32(test.__name__.encode()) % TURNS
+        chosen = IDS[turn::TURNS]
+        return _parametrised(test, cases, lambda case: case.id in chosen)
+
+    return decorate
 
 
 def on_some(cases):
     """Parametrise by cases; all but those of a few layers belong to the full run."""
-    return _parametrised(cases, lambda case: name_of(case.layer) in MECHANISMS)
+    return lambda test: _parametrised(
+        test, cases, lambda case: name_of(case.layer) in MECHANISMS
+    )
 
 
-def _parametrised(cases, always):
+def _parametrised(test, cases, always):
     found = []
     for case in cases:
         values, marks = [case], []
@@ -30,7 +50,7 @@ def _parametrised(cases, always):
             values, marks = case.values, case.marks
         marks = [*marks, *([] if always(values[0]) else [full])]
         found.append(pytest.param(*values, marks=marks))
-    return pytest.mark.parametrize("case", found, ids=lambda case: case.id)
+    return pytest.mark.parametrize("case", found, ids=lambda case: case.id)(test)
 
 
 def seldom(cases):

@@ -20,6 +20,7 @@ from tests.contract.cases import WITHOUT_CROSS
 from tests.contract.cases import WITHOUT_STATES
 from tests.contract.marks import full
 from tests.contract.marks import on
+from tests.contract.marks import on_each
 from tests.contract.marks import seldom
 
 # The options' turn at what mostly repeats another check. JAX and TensorFlow run these
@@ -35,7 +36,7 @@ def test_every_layer_has_a_plain_case():
     assert tuple(case.layer for case in PLAIN) == tuple(layers.ATTENTION_LAYERS)
 
 
-@on([*PLAIN, *FORKS])
+@on_each([*PLAIN, *FORKS])
 def test_equals_reference(case):
     checks.equals_reference_in(case, scenarios.scenarios(case))
 

@@ -12,6 +12,8 @@ from keras_twa.datasets.baselines import root_operator_baseline
 from keras_twa.datasets.imdb_sample import sample_reviews
 from keras_twa.datasets.token_sequences import TokenSequences
 
+pytestmark = pytest.mark.once
+
 
 def naive_bayes_loops(train, test, n):
     """The definition, with dictionaries and no hash."""

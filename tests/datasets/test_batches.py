@@ -9,6 +9,8 @@ from keras_twa.datasets.batches import BucketedBatches
 from keras_twa.datasets.batches import length_buckets
 from keras_twa.datasets.token_sequences import TokenSequences
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def rows():

@@ -8,6 +8,8 @@ import pytest
 from keras_twa.datasets import cifar10
 from keras_twa.datasets.image_sample import sample_images
 
+pytestmark = pytest.mark.once
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 32, 32, 3)).astype("uint8")
 LABELS = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1], "int32")

@@ -7,6 +7,8 @@ import pytest
 
 from keras_twa.datasets import dates
 
+pytestmark = pytest.mark.once
+
 SMALL = {"num_train": 400, "num_validation": 50, "num_test": 60}
 
 

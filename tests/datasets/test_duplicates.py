@@ -14,6 +14,8 @@ from keras_twa.datasets import listops
 from keras_twa.datasets.duplicates import number_rows
 from keras_twa.datasets.token_sequences import TokenSequences
 
+pytestmark = pytest.mark.once
+
 ROWS = np.array([[1, 2, 0], [3, 0, 0], [1, 2, 0], [2, 1, 0], [0, 0, 0]])
 
 

@@ -14,6 +14,8 @@ from keras_twa.datasets.baselines import byte_ngram_naive_bayes_baseline
 from tests.datasets.reviews import NUM_PER_CLASS
 from tests.datasets.reviews import review
 
+pytestmark = pytest.mark.once
+
 REAL_DATA = os.environ.get("KERAS_TWA_IMDB")
 
 

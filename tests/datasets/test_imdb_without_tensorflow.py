@@ -45,6 +45,8 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 
 HIDE_TENSORFLOW = """
 import importlib.machinery, sys
+
+pytestmark = pytest.mark.once
 finder = importlib.machinery.PathFinder
 class WithoutTensorFlow:
     @staticmethod

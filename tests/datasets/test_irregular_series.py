@@ -5,6 +5,8 @@ import pytest
 
 from keras_twa.datasets import irregular_series
 
+pytestmark = pytest.mark.once
+
 SIZES = {"num_train": 4000, "num_validation": 10, "num_test": 20}
 
 

@@ -9,6 +9,8 @@ from scipy import stats
 
 from keras_twa.datasets import listops
 
+pytestmark = pytest.mark.once
+
 QUICK = {"min_length": 1, "max_length": 65, "max_depth": 4, "max_args": 5}
 # Percentages of the labels in the released files.
 RELEASED_CLASSES = (17.0, 9.0, 7.6, 8.5, 9.0, 8.4, 7.7, 7.3, 8.6, 16.7)

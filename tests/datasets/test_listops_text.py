@@ -5,6 +5,8 @@ import pytest
 
 from keras_twa.datasets import listops
 
+pytestmark = pytest.mark.once
+
 RELEASED = "( ( ( [MAX 4 ) ( ( ( [MED 1 ) 8 ) ] ) ) ] )"
 PLAIN = "[MAX 4 [MED 1 8 ] ]"
 

@@ -5,6 +5,8 @@ import pytest
 
 from keras_twa.datasets import cut_into_segments
 
+pytestmark = pytest.mark.once
+
 
 def rows(array, batch_size):
     """Return each row of all batches, one after the other."""

@@ -8,6 +8,8 @@ import pytest
 
 from keras_twa.datasets import text_pairs
 
+pytestmark = pytest.mark.once
+
 TEXTS = ["Go.", "", "Ça marche : 5 €", "走"]
 
 

@@ -18,6 +18,7 @@ from keras_twa.testing import checks
 from keras_twa.testing import harness
 from keras_twa.testing.checks.shared import randomise_model
 from tests.contract.cases import PLAIN
+from tests.contract.marks import on_some
 
 # What of the mean size of the logits they may move by, on average.
 QUANTIZATION_ERROR = 0.05
@@ -71,7 +72,7 @@ def assert_near(got, want):
     assert np.abs(got - want).mean() < QUANTIZATION_ERROR * np.abs(want).mean()
 
 
-@pytest.mark.parametrize("case", PLAIN, ids=lambda case: case.id)
+@on_some(PLAIN)
 def test_int8_is_close_to_float_and_comes_back_from_a_file(case, tmp_path):
     model, tokens = small_model(case), checks.small_tokens()
     want = outputs(model, tokens)

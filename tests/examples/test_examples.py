@@ -59,12 +59,14 @@ def test_sequence_reversal_prints_a_table(monkeypatch, capsys):
     assert "temporal_weighted" in text
 
 
+@pytest.mark.full
 def test_sequence_reversal_reverses():
     rows, reversed_rows = load("sequence_reversal").make_rows(5, seed=0)
     assert rows.shape == (5, 24)
     assert (rows[:, 0] == reversed_rows[:, -1]).all()
 
 
+@pytest.mark.full
 def test_irregular_series_prints_a_table(monkeypatch, capsys):
     example = load("irregular_series")
     sizes = {"rows": 64, "epochs": 1, "width": 8, "seeds": 1}
@@ -79,6 +81,7 @@ def test_irregular_series_prints_a_table(monkeypatch, capsys):
     assert text.count("seed 1") == 1
 
 
+@pytest.mark.full
 def test_models_of_irregular_series_have_about_as_many_weights():
     example = load("irregular_series")
     weights = [example.build_model(name, 32).count_params() for name in example.NAMES]
@@ -121,6 +124,7 @@ def test_an_example_refuses_what_it_cannot_do(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.full
 def test_sequence_to_sequence_translates(monkeypatch, capsys):
     example = load("sequence_to_sequence")
     for name, value in TINY_TRANSLATION.items():
@@ -132,6 +136,7 @@ def test_sequence_to_sequence_translates(monkeypatch, capsys):
     assert text.count("->") == 3
 
 
+@pytest.mark.full
 def test_sequence_to_sequence_reads_pairs(monkeypatch, capsys, tmp_path):
     example = load("sequence_to_sequence")
     for name, value in TINY_TRANSLATION.items():
@@ -151,6 +156,7 @@ def test_copies_of_the_nearest_are_near():
     assert [example.text_pairs.decode(row) for row in found] == ["4 5 6", "1 2 3"]
 
 
+@pytest.mark.full
 def test_the_language_model_compares_and_generates(monkeypatch, capsys):
     example = load("byte_language_model")
     monkeypatch.setattr(example, "BYTES", {"train": 600, "test": 300})
@@ -173,6 +179,7 @@ def test_the_language_model_cuts_its_data():
     assert example.text_of([66, 67, example.END]) == "AB"
 
 
+@pytest.mark.full
 def test_the_image_classifier_compares(monkeypatch, capsys):
     example = load("vit_cifar10")
     monkeypatch.setattr(example, "IMAGES", {"train": 64, "test": 20})

@@ -3,7 +3,11 @@
 import mmap
 import subprocess
 
+import pytest
+
 from keras_twa.experiments import machine
+
+pytestmark = pytest.mark.once
 
 MEGABYTE = 2**20
 

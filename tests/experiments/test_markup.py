@@ -12,6 +12,8 @@ from keras_twa.experiments.document import Table
 from keras_twa.experiments.document import write_html
 from keras_twa.experiments.document import write_markdown
 
+pytestmark = pytest.mark.once
+
 AWKWARD = (
     "runs [final]/A",
     "[/b] [red]x[/red] [link](http://x) ![y](z)",

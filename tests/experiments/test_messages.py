@@ -24,6 +24,8 @@ from tests.experiments.canned_results import write_comparison
 from tests.experiments.test_cli import ROOT
 from tests.experiments.test_cli import error_of
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 AWKWARD = "runs [final]  [red]x [a[/b] :smile: `c` **d** <i>&amp;"
 # A name in Latin-1, as Python holds it.
 NOT_UTF8 = os.fsdecode(b"caf\xe9 [x]")

@@ -17,6 +17,8 @@ from tests.experiments.canned_results import ATTENTIONS
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
 
+pytestmark = pytest.mark.once
+
 SECTIONS = (
     "Summary",
     "Accuracy",

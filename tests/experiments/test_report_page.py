@@ -16,6 +16,8 @@ from tests.experiments.canned_results import ATTENTIONS
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 REM = 16
 # Of a scroll bar.
 BAR = 16

@@ -17,6 +17,8 @@ from keras_twa.experiments.settings import Settings
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
 
+pytestmark = pytest.mark.once
+
 
 def test_an_experiment_comes_back_from_json():
     for preset, tasks in PRESETS.items():

@@ -33,6 +33,8 @@ from tests.experiments.tiny import build_model
 from tests.experiments.tiny import run_tiny
 from tests.experiments.tiny import tiny_experiment
 
+pytestmark = pytest.mark.full
+
 TIMES = ("seconds", "total_seconds")
 
 

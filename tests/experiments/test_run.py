@@ -70,11 +70,12 @@ def test_a_run_tells_everything(whole):
     assert whole.best_epoch == 1 + int(np.argmax(accuracies))
 
 
+@pytest.mark.full
 def test_the_same_seed_gives_the_same_curve(whole, tmp_path):
     assert_same_learning(run_tiny(tmp_path), whole)
 
 
-@pytest.mark.parametrize("step", [5, 20])
+@pytest.mark.parametrize("step", [pytest.param(5, marks=pytest.mark.full), 20])
 def test_a_killed_run_goes_on_inside_an_epoch(whole, tmp_path, step):
     start_and_expect_a_kill("run", str(tmp_path), step)
     assert Result.load(tmp_path / "result.json").status == "running"
@@ -87,6 +88,7 @@ def test_a_killed_run_goes_on_inside_an_epoch(whole, tmp_path, step):
     assert not (tmp_path / "checkpoint.npz").exists()
 
 
+@pytest.mark.full
 def test_the_kept_weights_give_the_test_accuracy_again(whole, tmp_path):
     run_tiny(tmp_path)
     experiment = tiny_experiment()
@@ -118,6 +120,7 @@ def test_a_time_limit_stops_at_a_batch_and_a_later_call_goes_on(whole, tmp_path)
     assert_same_learning(run_tiny(tmp_path), whole)
 
 
+@pytest.mark.full
 def test_a_time_limit_during_the_evaluation_loses_no_training(whole, tmp_path):
     stop = StopSignal()
 
@@ -134,6 +137,7 @@ def test_a_time_limit_during_the_evaluation_loses_no_training(whole, tmp_path):
     assert_same_learning(run_tiny(tmp_path), whole)
 
 
+@pytest.mark.full
 def test_a_diverging_run_is_failed_with_its_reason(tmp_path):
     experiment = tiny_experiment(
         learning_rate=1e30, clipnorm=1e30, warmup_steps=0, schedule="constant"
@@ -144,6 +148,7 @@ def test_a_diverging_run_is_failed_with_its_reason(tmp_path):
     assert Result.load(tmp_path / "result.json").reason == result.reason
 
 
+@pytest.mark.full
 def test_a_broken_model_is_failed_with_its_reason(tmp_path):
     def broken(experiment, data):
         raise MemoryError("no room\nfor it")
@@ -158,6 +163,7 @@ def test_another_experiment_in_the_folder_is_refused(tmp_path):
         run(tiny_experiment(seed=1), tmp_path, build_model=build_model)
 
 
+@pytest.mark.full
 def test_patience_and_max_steps_end_a_run(tmp_path):
     experiment = tiny_experiment(learning_rate=1e-12, epochs=9, patience=2)
     result = run(experiment, tmp_path / "a", build_model=build_model)
@@ -169,6 +175,7 @@ def test_patience_and_max_steps_end_a_run(tmp_path):
     assert len(result.curve) == 2
 
 
+@pytest.mark.full
 def test_the_process_tells_progress_in_json_lines(tmp_path):
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(tiny_experiment(epochs=1).to_json()))

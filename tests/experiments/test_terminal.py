@@ -15,6 +15,8 @@ from keras_twa.experiments.text import encodable
 from tests.experiments.canned_results import ATTENTIONS
 from tests.experiments.canned_results import canned_result
 
+pytestmark = pytest.mark.once
+
 WIDTHS = (40, 60, 80, 120)
 
 

@@ -26,6 +26,8 @@ import steps
 import tables
 import targets
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 SIZES = argparse.Namespace(
     length=64, batch=2, heads=2, dim=4, repeats=2, dtype="float32"
 )

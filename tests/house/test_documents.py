@@ -12,6 +12,8 @@ import pytest
 from keras_twa import layers
 from keras_twa.version import __version__
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted(
     path.relative_to(ROOT).as_posix()

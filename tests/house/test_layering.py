@@ -10,6 +10,8 @@ import pytest
 import keras_twa
 from keras_twa import layers
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(keras_twa.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MECHANISM_MODULES = {layer.__module__ for layer in layers.ATTENTION_LAYERS}

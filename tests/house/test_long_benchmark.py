@@ -20,6 +20,8 @@ import processes
 import scaling
 import targets
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 MECHANISMS = tuple(peers.mechanisms())
 LONG = tuple(cases.of_family(MECHANISMS, "long"))
 SIZES = argparse.Namespace(

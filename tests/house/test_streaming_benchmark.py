@@ -11,6 +11,8 @@ import streaming
 
 from keras_twa import layers
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 
 @pytest.mark.parametrize("name", ["dot_product", "retention"])
 def test_parts_are_near_the_whole(name):

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "benchmarks" / "training.py"
 SIZES = {"length": 12, "batch": 3, "layers": 2, "width": 8, "heads": 2, "repeats": 2}

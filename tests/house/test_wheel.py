@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.full, pytest.mark.once]
+
 pytest.importorskip("hatchling", reason="the wheel is built with hatchling")
 
 ROOT = Path(__file__).resolve().parents[2]

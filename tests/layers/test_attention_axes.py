@@ -92,7 +92,7 @@ def test_equals_a_call_per_sequence(case, axes):
 
 
 @pytest.mark.parametrize("axes", [(2,), (1, 2)], ids=str)
-@pytest.mark.parametrize("case", mostly_on_torch(WITH_CROSS), ids=lambda case: case.id)
+@on_some(mostly_on_torch(WITH_CROSS))
 def test_attends_to_other_lengths(case, axes):
     query, value = scenarios.normal(2, 3, 4, 6), scenarios.normal(2, 3, 5, 6, seed=1)
     layer = built(case.make(attention_axes=axes), query.shape, value.shape)
@@ -104,7 +104,7 @@ def test_attends_to_other_lengths(case, axes):
     np.testing.assert_allclose(harness.to_numpy(got), want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("case", WITH_PAIRS, ids=lambda case: case.id)
+@on_some(WITH_PAIRS)
 def test_scores_have_the_axes_of_queries_and_keys(case):
     x = scenarios.normal(2, 3, 2, 4, 5)
     layer = built(case.make(attention_axes=(3, 1)), x.shape)
@@ -177,7 +177,7 @@ def test_times_are_for_what_is_attended():
         layer(x, query_positions=times[:2])
 
 
-@on_some(PLAIN)
+@on_some(mostly_on_torch(PLAIN))
 def test_a_model_of_images_trains_and_is_saved(case, tmp_path):
     images = keras.Input((None, 4, 6))
     made = case.make(attention_axes=2, **({"dropout": 0.2} if case.has_pairs else {}))

@@ -37,6 +37,7 @@ def test_scattered_padding_equals_none(gate):
 
 
 @pytest.mark.parametrize("gate", GATES)
+@pytest.mark.full
 @pytest.mark.parametrize("cuts", [(5, 1, 9, 8), (4, 4, 15), (3, 13, 7)])
 def test_rows_with_padding_of_their_own_go_on_in_chunks(gate, cuts):
     layer = made(gate)

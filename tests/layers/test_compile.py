@@ -26,6 +26,7 @@ from keras_twa.testing import harness
 from keras_twa.testing.scenarios import normal
 from keras_twa.testing.scenarios import random_mask
 from keras_twa.testing.scenarios import route
+from tests.few import MECHANISMS
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
@@ -185,7 +186,10 @@ def call_of(layer):
 def marked(name, options):
     """Return what parametrises a test, marked where it takes long."""
     slow = BACKEND == "torch" and (options or name not in QUICK)
-    return pytest.param(name, options, marks=[pytest.mark.slow] if slow else [])
+    marks = [pytest.mark.slow] if slow else []
+    if options or name not in MECHANISMS:
+        marks.append(pytest.mark.full)
+    return pytest.param(name, options, marks=marks)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from keras_twa.testing import harness
 from keras_twa.testing.checks import small_tokens
 from tests.few import a_few
 
+# JAX and TensorFlow compile each of these anew, and each layer fits in the contract.
+OTHERS = "full" if keras.backend.backend() == "torch" else "slow"
 NAMES = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS]
 CAUSAL = [
     layers.name_of(layer)
@@ -97,7 +99,7 @@ def test_a_sequence_of_padding_alone_is_finite():
         assert np.isfinite(got).all()
 
 
-@pytest.mark.parametrize("name", a_few(NAMES))
+@pytest.mark.parametrize("name", a_few(NAMES, others=OTHERS))
 def test_fits_saves_and_loads(name, tmp_path):
     pooling = "mean" if name in CAUSAL else "cls"
     model = EncoderClassifier(**SMALL, attention=name, pooling=pooling)

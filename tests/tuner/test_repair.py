@@ -24,6 +24,8 @@ from tests.experiments.tiny import tiny_experiment
 from tests.tuner.test_search import plain_models  # noqa: F401
 from tests.tuner.tiny import tiny_search
 
+pytestmark = pytest.mark.once
+
 TRIAL = "trials/trial_{}/trial.json"
 WEIGHTS = "trials/trial_{}/best.weights.h5"
 ORACLE = "trials/oracle.json"

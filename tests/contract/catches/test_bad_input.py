@@ -7,7 +7,7 @@ from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class AcceptsAnything(DotProductAttention):

@@ -7,7 +7,7 @@ from tests.contract.catches.faults import HasAWrongInputGradient
 from tests.contract.catches.faults import LeaksTheFuture
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 def test_causality():

@@ -9,7 +9,7 @@ from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class ForgetsLists(Broken):

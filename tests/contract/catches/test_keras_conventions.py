@@ -8,7 +8,7 @@ from keras_twa.testing import checks
 from tests.contract.catches.faults import Broken
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class FreezesTheProjection(Broken):

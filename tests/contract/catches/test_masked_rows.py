@@ -7,7 +7,7 @@ from tests.contract.catches.faults import AveragesMaskedRows
 from tests.contract.catches.faults import IgnoresQueryMask
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 @pytest.mark.parametrize("layer", [AveragesMaskedRows, IgnoresQueryMask])

@@ -11,7 +11,7 @@ from tests.contract.catches.faults import IgnoresKeyMask
 from tests.contract.catches.faults import ReadsPadding
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class LetsPaddingInByZeroTimesIt(Broken):

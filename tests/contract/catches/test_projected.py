@@ -10,7 +10,7 @@ from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class ForgetsPadding(DotProductAttention):

@@ -16,7 +16,7 @@ from tests.contract.catches.faults import LeaksTheFuture
 from tests.contract.catches.faults import ReadsPadding
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class AlignsCausalMaskTopLeft(Broken):

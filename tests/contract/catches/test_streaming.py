@@ -12,7 +12,7 @@ from keras_twa.testing import checks
 from tests.contract.cases import PLAIN
 from tests.contract.catches.faults import rejects
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.once]
 
 LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
 
