@@ -12,7 +12,7 @@ from tests.few import MECHANISMS
 
 full = pytest.mark.full
 IDS = [case.id for case in PLAIN]
-TURNS = 4
+TURNS = 6
 
 
 def on_each(cases):
@@ -21,7 +21,7 @@ def on_each(cases):
 
 
 def on(cases):
-    """Parametrise by cases, of which every run takes each fourth plain one.
+    """Parametrise by cases, of which every run takes each sixth plain one.
 
     Which ones, depends on the name of the test. So each check runs on some layers and
     each layer through some checks, even without the full run.

@@ -16,6 +16,7 @@ OTHER = next_backend()
 
 
 @pytest.mark.skipif(not OTHER, reason="only one backend is installed")
+@pytest.mark.full
 def test_equals_another_backend(tmp_path):
     path = tmp_path / "outputs.npz"
     subprocess.run(

@@ -44,6 +44,7 @@ def test_every_check_is_run():
     }
 
 
+@pytest.mark.full
 def test_a_layer_keeps_all_promises_that_apply():
     ran = check_attention(small_windows)
     assert {"parts_equal_one_call", "refuses_projected", "dropout_is_sound"} <= {*ran}

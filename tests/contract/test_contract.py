@@ -94,7 +94,7 @@ def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
         checks.equals_reference_at_length(case, length, length)
 
 
-@on(ALL)
+@on([*PLAIN, *FORKS, *seldom(OPTIONS)])
 def test_gradients_equal_reference(case):
     checks.gradients_equal_reference(case)
 
@@ -256,7 +256,7 @@ def test_dropout_has_its_own_gradient(case):
         checks.dropout_has_its_own_gradient(case)
 
 
-@on([*WITH_STATES, *FORKS])
+@on([*WITH_STATES, *SELDOM])
 def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 

@@ -172,6 +172,7 @@ def test_report_refuses_what_is_missing_or_foreign(tmp_path, capsys):
     assert "Not a JSON file" in error_of(capsys, "report", str(tmp_path))
 
 
+@pytest.mark.full
 def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-m", "keras_twa", "compare", "--task", "listops"]
     command += ["--attention", "dot_product", "--output", str(tmp_path / "out")]
@@ -200,6 +201,7 @@ def test_an_interrupt_keeps_the_state_and_says_how_to_go_on(tmp_path):
     assert (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.full
 def test_the_default_output_names_task_preset_and_backend(
     tiny_quick, tmp_path, monkeypatch, capsys
 ):

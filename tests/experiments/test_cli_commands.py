@@ -22,6 +22,7 @@ SMALL = ("--length", "6", "--batch", "2", "--heads", "2", "--dim", "4")
 ROWS = ("--num-train", "30", "--num-validation", "4", "--num-test", "5")
 
 
+@pytest.mark.full
 def test_train_saves_the_model_that_was_tested(tiny_quick, tmp_path, capsys):
     output = tmp_path / "out"
     arguments = ["train", "--task", "listops", "--attention", "linear"]

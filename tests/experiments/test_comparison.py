@@ -35,6 +35,7 @@ def prepared(folder, experiments):
     return comparison
 
 
+@pytest.mark.full
 def test_a_killed_comparison_goes_on_and_ends_the_same(tmp_path):
     whole = compare_tiny(tmp_path / "whole")
     assert [result.status for result in whole] == ["completed", "completed"]
@@ -56,6 +57,7 @@ def test_a_killed_comparison_goes_on_and_ends_the_same(tmp_path):
         assert_same_learning(result, other)
 
 
+@pytest.mark.full
 def test_a_time_limit_leaves_the_rest_for_later(tmp_path):
     experiments = [tiny_experiment(seed=0, epochs=1), tiny_experiment(seed=1, epochs=1)]
     comparison = prepared(tmp_path, experiments)
@@ -64,6 +66,7 @@ def test_a_time_limit_leaves_the_rest_for_later(tmp_path):
     assert not (tmp_path / experiments[1].name).exists()
 
 
+@pytest.mark.full
 def test_a_run_that_is_killed_is_failed_and_the_others_go_on(tmp_path):
     experiments = [
         tiny_experiment("dot_product", epochs=1),
@@ -127,6 +130,7 @@ def test_a_comparison_that_was_killed_at_its_first_file_begins(tmp_path):
         prepared(tmp_path / "b", [tiny_experiment()])
 
 
+@pytest.mark.full
 def test_the_current_folder_replaces_no_module(tmp_path, monkeypatch):
     for name in ("keras_twa", "keras"):
         (tmp_path / "here" / name).mkdir(parents=True)

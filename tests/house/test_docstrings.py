@@ -46,6 +46,7 @@ def module_names():
 
 
 @pytest.mark.usefixtures("own_registry")
+@pytest.mark.full
 @pytest.mark.parametrize("name", module_names())
 def test_examples_run(name):
     module = importlib.import_module(name)
