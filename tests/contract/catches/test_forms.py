@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from keras_twa.layers.attention.folding import Fold
 from keras_twa.testing import checks
 from tests.contract.catches.faults import DOT
 from tests.contract.catches.faults import Broken
@@ -32,9 +31,8 @@ class TurnsPairsAround(Broken):
 class AttendsToAllAxes(Broken):
     """Takes the axes that are not attended for further steps."""
 
-    def _fold(self, query, value, key):
-        super()._fold(query, value, key)
-        return Fold.of(len(query), None)
+    def __init__(self, *args, attention_axes=None, **kwargs):
+        super().__init__(*args, **kwargs)
 
 
 MASKS = ("query_mask", "value_mask", "key_mask", "attention_mask")
