@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 # Prepares a real array_record folder from the small archive. The two methods of
 # TensorFlow Datasets that are replaced fetch the archive and list its members,
 # the latter with TensorFlow.
@@ -45,8 +47,6 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 
 HIDE_TENSORFLOW = """
 import importlib.machinery, sys
-
-pytestmark = pytest.mark.once
 finder = importlib.machinery.PathFinder
 class WithoutTensorFlow:
     @staticmethod
