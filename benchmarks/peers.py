@@ -5,7 +5,6 @@ import keras
 from keras import ops
 
 from keras_twa import layers
-from keras_twa.layers.facts import fact
 
 
 def mechanisms():
@@ -15,7 +14,7 @@ def mechanisms():
 
 def linear_mechanisms():
     """The names of those that state that their time is linear in the length."""
-    return [name for name, x in mechanisms().items() if fact(x, "linear_time")]
+    return [name for name, x in mechanisms().items() if x.linear_time]
 
 
 def make(case, options):

@@ -146,10 +146,8 @@ def streaming(layer):
         return "no, it needs whole sequences"
     made = layer(num_heads=2, key_dim=8)
     made.build((None, 48, 16))
-    grows = any(0 in slot.shape for slot in made.state_spec().values())
-    return (
-        "yes, with a state that grows" if grows else "yes, with a state of fixed size"
-    )
+    kind = "of fixed size" if made.has_fixed_state() else "that grows"
+    return f"yes, with a state {kind}"
 
 
 def own_arguments(layer):

@@ -22,11 +22,9 @@ from keras_twa import training
 from keras_twa import tuner
 from keras_twa import visualization
 from keras_twa.layers.docstrings import paragraphs
-from keras_twa.layers.facts import fact
 from keras_twa.style import STYLE
 from keras_twa.visualization import attention_heatmaps
 from keras_twa.visualization import position_weights
-from keras_twa.visualization.profiles import has_profile
 
 STEPS, WIDTH = 48, 16
 PACKAGES = {
@@ -144,7 +142,7 @@ def mechanism_page(layer, name, captions):
 def built(layer):
     """A small layer as it is before training."""
     keras.utils.set_random_seed(0)
-    made = layer(num_heads=2, key_dim=8, **fact(layer, "small_options"))
+    made = layer(num_heads=2, key_dim=8, **layer.small_options)
     made.build((None, STEPS, WIDTH))
     return made
 
@@ -154,8 +152,8 @@ def pictures(layer):
     walk = np.random.default_rng(0).normal(size=(1, STEPS, WIDTH)).cumsum(axis=1)
     walk /= np.sqrt(np.arange(1, STEPS + 1))[:, None]
     made = built(layer)
-    if has_profile(made):
-        trained = fact(made, "example_weights")()
+    if made.position_profile is not None:
+        trained = made.example_weights()
         for weight, value in trained:
             weight.assign(value)
         caption = LEARNED if trained else BY_POSITION

@@ -5,7 +5,6 @@ from typing import Any
 
 from keras_twa import layers
 from keras_twa.experiments.settings import Settings
-from keras_twa.layers.facts import fact
 
 # The settings that a search chooses, or that follow from its choices.
 SEARCHED = (
@@ -52,8 +51,7 @@ def search_space(attention: str) -> dict[str, tuple[Any, ...]]:
     Returns:
         A dictionary from each argument to its values, the layer's default first.
     """
-    found: dict[str, tuple[Any, ...]]
-    found = fact(layers.mechanisms()[attention], "search_space")
+    found: dict[str, tuple[Any, ...]] = layers.mechanisms()[attention].search_space
     return found
 
 

@@ -10,7 +10,6 @@ from keras_twa.layers.profiles import Curves
 from keras_twa.style import STYLE
 from keras_twa.style import draw_weights
 from keras_twa.visualization.measured import measured
-from keras_twa.visualization.profiles import profile
 
 
 def position_weights(layer, length=64, inputs=None):
@@ -63,7 +62,13 @@ def position_weights(layer, length=64, inputs=None):
         )
     checks.positive_integer(length=length)
     if inputs is None:
-        panels = profile(layer, length)
+        if layer.position_profile is None:
+            raise ValueError(
+                "What this mechanism weighs depends on what is in a sequence, not on "
+                "positions alone: give `inputs` to measure it. "
+                f"Received: {type(layer).__name__}"
+            )
+        panels = layer.position_profile(length)
     else:
         inputs = np.asarray(inputs, "float32")
         if inputs.ndim != 3:

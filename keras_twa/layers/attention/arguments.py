@@ -87,12 +87,13 @@ class Arguments:
         return results[0] if len(results) == 1 else tuple(results)
 
 
-def resolve(layer, **given):
+def resolve(layer, *args, **kwargs):
     """Resolves the arguments of a call of an attention layer.
 
     Args:
         layer: The attention layer.
-        **given: The arguments by name; those that are missing are `None`.
+        *args: The arguments without a name.
+        **kwargs: Those by name. The ones that are missing are `None`.
 
     Returns:
         The `Arguments`.
@@ -100,7 +101,7 @@ def resolve(layer, **given):
     Raises:
         ValueError: If they do not fit the layer, or one another.
     """
-    given = named((), given)
+    given = named(args, kwargs)
     of = query, _, key = _sources(given)
     fold = Fold.of_shapes(layer.attention_axes, *(x.shape for x in of))
     arguments = _with_defaults(

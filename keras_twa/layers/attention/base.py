@@ -7,9 +7,9 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.arguments import resolve
 from keras_twa.layers.attention.call import Call
 from keras_twa.layers.attention.conversion import before_conversion
-from keras_twa.layers.attention.conversion import named
 from keras_twa.layers.attention.counting import Counted
 from keras_twa.layers.attention.docstring import composed
+from keras_twa.layers.attention.facts import Facts
 from keras_twa.layers.attention.folding import Fold
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.streaming import Streaming
@@ -19,7 +19,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.ops import WeightDropout
 
 
-class Attention(Positioned, Streaming, keras.layers.Layer):
+class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
     """Abstract multi-head attention: a mechanism implements `attend`.
 
     A mechanism subclasses `PairAttention` or `RecurrentAttention`.
@@ -47,22 +47,6 @@ class Attention(Positioned, Streaming, keras.layers.Layer):
         attention_axes: Axes that are attended, of inputs with more than three axes.
             Defaults to all but batch and features.
     """
-
-    # What the mechanism can do; the contract tests hold it to these facts.
-    causality = "optional"
-    cross_attention = True
-    pairwise_mask = True
-    # Whether later steps leave the outputs of a causal call for earlier ones unchanged:
-    # then a sequence may come in chunks, with a state between them.
-    prefix_invariant = True
-    # Whether times may fall along a sequence.
-    times_may_fall = True
-    # Whether a gradient flows through a state, from later steps to earlier ones.
-    state_gradient = True
-    # Whether the layer counts steps whatever their times are: in windows or chunks.
-    counts_steps = False
-    # Whether the layer uses times, which by default are the numbers of the steps.
-    uses_times = False
 
     def __init_subclass__(cls, abstract=False, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -279,7 +263,7 @@ class Attention(Positioned, Streaming, keras.layers.Layer):
         return WeightDropout(self.dropout, ops.cast(seed, "int32"))
 
     def compute_output_spec(self, *args, **kwargs):
-        arguments = resolve(self, **named(args, kwargs))
+        arguments = resolve(self, *args, **kwargs)
         batch, steps, features = arguments.query.shape
         shape = (batch, steps, *(self._output_dims or (features,)))
         outputs = keras.KerasTensor(shape, dtype=self.compute_dtype)

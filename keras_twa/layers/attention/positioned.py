@@ -12,11 +12,6 @@ from keras_twa.ops.packing import numbers
 class Positioned(Projecting):
     """The part of an attention layer that gives its heads `positions`."""
 
-    # Whether queries and keys may be turned, and whether a bias may be added to scores:
-    # the positions that the mechanism is defined with.
-    rotary = False
-    position_bias = False
-
     def _use_positions(self, given):
         """Makes `positions` of what a constructor got."""
         self.positions = None
