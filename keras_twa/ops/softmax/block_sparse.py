@@ -22,6 +22,7 @@ from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
 from keras_twa.ops.softmax.fused import dot_product_attention
+from keras_twa.ops.softmax.rules import may_skip_pairs
 from keras_twa.ops.softmax.scores import inner_product
 from keras_twa.ops.softmax.sparse_patterns import groups_of
 from keras_twa.ops.softmax.tiled import tiled_attention
@@ -110,12 +111,7 @@ def route(
         dropout: A `WeightDropout`, or `None`.
         return_weights: Whether the weights are asked for.
     """
-    known = isinstance(num_queries, int) and isinstance(num_keys, int)
-    if not (known and num_queries == num_keys) or mask.pairs is not None:
-        return "tiled"
-    if mask.steps is not None:
-        return "tiled"
-    if dropout is not None or return_weights:
+    if not may_skip_pairs(num_queries, num_keys, mask, dropout, return_weights):
         return "tiled"
     num_blocks = -(-num_keys // block_size)
     work = sum(

@@ -18,6 +18,7 @@ from keras_twa.ops.rows import from_rows
 from keras_twa.ops.softmax.discounted import windowed_attention
 from keras_twa.ops.softmax.fused import dot_product_attention
 from keras_twa.ops.softmax.rules import Rules
+from keras_twa.ops.softmax.rules import may_skip_pairs
 from keras_twa.ops.softmax.scores import Discounted
 from keras_twa.ops.softmax.scores import InnerProduct
 from keras_twa.ops.softmax.scores import inner_product
@@ -108,12 +109,7 @@ def route(num_queries, num_keys, window, mask, dropout=None, return_weights=Fals
         dropout: A `WeightDropout`, or `None`.
         return_weights: Whether the weights are asked for.
     """
-    known = isinstance(num_queries, int) and isinstance(num_keys, int)
-    if not (known and num_queries == num_keys) or mask.pairs is not None:
-        return "tiled"
-    if mask.steps is not None:
-        return "tiled"
-    if dropout is not None or return_weights:
+    if not may_skip_pairs(num_queries, num_keys, mask, dropout, return_weights):
         return "tiled"
     near = tile_window(window, mask.causal).num_keys
     return "windowed" if 2 * near <= num_keys else "tiled"

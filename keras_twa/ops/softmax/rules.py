@@ -12,6 +12,25 @@ from keras import ops
 from keras_twa.ops import backend
 
 
+def may_skip_pairs(num_queries, num_keys, mask, dropout=None, return_weights=False):
+    """Whether a call lets a kernel leave out the pairs that a pattern hides.
+
+    It does for a sequence of known length that attends to itself, by the indices of its
+    steps, and asks for no single pair.
+
+    Args:
+        num_queries: T, an integer where it is known.
+        num_keys: S, likewise.
+        mask: An `AttentionMask`.
+        dropout: A `WeightDropout`, or `None`.
+        return_weights: Whether the weights are asked for.
+    """
+    known = isinstance(num_queries, int) and isinstance(num_keys, int)
+    by_index = mask.pairs is None and mask.steps is None
+    asks_for_pairs = dropout is not None or return_weights
+    return known and num_queries == num_keys and by_index and not asks_for_pairs
+
+
 @dataclass(frozen=True)
 class Rules:
     """An `AttentionMask` and a dropout, ready to be asked about one tile.
