@@ -96,10 +96,9 @@ class CausalLM(TokenTransformer):
             activation=activation,
             normalize_first=normalize_first,
             positions=positions,
-            num_positions=max_length,
+            max_length=max_length,
             **kwargs,
         )
-        self._config |= {"max_length": max_length, "positions": positions}
         self.head = parts.head(vocabulary_size, self.dtype_policy)
 
     def build(self, tokens_shape):

@@ -94,16 +94,11 @@ class EncoderClassifier(TokenTransformer):
             activation=activation,
             normalize_first=normalize_first,
             positions=positions,
-            # One more for the class token.
-            num_positions=max_length + 1,
+            max_length=max_length,
+            num_class_tokens=1,
             **kwargs,
         )
-        self._config |= {
-            "num_classes": num_classes,
-            "max_length": max_length,
-            "positions": positions,
-            "pooling": pooling,
-        }
+        self._config |= {"num_classes": num_classes, "pooling": pooling}
         self.pooling = pooling
         options = {"dtype": self.dtype_policy}
         self.hidden = keras.layers.Dense(

@@ -87,14 +87,10 @@ class TokenClassifier(TokenTransformer):
             activation=activation,
             normalize_first=normalize_first,
             positions=positions,
-            num_positions=max_length,
+            max_length=max_length,
             **kwargs,
         )
-        self._config |= {
-            "num_classes": num_classes,
-            "max_length": max_length,
-            "positions": positions,
-        }
+        self._config["num_classes"] = num_classes
         self.head = parts.head(num_classes, self.dtype_policy)
 
     def build(self, tokens_shape):

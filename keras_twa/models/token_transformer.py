@@ -27,7 +27,9 @@ class TokenTransformer(keras.Model):
         normalize_first: Whether layer normalisation precedes each branch.
         positions: "sinusoidal" or "learned", added to the embeddings; a kind of
             positions inside each attention; or `None`.
-        num_positions: Number of learned positions.
+        max_length: Longest sequence, for learned positions; `None` for a model without
+            this argument and without `positions` in its configuration.
+        num_class_tokens: How many steps the model puts in front of a sequence.
     """
 
     def __init__(
@@ -43,7 +45,8 @@ class TokenTransformer(keras.Model):
         activation,
         normalize_first,
         positions=None,
-        num_positions=None,
+        max_length=None,
+        num_class_tokens=0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -63,6 +66,10 @@ class TokenTransformer(keras.Model):
             "activation": activation,
             "normalize_first": normalize_first,
         }
+        num_positions = None
+        if max_length is not None:
+            self._config |= {"max_length": max_length, "positions": positions}
+            num_positions = max_length + num_class_tokens
         options = {"dtype": self.dtype_policy}
         if positions in parts.AT_THE_INPUT:
             # As large as the added sines: with Keras's default of 0.05, positions would
