@@ -193,24 +193,25 @@ class RWKVAttention(RecurrentAttention):
         return mixed, {"last_input": last}
 
     def attend(self, call):
-        attend = self._attend_4 if self.version == 4 else self._attend_7
-        return attend(call.heads, call.mask, call.state)
+        return self._attend_4(call) if self.version == 4 else self._attend_7(call)
 
-    def _attend_4(self, heads, mask, state):
+    def _attend_4(self, call):
+        held = call.state or {}
         output, sums, maximum = wkv(
-            heads["key"],
-            heads["value"],
+            call["key"],
+            call["value"],
             ops.exp(ops.cast(self._decay, "float32")),
             ops.cast(self._bonus, "float32"),
-            mask,
-            *(None, None) if state is None else (state["sums"], state["maximum"]),
+            call.mask,
+            held.get("sums"),
+            held.get("maximum"),
         )
-        output = output * ops.sigmoid(heads["query"])
+        output = output * ops.sigmoid(call["query"])
         return output, {"sums": sums, "maximum": maximum}
 
-    def _attend_7(self, heads, mask, state):
-        dtype = heads["value"].dtype
-        heads = {name: ops.cast(x, "float32") for name, x in heads.items()}
+    def _attend_7(self, call):
+        dtype, mask = call["value"].dtype, call.mask
+        heads = {name: ops.cast(x, "float32") for name, x in call.heads.items()}
         query, key, value = heads["query"], heads["key"], heads["value"]
         rate = ops.sigmoid(heads["rate"])
         removal_scale, rate_share, own, gamma, beta = (
@@ -236,7 +237,7 @@ class RWKVAttention(RecurrentAttention):
             removal,
             rate,
             mask,
-            None if state is None else state["memory"],
+            None if call.state is None else call.state["memory"],
         )
         output = backend.layer_normalization(output, None, None, self.epsilon)
         bonus = ops.sum(query * key * own, axis=-1, keepdims=True)

@@ -22,7 +22,6 @@ from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
 
 
-@takes_empty(rows=("state",))
 def linear_attention(query, key, value, mask=None, state=None):
     """Computes `sum_j (q_i . k_j) v_j / sum_j (q_i . k_j)`.
 
