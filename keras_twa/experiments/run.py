@@ -105,7 +105,7 @@ def _run(
     earlier = result.wall_seconds
     try:
         data = _load(result)
-    except Exception as error:  # as below
+    except Exception as error:  # any error: the other runs continue
         _fail(result, error)
         result.save(path)
         return result

@@ -83,6 +83,7 @@ def check_attention(
             PROMISES[name].check(case)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
+        # A layer of somebody else's may raise anything; which check found it is news.
         except Exception as error:
             kind = type(error).__name__
             raise AssertionError(f"{name}: {kind}: {error}") from error

@@ -242,7 +242,7 @@ keep_only = keep
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):
     """There is no such kernel; see `flexes`."""
-    raise NotImplementedError("JAX has no FlexAttention.")
+    raise NotImplementedError("FlexAttention is PyTorch's. Received: backend=jax")
 
 
 def future_bias(last_visible, keys):

@@ -270,7 +270,9 @@ keep_only = keep
 
 def fused_attention(query, key, value, mask, causal, scale):
     """There is no such kernel; see `fuses`."""
-    raise NotImplementedError("TensorFlow has no fused attention.")
+    raise NotImplementedError(
+        "TensorFlow has no fused attention. Received: backend=tensorflow"
+    )
 
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):

@@ -95,6 +95,7 @@ def assert_refused(action, name="bad input"):
         action()
     except ValueError as error:
         assert "Received:" in str(error), f"{name}: the message shows no value: {error}"
+    # Any other error is what this check is there to find.
     except Exception as error:
         kind = type(error).__name__
         raise AssertionError(f"{name}: {kind}, not ValueError: {error}") from error
