@@ -1,4 +1,4 @@
-"""The attention layers. `ATTENTION_LAYERS` is the only list of them."""
+"""The attention layers. `ATTENTION_LAYERS` is the single list of all of them."""
 
 from keras_twa.layers.attention.additive import AdditiveAttention
 from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention

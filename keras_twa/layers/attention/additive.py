@@ -1,4 +1,4 @@
-"""Additive attention: the score of a pair is a small network."""
+"""Additive attention: a small network scores each pair of query and key."""
 
 import keras
 
@@ -8,20 +8,20 @@ from keras_twa.ops import additive_attention
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class AdditiveAttention(PairAttention):
-    """Multi-head additive attention, that of Bahdanau.
+    """Multi-head additive (Bahdanau) attention.
 
     Per head: `softmax(w . tanh(q_i + k_j)) v_j`, with a learned vector `w`, queries
     `q = W_Q x` and keys `k = W_K x`.
 
-    Luong's "concat", `w . tanh(W [q; k])`, is the same: a product with what is put
-    together is the sum of two products.
+    Luong's "concat" score, `w . tanh(W [q; k])`, is the same: the product of `W` with
+    the concatenation is the sum of a product with `q` and one with `k`.
 
-    With one head and projections that leave everything as it is, this is
-    `keras.layers.AdditiveAttention`, whose `scale` is `w`. That one holds a tensor of
-    T S D numbers, and here there is none.
+    With one head and identity projections, this is `keras.layers.AdditiveAttention`,
+    whose `scale` is `w`. The Keras layer holds a tensor of T S D numbers; this one does
+    not.
 
-    Cost: O(T S D) time, O(T + S) memory. A pair costs D hyperbolic tangents, where that
-    of dot-product attention costs D products.
+    Cost: O(T S D) time, O(T + S) memory. A pair costs D hyperbolic tangents, where
+    dot-product attention costs D products.
 
     Args:
         kernel_initializer: Initializer of the projection kernels and of `w`.
@@ -29,7 +29,8 @@ class AdditiveAttention(PairAttention):
         kernel_constraint: Constraint on the projection kernels and on `w`.
 
     Call arguments:
-        return_attention_scores: Also return the weights. They need O(T S D) memory.
+        return_attention_scores: Whether to return the attention weights too. They need
+            O(T S D) memory.
 
     Example:
 

@@ -1,7 +1,7 @@
 """The arguments of a call of an attention layer, resolved and checked once.
 
-`call` and `compute_output_spec` both use it, so a symbolic call refuses what a real one
-refuses.
+`call` and `compute_output_spec` both use this, so a symbolic call raises the same
+errors as a real one.
 """
 
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ from keras_twa.times import check_times
 class Arguments:
     """The arguments of one call, with their defaults filled in.
 
-    Inputs are sequences: further axes are folded into batch and length.
+    Inputs are sequences: any additional axes are folded into batch and length.
 
     Args:
         query: `(B, T, F)`.
-        value: `(B, S, F)`, the query itself in self-attention; or with `projected`,
-            what stands for it.
-        key: `(B, S, F)`, the value itself unless another was given.
+        value: `(B, S, F)`, the query itself in self-attention; with `projected`, a
+            placeholder for it.
+        key: `(B, S, F)`, the value itself unless a key was given.
         query_mask: Boolean `(B, T)`, or `None`.
         value_mask: Boolean `(B, S)`, or `None`.
         key_mask: Boolean `(B, S)`, or `None`.
         attention_mask: Boolean `(B or 1, H or 1, T or 1, S)`, or `None`.
         query_positions: Times of the queries, or `None`.
         key_positions: Times of the keys, or `None`.
-        is_causal: Whether the call is causal, because it asks for that or because the
-            layer always is.
+        is_causal: Whether the call is causal, either on request or because the layer
+            always is.
         return_scores: Whether the attention weights are returned.
         state: The state before the call, or `None`.
         return_state: Whether the state after the call is returned.
-        projected: What `project` made of value and key, or `None`.
-        fold: The `Fold` of further axes.
+        projected: The value and key as `project` returned them, or `None`.
+        fold: The `Fold` of the additional axes.
         given_query: The query before it was folded.
         given_key: The key before it was folded.
     """
@@ -65,11 +65,11 @@ class Arguments:
 
     @property
     def is_self_attention(self):
-        """Whether queries, keys and values are of one sequence."""
+        """Whether queries, keys and values come from the same sequence."""
         return self.value is self.query and self.key is self.query
 
     def results(self, outputs, weights, state):
-        """What the call returns of these, with the axes of its inputs.
+        """The return value of the call, with the axes of its inputs.
 
         Args:
             outputs: `(B, T, output_shape)`.
@@ -92,14 +92,14 @@ def resolve(layer, *args, **kwargs):
 
     Args:
         layer: The attention layer.
-        *args: The arguments without a name.
-        **kwargs: Those by name. The ones that are missing are `None`.
+        *args: The positional arguments.
+        **kwargs: The keyword arguments. Missing ones are `None`.
 
     Returns:
         The `Arguments`.
 
     Raises:
-        ValueError: If they do not fit the layer, or one another.
+        ValueError: If the arguments do not fit the layer or one another.
     """
     given = named(args, kwargs)
     of = query, _, key = _sources(given)
@@ -115,7 +115,7 @@ def resolve(layer, *args, **kwargs):
 
 
 def _sources(given):
-    """Query, value and key; an earlier one stands in for what is not given."""
+    """Query, value and key. A missing one defaults to the one before it."""
     query = given["query"]
     value = query if given.get("value") is None else given["value"]
     key = value if given.get("key") is None else given["key"]
@@ -123,13 +123,13 @@ def _sources(given):
 
 
 def _with_defaults(layer, given, fold, given_query, given_key):
-    """The `Arguments` of folded arguments by name."""
+    """The `Arguments` made from a dictionary of folded arguments."""
     query, value, key = _sources(given)
     query_mask, value_mask = given.get("query_mask"), given.get("value_mask")
     key_positions = given.get("key_positions")
     projected = given.get("projected")
     if query_mask is None:
-        # Inside `Sequential`, the mask of the one input comes with it.
+        # Inside `Sequential`, the only input carries its mask.
         query_mask = carried_mask(query)
     if projected is not None:
         names = ("value", "key", "value_mask", "key_mask", "key_positions")
@@ -163,7 +163,7 @@ def _with_defaults(layer, given, fold, given_query, given_key):
 
 
 def _check_times(layer, arguments):
-    """Refuses times that the layer would misread, where their values are known."""
+    """Checks the times of a call, where their values are known."""
     kinds = [
         ("query_positions", arguments.query_positions, arguments.query_mask),
         ("key_positions", arguments.key_positions, arguments.value_mask),
@@ -173,10 +173,10 @@ def _check_times(layer, arguments):
     for name, given, mask in kinds:
         times = None if given is None else backend.array(given)
         real = None if mask is None or times is None else backend.array(mask)
-        # Without the values of the mask, times of padding cannot be told from others.
+        # Without the values of the mask, it is unknown which times belong to padding.
         if times is None or (mask is not None and real is None):
             continue
-        # A layer whose times must not fall has the last one in its state.
+        # A layer whose times must not decrease keeps the last time in its state.
         follows = arguments.state is not None and not layer.times_may_fall
         after = backend.array(arguments.state["time"]) if follows else None
         check_times(times, real, name, layer.times_may_fall, after)

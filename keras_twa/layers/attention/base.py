@@ -1,4 +1,4 @@
-"""What every attention layer shares: project, mix along the sequence, project back."""
+"""The base class of attention: project, mix along the sequence, project back."""
 
 import keras
 from keras import ops
@@ -24,8 +24,8 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
 
     A mechanism subclasses `PairAttention` or `RecurrentAttention`.
 
-    Constructor and call take what `keras.layers.MultiHeadAttention` takes, in the
-    same order, so that any layer of this package fits where that one stood.
+    The constructor and the call take the arguments of `keras.layers.MultiHeadAttention`
+    in the same order, so that any layer of this package can replace it.
 
     Args:
         num_heads: Number of heads H.
@@ -42,15 +42,16 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         kernel_constraint: Constraint on the projection kernels.
         bias_constraint: Constraint on the projection biases.
         seed: Seed of the dropout.
-        positions: Positions inside of the attention: "rotary", "alibi", "t5", "shaw",
-            or such a layer. Defaults to `None`.
-        attention_axes: Axes that are attended, of inputs with more than three axes.
+        positions: Positions inside the attention: "rotary", "alibi", "t5", "shaw", or a
+            layer of such positions. Defaults to `None`.
+        attention_axes: Axes to attend over, for inputs with more than three axes.
             Defaults to all but batch and features.
     """
 
     def __init_subclass__(cls, abstract=False, **kwargs):
         super().__init_subclass__(**kwargs)
-        # A subclass of a mechanism has the docstring that it was written with.
+        # Only direct subclasses are composed: a subclass of a mechanism keeps its own
+        # docstring.
         cls._is_abstract = abstract
         extends = any(vars(base).get("_is_abstract") for base in cls.__bases__)
         if extends and not abstract and cls.__doc__:
@@ -112,10 +113,11 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
 
     def mix(self, call):
-        """Calls `attend`, with what a state holds. Each family implements this.
+        """Calls `attend` with the steps in the state. Each family of mechanisms
+        implements this.
 
         Args:
-            call: A `Call`, whose keys and values are those of the call alone.
+            call: A `Call`, whose keys and values are those of this call only.
 
         Returns:
             The outputs `(B, T, H, mixed_dim)`; the attention weights
@@ -124,7 +126,7 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `mix`.")
 
     def remember(self, inputs, mask, state):
-        """Adds what a state holds of earlier inputs. A mechanism may implement it.
+        """Adds the earlier inputs in a state. A mechanism may override it.
 
         Args:
             inputs: Dictionary of "query", "key" and "value", `(B, T, F)` or
@@ -133,13 +135,13 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             state: The state before this call, or `None`.
 
         Returns:
-            A dictionary of tensors by the sources of `projections`, and a dictionary
-            of what the next state holds of the inputs.
+            A dictionary from the sources of `projections` to tensors, and a dictionary
+            of the inputs that the next state holds.
         """
         return inputs, {}
 
     def match(self, heads):
-        """The heads, before they are turned and kept. A mechanism may implement it.
+        """Adjusts the heads before rotation and caching. A mechanism may override it.
 
         Args:
             heads: Dictionary from the name of each projection to its tensor.
@@ -147,7 +149,8 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         return heads
 
     def check_call(self, arguments):
-        """Refuses `Arguments` that the mechanism cannot take. It may implement it."""
+        """Raises if the mechanism cannot take these `Arguments`. It may override
+        this."""
 
     @property
     def by_time(self):
@@ -155,10 +158,10 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         return self.uses_times or self.positions is not None
 
     def counts(self, times):
-        """Whether outputs depend on how many steps lie between others.
+        """Whether outputs depend on the number of steps between two steps.
 
         Args:
-            times: The times of the steps, or `None` where these are their numbers.
+            times: The times of the steps, or `None` if these are their numbers.
         """
         return self.counts_steps or (self.by_time and times is None)
 
@@ -223,7 +226,7 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             training: Whether dropout is active.
 
         Returns:
-            The `Call`, and a dictionary of what the next state holds of the inputs.
+            The `Call`, and a dictionary of the inputs that the next state holds.
         """
         given, held = counted.arguments, {}
         state = given.state
@@ -238,7 +241,8 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         )
         inputs = {"query": self._without_padding(given.query, mask.queries)}
         if given.projected is not None:
-            # `project` hid padding, but not what only `attention_mask` hides.
+            # `project` has zeroed padding, but not keys that only `attention_mask`
+            # hides.
             hidden = None if given.attention_mask is None else mask.keys
             heads = self.projected_heads(given.projected, hidden)
             heads = heads | self.heads_of(inputs)

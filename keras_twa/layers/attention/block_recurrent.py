@@ -1,4 +1,4 @@
-"""Block-recurrent attention: a window of steps, and vectors that a gate carries on."""
+"""Block-recurrent attention: a window of steps, and gated recurrent state vectors."""
 
 from typing import ClassVar
 
@@ -22,38 +22,38 @@ class BlockRecurrentAttention(RecurrentAttention):
     """Multi-head attention of the Block-Recurrent Transformer.
 
     Per head, over the `block_size` steps up to `i`:
-    `softmax(q_i . k_j / sqrt(D) + b) v_j`, with a learned bias `b` of each lag `i - j`;
-    beside it, with queries of its own, softmax attention to N state vectors. At the end
-    of each block of `block_size` steps, these attend to one another and to the block,
-    and a gate updates them: `c' = g c + (1 - g) z`, where `z` is a projection of what
-    they found, and `g` is learned for each channel.
+    `softmax(q_i . k_j / sqrt(D) + b) v_j`, with a learned bias `b` for each lag
+    `i - j`. Next to it, with separate queries, softmax attention to N state vectors. At
+    the end of each block of `block_size` steps, the state vectors attend to one another
+    and to the block, and a gate updates them: `c' = g c + (1 - g) z`, where `z` is a
+    projection of the result, and `g` is learned for each channel.
 
-    A step sees the state vectors as its block began, so all steps of a block are
-    computed at once. It is causal, whether `use_causal_mask` is set or not. Blocks and
-    lags count real steps: padding anywhere changes nothing, and gets zero itself. One
-    call, chunks and single steps give the same.
+    A step sees the state vectors from the start of its block, so all steps of a block
+    are computed at once. The layer is causal, whether `use_causal_mask` is set or not.
+    Blocks and lags count real steps: padding, wherever it is, changes nothing and has
+    zero outputs. One call, chunks and single steps give the same outputs.
 
-    State vectors begin as learned ones. Before they attend or are attended to, they are
-    scaled to the same length and get a learned id each. Where the paper has a bias for
-    each range of lags, here each lag has one.
+    The initial state vectors are learned. Before they attend or are attended to, they
+    are scaled to the same length, and a learned id is added to each. Unlike in the
+    paper, which has a bias for each range of lags, each lag has its own.
 
     Cost: O(T (C + N) D + (T / C) N (N + M) D) time with blocks of C steps and state
     vectors of M channels, O(T) memory. Decoding holds N state vectors and 2 C keys and
-    values, and takes as long at any position.
+    values, and takes the same time at every position.
 
     Args:
         value_dim: Width of each head's values. Defaults to `key_dim`. State vectors
             have M = H value_dim channels.
-        block_size: Steps per block, and how many steps back a step sees, itself among
-            them. Defaults to 128.
+        block_size: Steps per block, and the number of steps that a step sees, including
+            itself. Defaults to 128.
         num_states: Number N of state vectors. Defaults to 64.
-        gate: "fixed": `g` is the same for all steps, the best in the paper. "lstm":
-            gates that depend on what the state vectors found,
-            `c' = f c + i tanh(z)`. Defaults to "fixed".
+        gate: "fixed": `g` is the same for all steps; the best in the paper. "lstm":
+            gates that depend on the result of the attention, `c' = f c + i tanh(z)`.
+            Defaults to "fixed".
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state: how many steps
-        were real, "count" `(B,)`; the "states" `(B, N, M)` in float32; and "key" and
+        `(B, T, output_shape)`; with `return_state`, also the state: the number of real
+        steps, "count" `(B,)`; the "states" `(B, N, M)` in float32; and "key" and
         "value" `(B, 2 block_size - 1, H, width)`.
 
     Raises:
@@ -120,7 +120,7 @@ class BlockRecurrentAttention(RecurrentAttention):
 
     @property
     def mixed_dim(self):
-        # Of the steps nearby and of the state vectors, side by side.
+        # Attention to nearby steps and to state vectors, concatenated.
         return 2 * self.value_dim
 
     def projections(self):

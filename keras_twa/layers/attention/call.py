@@ -1,4 +1,4 @@
-"""One call of an attention layer, as its mechanism sees it."""
+"""One call of an attention layer, as passed to its mechanism."""
 
 from dataclasses import dataclass
 from dataclasses import replace
@@ -10,17 +10,17 @@ from keras_twa.ops import WeightDropout
 
 @dataclass(frozen=True)
 class Call:
-    """What `attend` computes with.
+    """The inputs of `attend`.
 
     Args:
         heads: Dictionary from the name of each projection to its tensor,
-            `(B, T, heads, dim)` of queries, `(B, S, heads, dim)` of keys and values.
+            `(B, T, heads, dim)` for queries, `(B, S, heads, dim)` for keys and values.
             Masked time steps are finite.
         mask: The `AttentionMask`.
         query_times: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
         key_times: Float32 `(B or 1, S)`, or `None`.
         dropout: The `WeightDropout` of attention weights, or `None`.
-        return_weights: Whether the attention weights are returned, too.
+        return_weights: Whether the attention weights are returned too.
         state: The state before the call, a dictionary of tensors, or `None`.
     """
 

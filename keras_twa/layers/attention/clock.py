@@ -1,8 +1,8 @@
-"""Times that are counted from the last real step before a call.
+"""Times relative to the last real step before a call.
 
-Memories that fade and keys that turn ask for differences of times only. Counted from
-the step before, these stay small, and float32 keeps their digits however long a stream
-has been running.
+Decaying memories and rotated keys depend on differences of times only. Relative to the
+last step, times stay small, so float32 keeps their precision however long a stream has
+been running.
 """
 
 import math
@@ -23,12 +23,12 @@ class Clock:
     """The times of the steps of a call.
 
     Args:
-        times: Float32 `(B or 1, T)`, from the last real step before the call or, where
-            there is none, from the first of the call. `None` for 0, 1, 2, ...
-        origin: The time that these are counted from, float32 `(B,)`, or `None` without
+        times: Float32 `(B or 1, T)`, relative to the last real step before the call or,
+            if there is none, to the first one of the call. `None` for 0, 1, 2, ...
+        origin: The time that `times` are relative to, float32 `(B,)`, or `None` without
             a state.
-        before: The time of the last real step before the call as these count it,
-            `(B,)`: 0, or `NOTHING` where there is none. `None` without a state.
+        before: The relative time of the last real step before the call, `(B,)`: 0, or
+            `NOTHING` if there is none. `None` without a state.
     """
 
     times: Any
@@ -40,8 +40,8 @@ class Clock:
         """The clock of a call.
 
         Args:
-            call: The `Call`. Its state, if it has one, has the "time" of the last real
-                step `(B,)`, which is `NOTHING` where there was none.
+            call: The `Call`. Its state, if any, holds the "time" of the last real step
+                `(B,)`, which is `NOTHING` if there was none.
         """
         times, keys = call.query_times, call.mask.keys
         if call.state is None:
@@ -58,19 +58,18 @@ class Clock:
         return cls(times - origin[:, None], origin, before)
 
     def turn(self, x):
-        """`(B, T, H, D)` with pairs of channels turned by the times of the steps."""
+        """Rotates pairs of channels of `(B, T, H, D)` by the times of the steps."""
         steps = self.times
         if steps is None:
             steps = ops.arange(0, ops.shape(x)[1], dtype="int32")[None]
         return rotate(x, steps)
 
     def next_state(self, memory, last):
-        """The state after the call, counted from its last real step.
+        """The state after the call, relative to its last real step.
 
         Args:
-            memory: `(B, H, D, ...)`, made of keys that `turn` turned.
-            last: The time of the last real step `(B,)`, as `times` counts, or
-                `NOTHING`.
+            memory: `(B, H, D, ...)`, computed from keys that `turn` rotated.
+            last: The relative time of the last real step `(B,)`, or `NOTHING`.
 
         Returns:
             A dictionary of the "memory" and the "time".
@@ -80,7 +79,7 @@ class Clock:
         started = ops.greater(last, NOTHING / 2)
         passed = ops.where(started, last, 0.0)
         shape = ops.shape(memory)
-        # As if the rest of the axes were steps.
+        # `rotate` takes steps on its second axis: treat the remaining axes as steps.
         keys = ops.reshape(memory, (*shape[:3], math.prod(shape[3:])))
         keys = rotate(ops.transpose(keys, (0, 3, 1, 2)), -passed[:, None])
         keys = ops.reshape(ops.transpose(keys, (0, 2, 3, 1)), shape)

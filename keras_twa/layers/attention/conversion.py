@@ -1,4 +1,4 @@
-"""The arguments of a call: their names, and nested lists in the place of tensors."""
+"""The arguments of a call: their names, and conversion of nested lists to tensors."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from keras import ops
 from keras_twa.times import refuse_dates
 from keras_twa.times import without_wide_integers
 
-# Those of every attention layer, in the order of its call.
+# The arguments of every attention layer, in the order of its call.
 NAMES = (
     "query",
     "value",
@@ -30,7 +30,7 @@ TENSORS = (*NAMES[:7], "query_positions", "key_positions")
 
 
 def as_array(name, given):
-    """A NumPy array of the numbers in nested lists; all else as it is.
+    """Converts nested lists of numbers to a NumPy array; other values stay unchanged.
 
     Args:
         name: Name of the argument.
@@ -42,8 +42,8 @@ def as_array(name, given):
     if not isinstance(given, list | tuple):
         return given
     leaves = keras.tree.flatten(given)
-    # Rows of a mask may be arrays. A list of inputs, as some layers of Keras take, is
-    # not one input more.
+    # Rows of a mask may be arrays. A list of arrays as an input is refused: it is
+    # probably a list of inputs, as some Keras layers take.
     kinds = int | float | np.generic
     if name not in INPUTS:
         kinds |= np.ndarray
@@ -63,32 +63,32 @@ def as_array(name, given):
 
 
 def named(args, kwargs):
-    """The arguments of a call by their names, with tensors in the place of lists."""
+    """The arguments of a call by name, with lists and arrays converted to tensors."""
     convert = _converter()
     given = {**dict(zip(NAMES, args, strict=False)), **kwargs}
     return {name: convert(name, x) for name, x in given.items()}
 
 
 def before_conversion(args, kwargs):
-    """The arguments of a call, before Keras converts them to tensors.
+    """Converts the arguments of a call before Keras does.
 
-    Keras would convert one array that is query and value, or the mask of both, into two
-    tensors, and then nobody knows that they are one. Of nested lists it would convert
-    the numbers.
+    Keras would convert an array that is both query and value, or the mask of both, into
+    two tensors, and so hide that they are the same. In nested lists, it would convert
+    each number.
 
     Args:
-        args: Those without a name.
-        kwargs: Those with a name.
+        args: The positional arguments.
+        kwargs: The keyword arguments.
     """
     convert = _converter()
     converted = [convert(*pair) for pair in zip(NAMES, args, strict=False)]
-    # Keras says how many arguments are too many.
+    # Keras reports surplus arguments.
     converted += args[len(NAMES) :]
     return converted, {name: convert(name, x) for name, x in kwargs.items()}
 
 
 def masks_and_times(kwargs):
-    """Arguments by name, with arrays where masks or positions are nested lists."""
+    """Converts masks and positions that are nested lists to arrays."""
     return {
         name: _mask_or_times(name, x) if name.endswith(("_mask", "positions")) else x
         for name, x in kwargs.items()
@@ -96,7 +96,7 @@ def masks_and_times(kwargs):
 
 
 def _mask_or_times(name, given):
-    """A mask or times, as an array where they are nested lists."""
+    """A mask or times, as an array if they are nested lists."""
     array = as_array(name, given)
     if isinstance(array, np.ndarray):
         refuse_dates(array, name)
@@ -106,9 +106,9 @@ def _mask_or_times(name, given):
 
 
 def _converter():
-    """A function from the name and value of an argument to a tensor, if it is one.
+    """A function that converts an argument, given its name and value, to a tensor.
 
-    It makes one tensor of one array. States and flags stay as they are.
+    It converts the same array to the same tensor. States and flags stay unchanged.
     """
     made = {}
 

@@ -1,9 +1,9 @@
-"""How a layer of attention counts the steps of padded rows.
+"""How an attention layer counts the steps of padded rows.
 
-Padding is no step: what counts steps (default times, windows, blocks) counts the real
-steps of each row, so that a padded row gives what it gives alone. In self-attention, a
-step is padding where it is masked both as a query and as a key. One that is masked as a
-key only is a step whose content is hidden, and keeps its number.
+Padding is not counted: default times, windows and blocks count the real steps of each
+row, so that a row has the same outputs with and without padding. In self-attention, a
+step is padding if it is masked both as a query and as a key. A step that is masked as a
+key only is real: its content is hidden, but it keeps its number.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ class Counted:
     """A call of self-attention whose padding is not counted.
 
     Args:
-        arguments: The `Arguments`: with a packing, those of the packed call.
-        packing: The `Packing` that put the real steps of each row first, or `None`.
-        real: Boolean `(B, T)`, which steps are real, if the steps stay in their places
-            and are numbered instead; else `None`.
+        arguments: The `Arguments`; with a packing, those of the packed call.
+        packing: The `Packing` that moved the real steps of each row to the front, or
+            `None`.
+        real: Boolean `(B, T)`, which steps are real, if the steps are not packed but
+            numbered; else `None`.
     """
 
     arguments: Any
@@ -43,7 +44,7 @@ class Counted:
             layer: The attention layer.
             arguments: The `Arguments` of the call.
         """
-        # With a state, it is the state that counts.
+        # With a state, the state counts the steps.
         streams = arguments.state is not None or arguments.return_state
         if streams or not arguments.is_self_attention:
             return cls(arguments)
@@ -74,13 +75,13 @@ class Counted:
         return cls(packed, packing)
 
     def number(self, layer, mask, query_times, key_times):
-        """Gives steps that stayed in their places their numbers, where they are needed.
+        """Numbers the steps of a call that is not packed, if numbers are needed.
 
         Args:
             layer: The attention layer.
             mask: The `AttentionMask` of the call.
             query_times: Float32 `(B or 1, T)`, or `None`.
-            key_times: Likewise.
+            key_times: Float32 `(B or 1, S)`, or `None`.
 
         Returns:
             The mask with the numbers of its keys, and the times.
@@ -95,7 +96,8 @@ class Counted:
         return mask, query_times, key_times
 
     def unpack(self, outputs, weights):
-        """Outputs and attention weights (or `None`), with steps in their places."""
+        """Outputs and attention weights (or `None`), with steps at their original
+        positions."""
         if self.packing is None:
             return outputs, weights
         if weights is not None:
@@ -104,12 +106,12 @@ class Counted:
 
 
 def real_steps(query_mask, value_mask, key_mask):
-    """Which steps of self-attention are no padding, boolean `(B, T)`, or `None`: all.
+    """Which steps of self-attention are real, boolean `(B, T)`, or `None` for all.
 
     Args:
         query_mask: Boolean `(B, T)`, or `None`.
-        value_mask: Likewise.
-        key_mask: Likewise.
+        value_mask: Boolean `(B, T)`, or `None`.
+        key_mask: Boolean `(B, T)`, or `None`.
     """
     keys = value_mask
     if key_mask is not None and key_mask is not value_mask:

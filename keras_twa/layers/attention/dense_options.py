@@ -7,7 +7,7 @@ class DenseOptions:
     """The part of an attention layer that passes options on to its sublayers."""
 
     def _use_dense_options(self, of_kernel, of_bias):
-        """Keeps the initializers, regularizers and constraints of a constructor."""
+        """Stores the initializers, regularizers and constraints of a constructor."""
         self.kernel_initializer = keras.initializers.get(of_kernel[0])
         self.kernel_regularizer = keras.regularizers.get(of_kernel[1])
         self.kernel_constraint = keras.constraints.get(of_kernel[2])
@@ -28,7 +28,7 @@ class DenseOptions:
     def _dense_options(self):
         options = self._kernel_and_bias_options()
         for name in ("kernel_initializer", "bias_initializer"):
-            # A shared initializer would give all kernels the same numbers.
+            # A shared initializer would give all kernels the same values.
             options[name] = options[name].clone()
         return {**options, "dtype": self.dtype_policy}
 

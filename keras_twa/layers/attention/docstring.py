@@ -1,9 +1,9 @@
-"""Composes the docstring of a mechanism from its own part and from what all share.
+"""Composes the docstring of a mechanism from its own part and the shared parts.
 
-A mechanism writes its formula, its cost, the arguments that only it has, an example and
-the paper. What the base class and the facts of the mechanism say already is added here,
-so that `help` and the documentation still show every argument. An argument that a
-mechanism documents itself keeps that text.
+A mechanism documents its formula, its cost, the arguments that only it has, an example
+and the paper. This module adds the arguments of the base class, described according to
+the facts of the mechanism, so that `help` and the documentation show every argument. An
+argument that a mechanism documents itself keeps that text.
 """
 
 import inspect
@@ -17,7 +17,7 @@ ENTRY = re.compile(r"^(\*{0,2}\w+): ", re.MULTILINE)
 
 
 def composed(mechanism):
-    """The whole docstring of a mechanism, a subclass of `Attention`."""
+    """The complete docstring of a mechanism, a subclass of `Attention`."""
     summary, sections = _parsed(inspect.getdoc(mechanism))
     before, after = _constructor(mechanism)
     own = sections.get("Args", {})
@@ -31,14 +31,14 @@ def composed(mechanism):
     parts = [summary]
     for name in SECTIONS:
         if name in sections:
-            # A doctest stands after a blank line, at the margin.
+            # A doctest follows a blank line and is not indented.
             space = "\n" if name == "Example" else ""
             parts.append(f"{name}:\n{space}{_written(sections[name])}")
     return "\n\n".join(parts) + "\n"
 
 
 def _parsed(text):
-    """The summary of a docstring, and its sections: entries by name, or a text."""
+    """The summary of a docstring, and its sections: entries by name, or plain text."""
     pattern = rf"^({'|'.join(SECTIONS)}):\n"
     summary, *rest = re.split(pattern, text, flags=re.MULTILINE)
     sections = {}
@@ -75,7 +75,7 @@ def _written(section):
 
 
 def _constructor(mechanism):
-    """The arguments of every constructor: before a mechanism's own, and after them."""
+    """The shared constructor arguments, before and after a mechanism's own."""
     has_weights = mechanism.pairwise_mask
     before = {
         "num_heads": "Number of heads H.",
@@ -98,9 +98,9 @@ def _constructor(mechanism):
         "bias_constraint": "Constraint on the projection biases.",
         "seed": "Seed of the dropout." if has_weights else "Not used here.",
         "positions": _positions(mechanism),
-        "attention_axes": "The axes that are attended, of inputs with more than three: "
-        "an integer or several. They become one sequence in row-major order, and the "
-        "others join the batch. Defaults to all but batch and features.",
+        "attention_axes": "Axes to attend over, for inputs with more than three axes: an "
+        "integer or several. They become one sequence in row-major order; the others "
+        "join the batch. Defaults to all but batch and features.",
     }
     return before, after
 
@@ -109,9 +109,9 @@ def _positions(mechanism):
     names = ['"rotary"'] * mechanism.rotary
     names += ['"alibi"', '"t5"', '"shaw"'] * mechanism.position_bias
     if not names:
-        return "Must be `None`: the mechanism is not defined with positions inside."
+        return "Must be `None`: the mechanism does not support positions inside."
     return (
-        f"{', '.join(names)}, or such a layer: positions inside of the attention. "
+        f"{', '.join(names)}, or such a layer: positions inside the attention. "
         "Defaults to `None`."
     )
 
@@ -121,10 +121,10 @@ def _call(mechanism):
     crosses, has_weights = mechanism.cross_attention, mechanism.pairwise_mask
     keys = "S" if crosses else "T"
     return {
-        "query": "`(B, T, F)`, or with further axes of lengths `(B, ..., F)`.",
+        "query": "`(B, T, F)`, or `(B, ..., F)` with several axes of steps.",
         "value": "`(B, S, F)`. Defaults to `query`: self-attention."
         if crosses
-        else "The query. Defaults to `query`: there is self-attention only.",
+        else "The query. Defaults to `query`: only self-attention is supported.",
         "key": "`(B, S, F)`. Defaults to `value`."
         if crosses
         else "The query. Defaults to `value`.",
@@ -135,7 +135,7 @@ def _call(mechanism):
         f"`(B, H, T, {keys})`, `True` to attend."
         if has_weights
         else "Must be `None`: there are no scores of all pairs to mask.",
-        "return_attention_scores": "Also return the attention weights. They need "
+        "return_attention_scores": "Whether to return the attention weights too. They need "
         f"O(T {keys}) memory."
         if has_weights
         else "Must be `False`: there are no attention weights of all pairs.",
@@ -144,10 +144,10 @@ def _call(mechanism):
         "query_positions": _query_positions(mechanism),
         "key_positions": _key_positions(mechanism),
         **_streaming(mechanism),
-        "projected": "What `project` made of a sequence, in the place of `value`, "
-        "`key`, their masks and positions."
+        "projected": "A sequence projected by `project`, in place of `value`, `key`, their "
+        "masks and positions."
         if crosses
-        else "Not for this layer, which attends to its own sequence only.",
+        else "Must be `None`: the layer attends to its own sequence only.",
     }
 
 
@@ -163,25 +163,25 @@ def _query_positions(mechanism):
     of = "queries" if mechanism.cross_attention else "steps"
     text = f"Times of the {of}, `(T,)` or `(B, T)`"
     if mechanism.uses_times:
-        rises = "" if mechanism.times_may_fall else ", which must not fall"
+        rises = "" if mechanism.times_may_fall else ", which must not decrease"
         return (
-            f"{text}{rises}. Defaults to the numbers of the real steps, 0, 1, 2, ..., "
-            "or with a state to those that follow its last time."
+            f"{text}{rises}. Defaults to the numbers of the real steps, 0, 1, 2, ...; "
+            "with a state, these continue from its last time."
         )
     if mechanism.rotary or mechanism.position_bias:
-        return f"{text}. Used by `positions` only, and 0 ... T-1 by default."
+        return f"{text}. Used by `positions` only. Defaults to 0 ... T-1."
     return f"{text}. Not used here."
 
 
 def _key_positions(mechanism):
     if not mechanism.cross_attention:
-        return "The times of the steps."
+        return "Times of the steps. Defaults to `query_positions`."
     text = "Times of the keys, `(S,)` or `(B, S)`"
     if not (mechanism.uses_times or mechanism.rotary or mechanism.position_bias):
         return f"{text}. Not used here."
     return (
         f"{text}. Defaults to those of the queries in self-attention, else to "
-        "0 ... S-1. Needed with `query_positions` if value is another tensor."
+        "0 ... S-1. Required with `query_positions` if value is another tensor."
     )
 
 
@@ -194,8 +194,8 @@ def _streaming(mechanism):
     needs = ["a causal call"] * (mechanism.causality != "always")
     needs = ["causal self-attention"] if mechanism.cross_attention else needs
     return {
-        "initial_state": "The state that a call or a step before this one returned, or "
-        "`initial_state(B)`." + "".join(f" Needs {need}." for need in needs),
+        "initial_state": "The state that an earlier call or step returned, or "
+        "`initial_state(B)`." + "".join(f" Requires {need}." for need in needs),
         "return_state": "Whether to return the state too.",
     }
 

@@ -1,4 +1,4 @@
-"""Dot-product attention, the conventional baseline, and its common variations."""
+"""Dot-product attention, the conventional baseline, and its common variants."""
 
 import functools
 
@@ -17,46 +17,46 @@ from keras_twa.ops import near_attention
 class DotProductAttention(PairAttention):
     """Multi-head dot-product attention.
 
-    Per head: `softmax(Q K^T / sqrt(D)) V`, or with another `score` of queries and keys.
+    Per head: `softmax(Q K^T / sqrt(D)) V`, or with another `score`.
 
-    Computes what `keras.layers.MultiHeadAttention` does, with the same weights,
-    and differs where that one is wasteful or loose: memory is linear in the
-    length on every backend, a row that sees no key gives 0 instead of the mean
-    of all values, and padding cannot reach the output even when it holds NaN.
+    With the same weights, it computes the same as `keras.layers.MultiHeadAttention`,
+    except that memory is linear in the length on every backend, a query without any
+    visible key gives 0 instead of the mean of all values, and padding cannot affect the
+    output, even if it holds NaN.
 
-    Further arguments are what later models added to it, in any combination. All
-    but `logit_soft_cap` leave the fused kernel in use.
+    The other options come from later models and can be combined freely. All but
+    `logit_soft_cap` keep using the fused kernel.
 
     Cost: O(T S D) time, O(T + S) memory.
 
     Args:
-        score: What softmax is taken of. "scaled_dot": `q . k / sqrt(D)`. "dot":
+        score: The logits of the softmax. "scaled_dot": `q . k / sqrt(D)`. "dot":
             `q . k` (Luong's "dot"). "cosine": `exp(s) cos(q, k)` with a learned `s` for
-            each head, from log 10 on. "bilinear": `q W k` with a learned matrix `W` for
-            each head (Luong's "general"). Defaults to "scaled_dot".
-        num_key_value_heads: Number of heads of keys and values, each of which serves
-            as many heads of queries: grouped-query attention, or with 1, multi-query
-            attention. A state holds no more than these. Defaults to `num_heads`.
+            each head, initially log 10. "bilinear": `q W k` with a learned matrix `W`
+            for each head (Luong's "general"). Defaults to "scaled_dot".
+        num_key_value_heads: Number of heads of keys and values, each shared by the same
+            number of query heads: grouped-query attention, or with 1, multi-query
+            attention. A state holds only these heads. Defaults to `num_heads`.
         qk_norm: Whether the queries and keys of each head are normalised first, to a
             root mean square of 1 times a learned scale for each channel. Defaults to
             `False`.
-        sinks: Whether each head has an attention sink: one more key, with a learned
+        sinks: Whether each head has an attention sink: an extra key with a learned
             logit and no value, so that a query need not attend to anything. Returned
-            weights leave it out, and so add up to less than 1. Defaults to `False`.
+            weights leave it out, so they add up to less than 1. Defaults to `False`.
         logit_soft_cap: Bounds each score `x` as `cap * tanh(x / cap)`. Defaults to
             `None`: no bound.
         gated: Whether the output of each head is multiplied by `sigmoid(x W_G)`, with
             the query `x`. Defaults to `False`.
-        sliding_window: How many steps back a query sees, itself among them, and as many
-            ahead unless the call is causal: keys with `|i - j| < sliding_window`.
-            Padded steps count. Self-attention then takes O(T sliding_window D) time,
-            unless weights are dropped, returned, or masked pair by pair. Defaults to
-            `None`: all keys.
-        flash_attention: With `None`, a call takes the fastest kernel. With `False`, it
-            does not take the backend's own fused kernel. With `True`, it refuses
-            dropout and scores, as Keras does: no call holds the scores of all pairs.
-            Defaults to `None`.
-        use_gate: Keras's name of `gated`.
+        sliding_window: Number of steps that a query sees, counting itself and earlier
+            steps, and as many ahead unless the call is causal: keys with
+            `|i - j| < sliding_window`. Padded steps count. Self-attention then takes
+            O(T sliding_window D) time, unless weights are dropped, returned, or masked
+            pair by pair. Defaults to `None`: all keys.
+        flash_attention: With `None`, a call uses the fastest kernel. With `False`, it
+            does not use the backend's own fused kernel. With `True`, dropout and
+            returned scores raise an error, as in Keras: no call holds the scores of all
+            pairs. Defaults to `None`.
+        use_gate: Keras's name for `gated`.
         kernel_initializer: Initializer of the projection kernels and of `W`.
         kernel_regularizer: Regularizer of the projection kernels and of `W`.
         kernel_constraint: Constraint on the projection kernels and on `W`.
@@ -64,7 +64,7 @@ class DotProductAttention(PairAttention):
     Raises:
         ValueError: If an argument is not one of its choices, a size is not positive,
             `num_key_value_heads` does not divide `num_heads`, a shape does not fit, or
-            a state is wanted with a `sliding_window`.
+            a state is requested with a `sliding_window`.
 
     Example:
 
@@ -203,8 +203,8 @@ class DotProductAttention(PairAttention):
     def state_kind(self):
         if self.sliding_window is not None:
             raise ValueError(
-                "With a `sliding_window` there are no states: use `LocalAttention`, "
-                "whose `window` is the same and whose states hold no more. "
+                "States are not supported with a `sliding_window`: use "
+                "`LocalAttention`, whose states hold only its `window`. "
                 f"Received: a state, and sliding_window={self.sliding_window}"
             )
         return super().state_kind
@@ -231,25 +231,25 @@ class DotProductAttention(PairAttention):
 
     @classmethod
     def from_config(cls, config):
-        """A layer from its config, or from that of a layer of Keras.
+        """Creates a layer from its config, or from the config of a Keras layer.
 
         Args:
-            config: What `get_config` of this layer, of
+            config: The result of `get_config` of this layer, of
                 `keras.layers.MultiHeadAttention` or of
-                `keras.layers.GroupQueryAttention` returned.
+                `keras.layers.GroupQueryAttention`.
         """
         names = {"head_dim": "key_dim", "num_query_heads": "num_heads"}
         return super().from_config({names.get(k, k): x for k, x in config.items()})
 
 
 def _gated(gated, use_gate):
-    """`gated`, for which Keras has another name."""
+    """The value of `gated`, which Keras calls `use_gate`."""
     if use_gate is None:
         return gated
     checks.boolean(gated=gated, use_gate=use_gate)
     if gated and not use_gate:
         raise ValueError(
-            "`use_gate` is Keras's name of `gated`: give one of them. "
+            "`use_gate` is Keras's name for `gated`: pass only one of them. "
             f"Received: gated={gated}, use_gate={use_gate}"
         )
     return use_gate

@@ -1,4 +1,4 @@
-"""What a mechanism states about itself, as attributes of its class."""
+"""The facts that a mechanism states about itself, as class attributes."""
 
 from typing import ClassVar
 
@@ -6,47 +6,48 @@ from typing import ClassVar
 class Facts:
     """The facts about attention layers, with their defaults.
 
-    A mechanism overrides those that are not true of it. The contract tests hold it to
-    the first ones. Searches, plots, the documentation and the benchmarks read the
-    others, which do not change what a layer computes.
+    A mechanism overrides those that are not true of it. The contract tests check the
+    facts of the first part. Searches, plots, the documentation and the benchmarks use
+    the others, which do not change what a layer computes.
     """
 
-    # "optional", "always" or "never": whether queries see only earlier keys.
+    # "optional", "always" or "never": whether a query sees no later keys.
     causality = "optional"
-    # Whether values may be of another sequence than queries.
+    # Whether values may come from another sequence than queries.
     cross_attention = True
     # Whether there are scores of pairs, which can be masked, dropped and returned.
     pairwise_mask = True
-    # Whether later steps leave the outputs of a causal call for earlier ones unchanged:
-    # then a sequence may come in chunks, with a state between them.
+    # Whether, in causal calls, later steps never change the outputs of earlier ones. If
+    # so, a sequence may come in chunks, with a state between them.
     prefix_invariant = True
-    # Whether times may fall along a sequence.
+    # Whether times may decrease along a sequence.
     times_may_fall = True
     # Whether a gradient flows through a state, from later steps to earlier ones.
     state_gradient = True
-    # Whether the layer counts steps whatever their times are: in windows or chunks.
+    # Whether the layer counts steps, for example in windows, whatever their times are.
     counts_steps = False
     # Whether the layer uses times, which by default are the numbers of the steps.
     uses_times = False
-    # The `positions` that the mechanism is defined with: whether queries and keys may
-    # be turned, and whether a bias may be added to scores.
+    # The `positions` that the mechanism supports: whether queries and keys may be
+    # rotated, and whether a bias may be added to scores.
     rotary = False
     position_bias = False
 
-    # Values of constructor arguments that are worth a search, the default first.
+    # Values of constructor arguments for hyperparameter search, the default first.
     search_space: ClassVar[dict] = {}
-    # Constructor arguments for sequences of some dozens of steps, where default windows
-    # or patterns would leave nothing out.
+    # Constructor arguments for sequences of a few dozen steps, where default windows or
+    # patterns would cover everything.
     small_options: ClassVar[dict] = {}
     # Whether the time of a call grows linearly with the length.
     linear_time = False
-    # A method from a length to what the layer weighs by position alone, whatever the
-    # inputs are: a list of `profiles.Curves` and `profiles.Pairs`. `None` without that.
+    # A method that takes a length and returns how the layer weighs steps by position
+    # alone, whatever the inputs: a list of `profiles.Curves` and `profiles.Pairs`.
+    # `None` if there is nothing to show.
     position_profile = None
 
     def example_weights(self):
         """Pairs of a weight and a value that training might give it, for a plot.
 
-        They are for weights that start without effect.
+        Only for weights that have no effect at their initial value.
         """
         return []

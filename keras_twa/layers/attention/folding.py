@@ -1,4 +1,4 @@
-"""Tensors of any number of axes as those of sequences, and back."""
+"""Reshapes tensors with any number of axes to sequences, and back."""
 
 import math
 from dataclasses import dataclass
@@ -12,14 +12,13 @@ from keras_twa.masks import carried_mask
 
 @dataclass(frozen=True)
 class Fold:
-    """Which axes of an input are attended.
+    """The axes of an input to attend over.
 
-    Tensors of Keras's symbolic calls, which have a shape and no numbers, are folded,
-    too.
+    Symbolic Keras tensors, which have a shape but no values, are supported too.
 
     Args:
-        rank: Number of axes of the input, batch and features among them.
-        axes: Those that are attended, in their order in the sequence.
+        rank: Number of axes of the input, including batch and features.
+        axes: The axes to attend over, in their order in the sequence.
     """
 
     rank: int
@@ -27,7 +26,7 @@ class Fold:
 
     @classmethod
     def of(cls, rank, given):
-        """The `Fold` of a number of axes, and an argument `attention_axes`."""
+        """The `Fold` for inputs of `rank` axes and an argument `attention_axes`."""
         if given is None:
             return cls(rank, tuple(range(1, rank - 1)))
         axes = tuple(axis + rank if axis < 0 else axis for axis in given)
@@ -41,7 +40,7 @@ class Fold:
 
     @classmethod
     def of_shapes(cls, given, query, value, key):
-        """The `Fold` of inputs of such shapes, and an argument `attention_axes`.
+        """The `Fold` for inputs of these shapes and an argument `attention_axes`.
 
         Raises:
             ValueError: If the shapes do not fit the axes or one another.
@@ -53,11 +52,11 @@ class Fold:
 
     @property
     def shared(self):
-        """The axes that are not attended, the batch first."""
+        """The axes that are not attended over, the batch first."""
         return 0, *(axis for axis in range(1, self.rank - 1) if axis not in self.axes)
 
     def arguments(self, layer, given, inputs):
-        """The arguments of a call as those of one with sequences.
+        """Converts the arguments of a call to those of a call with sequences.
 
         Args:
             layer: The attention layer.
@@ -77,7 +76,8 @@ class Fold:
         of, once = {"query": query, "value": value, "key": key}, []
 
         def fold(x):
-            # What was one tensor stays one: then it is self-attention.
+            # The same tensor must stay the same: that is how self-attention is
+            # detected.
             if not any(before is x for before, _ in once):
                 once.append((x, self.fold(x)))
             return next(after for before, after in once if before is x)
@@ -131,9 +131,9 @@ class Fold:
     def pairs(self, layer, given, query, key):
         """An attention mask as `(B' or 1, H or 1, T or 1, S)`.
 
-        As in Keras, its last axes are those that are attended, of queries and of keys.
-        Before them stand the batch, the axes that are not attended, and the heads. If
-        it has fewer axes, the last of these are missing.
+        As in Keras, its last axes are the attended axes of the queries, then of the
+        keys. Before them come the batch, the axes that are not attended over, and the
+        heads. If the mask has fewer axes, the last of these leading axes are missing.
         """
         mask, count = given["attention_mask"], len(self.axes)
         of_query, of_key = _sizes(query), _sizes(key)
@@ -169,9 +169,9 @@ class Fold:
 
 
 def _filled(known, sizes, wanted, always=False):
-    """The sizes of some axes of a mask, with those that are wanted in the place of 1.
+    """The sizes of some axes of a mask, with 1 replaced by the size that is wanted.
 
-    Where each of them is 1, they stay so, unless they are `always` to be filled.
+    If all of them are 1, they stay 1, unless `always` is true.
     """
     triples = [*zip(known, sizes, wanted, strict=False)]
     if not always and all(size == 1 for size, _, _ in triples):
@@ -180,7 +180,7 @@ def _filled(known, sizes, wanted, always=False):
 
 
 def _length(projected):
-    """S of what `project` returned, or `None` if it is something else."""
+    """The length S of a result of `project`, or `None` for anything else."""
     try:
         return next(iter(projected.values())).shape[1]
     except (AttributeError, IndexError, StopIteration):
@@ -192,7 +192,7 @@ def _is_symbolic(x):
 
 
 def _sizes(x):
-    """The sizes of a tensor: `None` of a symbolic one where they are not known."""
+    """The sizes of a tensor; `None` where a symbolic tensor does not know them."""
     return tuple(x.shape) if _is_symbolic(x) else tuple(ops.shape(x))
 
 

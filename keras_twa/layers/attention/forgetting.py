@@ -1,4 +1,4 @@
-"""Forgetting attention: softmax attention with a gate on how fast to forget."""
+"""Forgetting attention: softmax attention with a learned forget gate."""
 
 import keras
 from keras import ops
@@ -13,13 +13,13 @@ class ForgettingAttention(PairAttention):
     """Multi-head softmax attention with a forget gate.
 
     Per head, over the steps up to `i`: `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`,
-    where `c_t` is the sum of `log f` of the steps up to `t`, and `f = sigmoid(x w + b)`
-    is the forget gate of a step. A step at which a head's gate is near 0 hides what was
-    before.
+    where `c_t` is the sum of `log f` over the steps up to `t`, and
+    `f = sigmoid(x w + b)` is the forget gate of a step. Where a head's gate is near 0,
+    that step hides all earlier steps.
 
-    It is causal, whether `use_causal_mask` is set or not. Differences of the `c` keep
-    their digits at any length; no fused kernel does that, so scores are computed tile
-    by tile.
+    It is causal, whether `use_causal_mask` is set or not. Differences of `c` stay
+    accurate at any length. No fused kernel ensures that, so scores are computed tile by
+    tile.
 
     Cost: O(T^2 D) time, O(T) memory.
 
@@ -50,7 +50,8 @@ class ForgettingAttention(PairAttention):
         return (*super().projections(), forget)
 
     def attend(self, call):
-        # In float32, whatever the policy: of 1,000 gates, halves would leave nothing.
+        # In float32, whatever the policy: in half precision, a sum over 1,000 gates
+        # would lose all accuracy.
         log_gates = ops.log_sigmoid(ops.cast(call["forget"][..., 0], "float32"))
         return forgetting_attention(
             call["query"],

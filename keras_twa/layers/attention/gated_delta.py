@@ -1,4 +1,4 @@
-"""Gated delta rule: a memory that fades, and corrects what it holds of a key."""
+"""Gated delta rule: a decaying memory that corrects the value it stores for a key."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_twa.layers.attention.states import Slot
 from keras_twa.ops import gated_delta
 from keras_twa.ops import unit
 
-# At the start, the first head fades the least and the last one the most.
+# Initially, the first head decays the slowest and the last one the fastest.
 DECAY_RATES = (1.0, 16.0)
 STEP_SIZES = (0.001, 0.1)
 
@@ -23,29 +23,30 @@ class GatedDeltaAttention(RecurrentAttention):
 
     Per head, a memory `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T` gives
     `S_t^T q_t / sqrt(D)`, with `q` and `k` of length 1. The rate `b = sigmoid(x W_b)`
-    says how much of the old value of a key its new one replaces, the decay
-    `a = exp(-A softplus(x W_a + c))` how much of all is kept. Each head is then
-    normalised and multiplied by the gate `silu(x W_G)`.
+    sets how much of a key's old value the new one replaces; the decay
+    `a = exp(-A softplus(x W_a + c))` sets how much of the whole memory is kept. Each
+    head is then normalised and multiplied by the gate `silu(x W_G)`.
 
-    Linear attention adds to its sum for ever, and keys get in each other's way. This
-    one writes only what the memory does not give for the key yet.
+    Linear attention only ever adds to its sum, so that keys interfere with each other.
+    This layer writes only the difference from what the memory already returns for the
+    key.
 
-    The short convolutions before queries, keys and values, which the paper's block
-    has, are not part of it. Nor are A and `c` random at the start: from the first head
-    to the last, decays spread evenly from slow to fast.
+    The short convolutions before queries, keys and values of the paper's block are not
+    part of this layer. A and `c` do not start at random values: from the first head to
+    the last, decays spread evenly from slow to fast.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
-    steps give the same.
+    steps give the same outputs.
 
-    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds
-    D value_dim numbers per head, and takes as long at any position.
+    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds D
+    value_dim numbers per head, and takes the same time at every position.
 
     Args:
         epsilon: Added to the mean square of each head's output. Defaults to 1e-5.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state, whose "memory"
-        is float32 `(B, H, D, value_dim)`.
+        `(B, T, output_shape)`; with `return_state`, also the state, whose "memory" is
+        float32 `(B, H, D, value_dim)`.
 
     Example:
 
@@ -95,7 +96,7 @@ class GatedDeltaAttention(RecurrentAttention):
         rates = np.linspace(*DECAY_RATES, self.num_heads)
         sizes = np.geomspace(*STEP_SIZES, self.num_heads)
         self.log_decay_rate = self._add_vector("log_decay_rate", np.log(rates))
-        # Softplus makes the step sizes of it.
+        # The inverse of softplus, so that softplus gives the step sizes.
         self.decay_bias = self._add_vector("decay_bias", np.log(np.expm1(sizes)))
         self.norm_scale = self._add_vector("norm_scale", np.ones(self.value_dim))
 

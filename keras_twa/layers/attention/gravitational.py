@@ -1,4 +1,4 @@
-"""Gravitational attention: tokens attract one another as masses do."""
+"""Gravitational attention: tokens attract one another like masses."""
 
 from typing import ClassVar
 
@@ -20,9 +20,9 @@ class GravitationalAttention(PairAttention):
     masses `m = softplus(projection) > 0` learned from the tokens, and a learned
     `G > 0`. The output is `softmax(F) V`.
 
-    With `normalization="force"` the weights are the forces over their sum. Then
-    `m_i` and `G` stand in numerator and denominator alike and cancel: they have
-    no effect and get no gradient, and only key masses and distances matter.
+    With `normalization="force"`, the weights are the forces divided by their sum. Then
+    `m_i` and `G` cancel: they have no effect and no gradient, and only key masses and
+    distances matter.
 
     Cost: O(T S D) time, O(T + S) memory.
 
@@ -31,8 +31,8 @@ class GravitationalAttention(PairAttention):
         softening: Distance below which the force stops growing, so that
             coincident points attract finitely (Plummer). Defaults to 0.5.
         normalization: "softmax" (default) or "force".
-        gravity: Initial G of every head. Defaults to `key_dim`, about where
-            forces start to differ: with 1 the softmax is almost uniform.
+        gravity: Initial G of every head. Defaults to `key_dim`, where forces begin to
+            differ noticeably: with 1, the softmax is almost uniform.
 
     Raises:
         ValueError: If a size, `exponent`, `softening` or `gravity` is not
@@ -48,8 +48,8 @@ class GravitationalAttention(PairAttention):
     (4, 10, 16)
 
     Reference:
-        [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by
-        distance in place of the dot product.
+        [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by distance
+        instead of the dot product.
     """
 
     rotary = True

@@ -15,23 +15,23 @@ from keras_twa.layers.attention.timescales import Timescales
 class GravitationalMultiTimescaleAttention(PairAttention):
     """Multi-head gravitational attention at several timescales.
 
-    For each discount `gamma`, with queries, keys, values, masses and G of its
-    own, the force `F = G m_i m_j / (r^2 + softening^2)^(exponent / 2)` of
-    `GravitationalAttention` fades with time to `F * gamma^|t_i - t_j|`; the
-    output is the softmax of that over the keys, times V. A decoder, the learned
-    counterpart of an inverse Laplace transform, combines the timescales.
+    For each discount `gamma`, with its own queries, keys, values, masses and G, the
+    force `F = G m_i m_j / (r^2 + softening^2)^(exponent / 2)` of
+    `GravitationalAttention` decays with time to `F * gamma^|t_i - t_j|`; the output is
+    the softmax of that over the keys, times V. A decoder, the learned counterpart of an
+    inverse Laplace transform, combines the timescales.
 
-    With `discount="additive"` the logits are `F + |t_i - t_j| log gamma`. With
-    `normalization="force"` the weights are the faded forces over their sum: the
-    two discounts are then the same, and query masses and G cancel.
+    With `discount="additive"`, the logits are `F + |t_i - t_j| log gamma`. With
+    `normalization="force"`, the weights are the decayed forces divided by their sum:
+    both kinds of discount are then the same, and query masses and G cancel.
 
     Cost, with N discounts: O(N T S D) time, O(N (T + S)) memory. In self-attention
-    without positions, dropout or pairwise mask, a fixed discount that has faded within
-    a quarter of the sequence takes O(T) time: farther scores are below 1e-6 where they
-    are at most 1000, and count as 0. An added discount ends at 128 nats.
+    without positions, dropout or pairwise mask, a fixed discount that decays within a
+    quarter of the sequence takes O(T) time: more distant scores of at most 1000 would
+    fall below 1e-6 and count as 0. An additive discount is cut off at 128 nats.
 
     Args:
-        num_heads: Number of heads H, for each timescale.
+        num_heads: Number of heads H for each timescale.
         discounts: Discount per unit of time of each timescale, in (0, 1).
             Defaults to (0.6, 0.9, 0.99).
         trainable_discounts: Whether they are learned. Defaults to `False`.
@@ -45,9 +45,9 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
 
     Returns:
-        `(B, T, output_shape)`; with `return_attention_scores`, that and the
-        attention weights `(B, H', T, S)` in float32, where `H'` is the number
-        of discounts times `num_heads`: all heads of the first discount first.
+        `(B, T, output_shape)`; with `return_attention_scores`, also the attention
+        weights `(B, H', T, S)` in float32, where `H'` is the number of discounts times
+        `num_heads`: all heads of the first discount come first.
 
     Raises:
         ValueError: If a discount is not inside (0, 1), or an argument or a shape
@@ -141,7 +141,7 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             query,
             key,
             call["value"],
-            # Where logits are logarithms of forces, a factor is a sum.
+            # If logits are logarithms of forces, a factor becomes a summand.
             adds=self.gravity.normalization == "force",
             query_positions=call.query_times,
             key_positions=call.key_times,

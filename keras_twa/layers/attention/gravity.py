@@ -16,12 +16,11 @@ class Gravity(keras.layers.Layer):
     """Turns mass projections into masses, and pairs of tokens into logits.
 
     Args:
-        num_heads: Number of heads, each with a constant G of its own.
+        num_heads: Number of heads, each with its own constant G.
         exponent: How fast the force falls with distance.
         softening: Distance below which the force stops growing.
         normalization: "softmax": logits are forces. "force": logits are their
-            logarithms, so that softmax makes the weights the forces themselves
-            over their sum.
+            logarithms, so that the weights are the forces divided by their sum.
         gravity: Initial G.
 
     Call arguments:
@@ -31,7 +30,8 @@ class Gravity(keras.layers.Layer):
         key_mass: `(B, S, H, 1)`, before the softplus.
 
     Returns:
-        What the score `law` needs of queries and keys, two dictionaries of tensors.
+        The inputs of the score `law`: a dictionary of tensors for queries and one for
+        keys.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Gravity(keras.layers.Layer):
     def forces(self, layer, length):
         """Forces between masses of 1, by distance, as `Curves`.
 
-        They go as far as vectors of the first weights are apart.
+        They cover the range of distances that occur with the initial weights.
 
         Args:
             layer: The attention layer that this one is part of.
@@ -76,7 +76,7 @@ class Gravity(keras.layers.Layer):
         return profiles.Curves(xlabel, ylabel, distance, lines)
 
     def options(self):
-        """The constructor's arguments that an attention layer passes on."""
+        """The constructor arguments that an attention layer passes on."""
         return {
             "exponent": self.exponent,
             "softening": self.softening,

@@ -1,4 +1,4 @@
-"""Linear attention: a feature map in the place of the softmax."""
+"""Linear attention: a feature map instead of the softmax."""
 
 import functools
 from typing import ClassVar
@@ -24,22 +24,22 @@ class LinearAttention(RecurrentAttention):
     Per head, with a feature map `phi`:
     `sum_j (phi(q_i) . phi(k_j)) v_j / sum_j (phi(q_i) . phi(k_j))`.
 
-    The weights are those of `phi`, not of a softmax: never negative, seldom sharp. In
-    return they need not be computed: the products of keys and values are summed up, and
-    each query asks the sum.
+    The weights are never negative, as with a softmax, but seldom sharp. They need not
+    be computed: the products of keys and values are summed, and each query is
+    multiplied by the sum.
 
     Cost: O((T + S) D (C + D)) time with chunks of C steps, O(T + S) memory. Decoding
-    holds D (D + 1) numbers per head, and takes as long at any position.
+    holds D (D + 1) numbers per head, and takes the same time at every position.
 
     Args:
         feature_map: "elu_plus_one" (the paper's), "relu", "softplus", "squared_relu",
-            or a function from float32 `(B, T, H, D)` to features `(B, T, H, M)` that
-            are not negative. Defaults to "elu_plus_one".
+            or a function from float32 `(B, T, H, D)` to nonnegative features
+            `(B, T, H, M)`. Defaults to "elu_plus_one".
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
-        "memory" `(B, H, M, value_dim + 1)`, with each feature over its largest value so
-        far, and "highest" `(B, H, M)`, the logarithms of those.
+        `(B, T, output_shape)`; with `return_state`, also the state, in float32:
+        "memory" `(B, H, M, value_dim + 1)`, with each feature divided by its largest
+        value so far, and "highest" `(B, H, M)`, the logarithms of these largest values.
 
     Raises:
         ValueError: If a size is not positive, the feature map is unknown, a shape does
@@ -106,7 +106,7 @@ class LinearAttention(RecurrentAttention):
 
     @functools.cached_property
     def num_features(self):
-        """How many features the feature map makes of a head."""
+        """Number M of features that the feature map returns per head."""
         return self.feature_map(ops.zeros((1, 1, 1, self.key_dim))).shape[-1]
 
     @property

@@ -16,30 +16,31 @@ class LocalAttention(PairAttention):
     """Multi-head softmax attention within a sliding window, with global tokens.
 
     Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys with `|i - j| < window`,
-    and `j <= i` under a causal mask. A window counts the step itself: with `window=1` a
-    step sees nothing else. It counts steps, not their times.
+    and `j <= i` under a causal mask. A window includes the step itself: with
+    `window=1`, a step sees nothing else. Windows count steps, not times.
 
-    The first `num_global_tokens` real steps, such as a class token or a question, are
-    seen by all steps, and see all; under a causal mask, by those after them only. They
-    have the same projections as the others.
+    The first `num_global_tokens` real steps, such as a class token or a question,
+    attend to all steps, and all steps attend to them; under a causal mask, only later
+    steps do. They use the same projections as other steps.
 
-    Scores of other pairs are not computed, unless the length is unknown or weights are
-    dropped, returned, or masked pair by pair.
+    Scores of other pairs are not computed, unless the length is unknown, or attention
+    weights are dropped, returned, or masked pair by pair.
 
     Cost: O(T (window + num_global_tokens) D) time, O(T) memory; otherwise O(T^2 D)
     time. Decoding holds the keys and values of `window - 1 + num_global_tokens` steps.
 
     Args:
-        window: How many steps back a step sees, itself among them, and as many ahead
-            unless the call is causal. Defaults to 128.
+        window: Number of steps that a step sees, counting itself and earlier steps, and
+            as many ahead unless the call is causal. Defaults to 128.
         num_global_tokens: How many of the first real steps are global. Defaults to 0.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
         weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
         and "value" `(B, window - 1, H, width)`, and which of them are "real"; with
-        global tokens, also these as "global_key", "global_value", "global_real"; and if
-        queries turn, how many real steps there were, "count" `(B,)`.
+        global tokens, the same for these, as "global_key", "global_value" and
+        "global_real"; and with rotary positions, the number of real steps so far,
+        "count" `(B,)`.
 
     Raises:
         ValueError: If a size or the window is not positive, the number of global tokens

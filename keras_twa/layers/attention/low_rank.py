@@ -1,4 +1,4 @@
-"""A projection to heads by way of a few features."""
+"""A low-rank projection to heads."""
 
 import keras
 from keras import ops
@@ -11,11 +11,12 @@ class LowRank(keras.layers.Layer):
 
     Args:
         rank: Width between the two.
-        projection: The `Projection` that it makes.
+        projection: The `Projection` that it computes.
         activation: Name of the activation between the two.
         bias: Function from a shape `(H, D)` to the initial bias, or `None` for none.
-        options: Options of the kernel of `W_up`, those of a dense layer. `W_down`
-            begins at zero, so that at first all steps get the same.
+        options: Options of a dense layer, for the kernel of `W_up`. `W_down` is
+            initialized with zeros, so that at first the output is the same for all
+            steps.
     """
 
     def __init__(self, rank, projection, activation, bias, options):

@@ -1,4 +1,4 @@
-"""Reformer's attention: locality-sensitive hashing finds the keys worth a score."""
+"""Reformer's attention: locality-sensitive hashing selects the keys to score."""
 
 import random
 from typing import ClassVar
@@ -15,22 +15,22 @@ from keras_twa.ops import lsh_attention
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class LSHAttention(PairAttention):
-    """Multi-head attention among the steps that hash alike.
+    """Multi-head attention among steps with similar hashes.
 
-    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` with `k = q / |q|`, one projection for
-    queries and keys, over the keys that some round of hashing brings near `q_i`. In
-    each of `num_hashes` rounds, a step falls into bucket `argmax [q R; -q R]` of random
-    directions `R`; the steps, sorted by bucket and position, are cut into chunks, and a
-    step sees its own chunk and the one before. Rounds are merged by the sums of their
-    exponentials: a key seen in several counts once in each. A step sees itself only
-    where it sees no other.
+    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` with `k = q / |q|`, that is, one
+    projection for queries and keys, over the keys that any round of hashing puts near
+    `q_i`. In each of `num_hashes` rounds, a step falls into bucket
+    `argmax [q R; -q R]`, with random directions `R`. The steps are sorted by bucket and
+    position and cut into chunks; a step sees its own chunk and the one before. Rounds
+    are merged by the sums of their exponentials: a key seen in several rounds counts
+    once in each. A step sees itself only if it sees no other.
 
-    As in the paper, a causal call is told the future in one respect: later steps decide
-    which of the earlier ones share a chunk. Their values reach no earlier step, but
-    there are no states to go on from, so a call needs the whole sequence. Other than
-    in the paper, the first chunk sees none before it, in any round, and the number of
-    buckets does not depend on the length. So padding, which is sorted last, changes
-    nothing wherever it is.
+    As in the paper, a causal call is not strictly causal: later steps affect which
+    earlier steps share a chunk. Their values do not reach earlier steps, but there are
+    no states to continue from, so a call needs the whole sequence. Unlike in the paper,
+    the first chunk of every round sees no chunk before it, and the number of buckets
+    does not depend on the length. So padding, which is sorted last, changes nothing
+    wherever it is.
 
     The directions are drawn once, by `seed`, and saved with the weights.
 
@@ -38,13 +38,14 @@ class LSHAttention(PairAttention):
     steps, O((N + M + D) T) memory.
 
     Args:
-        num_hashes: Number of rounds. More of them miss fewer keys. Defaults to 4.
-        bucket_size: Number of steps in a chunk of the sorted sequence. A sequence that
-            is no longer has all keys seen. Defaults to 64.
-        num_buckets: Number of buckets of a round, an even one. About the length over
-            `bucket_size` fills one chunk with each. Defaults to 64.
-        seed: Seed of the directions. Defaults to a random one, which
-            `keras.utils.set_random_seed` decides.
+        num_hashes: Number of rounds. With more rounds, fewer keys are missed. Defaults
+            to 4.
+        bucket_size: Number of steps in a chunk of the sorted sequence. In a sequence of
+            at most this length, all keys are seen. Defaults to 64.
+        num_buckets: Number of buckets per round, even. The length divided by
+            `bucket_size` gives about one bucket per chunk. Defaults to 64.
+        seed: Seed of the directions. Defaults to a random seed, which
+            `keras.utils.set_random_seed` makes reproducible.
 
     Call arguments:
         attention_mask: Must be `None`: most pairs have no scores to mask.
@@ -55,7 +56,7 @@ class LSHAttention(PairAttention):
     Raises:
         ValueError: If a size is not positive, the number of buckets is odd, a shape
             does not fit, attention scores are to be masked, dropped or returned, or a
-            state is asked for.
+            state is requested.
 
     Example:
 
@@ -122,8 +123,8 @@ class LSHAttention(PairAttention):
         )
 
     def remember(self, inputs, mask, state):
-        # One projection makes the query and the key of a step: it may be real as
-        # either.
+        # One projection gives both the query and the key of a step, which is real if it
+        # is real as either.
         step = inputs["key"]
         if mask.keys is not None:
             step = ops.where(mask.keys[:, :, None], step, inputs["query"])

@@ -1,4 +1,4 @@
-"""How a query matches a key: what a score makes of both before their inner product."""
+"""Transforms queries and keys so that their inner product is the chosen score."""
 
 import math
 
@@ -10,20 +10,20 @@ from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.ops import unit
 
 SCORES = ("scaled_dot", "dot", "cosine", "bilinear")
-# What cosines are multiplied by at first, as in Swin Transformer V2.
+# The initial factor of cosines, as in Swin Transformer V2.
 COSINE_SCALE = 10.0
 
 
 class Matching(keras.layers.Layer):
-    """Folds a score into queries and keys, so that it is an inner product of both.
+    """Transforms queries and keys so that their inner product is the score.
 
     Args:
         num_heads: Number of heads H of the queries.
         score: One of `SCORES`.
         qk_norm: Whether queries and keys are normalised first, to a root mean square of
             1 times a learned scale for each channel.
-        dense_options: Function that returns options of a dense layer, with
-            initializers of its own.
+        dense_options: Function that returns the options of one dense layer, each time
+            with new initializers.
 
     Call arguments:
         query: `(B, T, H, D)`.

@@ -1,4 +1,4 @@
-"""Multi-timescale attention: the same sequence seen through several discounts."""
+"""Multi-timescale attention: attention with several discounts side by side."""
 
 from typing import ClassVar
 
@@ -14,23 +14,24 @@ from keras_twa.ops import InnerProduct
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class MultiTimescaleAttention(PairAttention):
-    """Multi-head attention at several timescales, read by a learned decoder.
+    """Multi-head attention at several timescales with a learned decoder.
 
-    For each discount `gamma`, with queries, keys and values of its own:
+    For each discount `gamma`, with its own queries, keys and values:
     `softmax((Q K^T / sqrt(D)) * gamma^|t_i - t_j|) V`. A decoder, the learned
     counterpart of an inverse Laplace transform, combines the timescales.
 
-    Note what the product does: a far score fades to 0, not to minus infinity, so
-    far keys keep the weight of an average key. `discount="additive"` computes
-    `softmax(Q K^T / sqrt(D) + |t_i - t_j| log gamma) V`, where far keys do fade.
+    The product makes distant scores go to 0, not to minus infinity, so distant keys
+    keep the weight of an average key. `discount="additive"` computes
+    `softmax(Q K^T / sqrt(D) + |t_i - t_j| log gamma) V`, where the weights of distant
+    keys go to 0.
 
     Cost, with N discounts: O(N T S D) time, O(N (T + S)) memory. In self-attention
-    without positions, dropout or pairwise mask, a fixed discount that has faded within
-    a quarter of the sequence takes O(T) time: farther scores are below 1e-6 where they
-    are at most 1000, and count as 0. An added discount ends at 128 nats.
+    without positions, dropout or pairwise mask, a fixed discount that decays within a
+    quarter of the sequence takes O(T) time: more distant scores of at most 1000 would
+    fall below 1e-6 and count as 0. An additive discount is cut off at 128 nats.
 
     Args:
-        num_heads: Number of heads H, for each timescale.
+        num_heads: Number of heads H for each timescale.
         discounts: Discount per unit of time of each timescale, in (0, 1).
             Defaults to (0.6, 0.9, 0.99).
         trainable_discounts: Whether they are learned. Defaults to `False`.
@@ -40,9 +41,9 @@ class MultiTimescaleAttention(PairAttention):
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
 
     Returns:
-        `(B, T, output_shape)`; with `return_attention_scores`, that and the
-        attention weights `(B, H', T, S)` in float32, where `H'` is the number
-        of discounts times `num_heads`: all heads of the first discount first.
+        `(B, T, output_shape)`; with `return_attention_scores`, also the attention
+        weights `(B, H', T, S)` in float32, where `H'` is the number of discounts times
+        `num_heads`: all heads of the first discount come first.
 
     Raises:
         ValueError: If a discount is not inside (0, 1), or an argument or a shape

@@ -1,4 +1,4 @@
-"""Multi-timescale retention: each head's memory fades at several rates at once."""
+"""Multi-timescale retention: each head's memory decays at several rates at once."""
 
 import math
 from typing import ClassVar
@@ -24,54 +24,55 @@ from keras_twa.ops.recurrent.subchunks import NOTHING
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class MultiTimescaleRetention(RecurrentAttention):
-    """Multi-head retention at several timescales, read by a decoder.
+    """Multi-head retention at several timescales with a decoder.
 
     Per head, with each of N discounts `gamma_n`, over the steps up to `i`:
     `y_n = sum_j gamma_n^(t_i - t_j) (q_i . k_j) v_j / sqrt(D)`, with rotary positions
-    in `q` and `k`. A decoder makes one output of the N, and the gate `silu(x W_G)`
-    multiplies it.
+    in `q` and `k`. A decoder combines the N outputs into one, which is multiplied by
+    the gate `silu(x W_G)`.
 
     Sums with several discounts are samples of a Laplace transform over time: together
-    they tell not only what was seen, but also about when.
+    they show not only what was seen, but also roughly when.
 
     - `decoder="learned"` scales each `y_n` by `sqrt(1 - gamma_n^2)`, so that the
       squares of its factors add up to 1, divides all N by their root mean square, and
-      learns to read them: a linear map, layer normalisation, ReLU, a linear map.
+      decodes them with learned layers: a linear map, layer normalisation, ReLU, a
+      linear map.
     - `decoder="tikhonov"` inverts the transform. A fixed matrix, the regularised
-      inverse of `L[n, m] = gamma_n^lag_m`, makes of the N sums estimates `p_m` of what
-      was seen at each of a few lags. Each head learns how much each lag counts,
-      `sum_m w_m p_m`, and the sum is divided by its root mean square. At the start, all
-      lags count alike. With N discounts there are no more than N lags to tell apart:
-      the estimates overlap, and by more for longer lags.
+      inverse of `L[n, m] = gamma_n^lag_m`, turns the N sums into estimates `p_m` of
+      what was seen at each of a few lags. Each head learns a weight for each lag,
+      `sum_m w_m p_m`, and the sum is divided by its root mean square. Initially, all
+      weights are 1. N discounts can distinguish at most N lags: the estimates overlap,
+      the more so for longer lags.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
-    steps give the same. It is to `MultiTimescaleAttention` what retention is to
+    steps give the same outputs. It is to `MultiTimescaleAttention` what retention is to
     attention, but has only one query, key and value for all timescales of a head.
 
-    Cost: O(T D (C + N D)) time with chunks of C steps and "tikhonov", or
-    O(N T D (C + N D)) with "learned"; O(N T) memory. Decoding holds N D value_dim
-    numbers per head, and takes as long at any position.
+    Cost: O(T D (C + N D)) time with chunks of C steps and "tikhonov", or O(N T D (C + N
+    D)) with "learned"; O(N T) memory. Decoding holds N D value_dim numbers per head,
+    and takes the same time at every position.
 
     Args:
         discounts: Discount per unit of time of each timescale, in (0, 1).
             Defaults to (0.6, 0.9, 0.99).
-        trainable_discounts: Whether they are learned. Needs the learned decoder.
+        trainable_discounts: Whether they are learned. Requires the learned decoder.
             Defaults to `False`.
         decoder: "learned" or "tikhonov". Defaults to "learned".
-        lags: For "tikhonov", the lags of the estimates in units of time, rising from 0
-            or more. Defaults to (0, 1, 2, 4, 8, 16, 32, 64).
-        alpha: For "tikhonov": singular values of the transform below it are
-            suppressed. Larger is smoother. Defaults to 0.1.
-        epsilon: Added to the mean square of what is normalised. Defaults to 1e-5.
+        lags: For "tikhonov", the lags of the estimates in units of time: increasing and
+            not negative. Defaults to (0, 1, 2, 4, 8, 16, 32, 64).
+        alpha: For "tikhonov", singular values of the transform below this are
+            suppressed. Larger values smooth more. Defaults to 0.1.
+        epsilon: Added to the mean square in the normalisation. Defaults to 1e-5.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
+        `(B, T, output_shape)`; with `return_state`, also the state: "memory"
         `(B, H, D, N, value_dim)` and the "time" of the last real step `(B,)`, in
         float32.
 
     Raises:
         ValueError: If a size is not positive, a discount is not inside (0, 1), lags do
-            not rise, discounts are to be learned under a fixed decoder, a shape does
+            not increase, discounts are to be learned with a fixed decoder, a shape does
             not fit, or attention scores are to be masked, dropped or returned.
 
     Example:
@@ -125,7 +126,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         checks.positive_number(alpha=alpha, epsilon=epsilon)
         if trainable_discounts and decoder == "tikhonov":
             raise ValueError(
-                "A fixed decoder is for fixed discounts. "
+                "`trainable_discounts=True` requires `decoder='learned'`. "
                 f"Received: decoder={decoder!r}, trainable_discounts=True"
             )
         self.discounts = tuple(discounts)
@@ -180,7 +181,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         )
         output = self._decode(outputs, logs)
         output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
-        # A decoder makes something of nothing, too.
+        # The decoder can map zeros to nonzero values.
         output = hide_padding(output, call.mask.queries)
         return output, clock.next_state(memory, last)
 
@@ -191,10 +192,10 @@ class MultiTimescaleRetention(RecurrentAttention):
         return ops.convert_to_tensor(logs, "float32")
 
     def _mix(self):
-        """What each discount counts for each head, `(H, N)`, or `None`.
+        """The weight of each discount for each head, `(H, N)`, or `None`.
 
-        To estimate and to weigh are both linear. So they are done at once, and to the
-        factors of the sums, not to the sums.
+        Estimating and weighting are both linear, so they are combined and applied to
+        the factors of the sums instead of the sums.
         """
         if self.decoder == "learned":
             return None
@@ -202,7 +203,7 @@ class MultiTimescaleRetention(RecurrentAttention):
         return ops.matmul(ops.cast(self.lag_weights, "float32"), inverse)
 
     def _decode(self, outputs, logs):
-        """From `(B, T, H, N or 1, value_dim)` in float32 to `(B, T, H, value_dim)`."""
+        """Maps float32 `(B, T, H, N or 1, value_dim)` to `(B, T, H, value_dim)`."""
         if self.decoder == "learned":
             outputs = outputs * ops.sqrt(-ops.expm1(2.0 * logs))[:, None]
         shape = (*ops.shape(outputs)[:3], outputs.shape[3] * outputs.shape[4])

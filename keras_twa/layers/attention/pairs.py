@@ -7,18 +7,18 @@ from keras_twa.layers.attention.states import KeyValueCache
 class PairAttention(Attention, abstract=True):
     """Abstract attention to pairs of queries and keys; a mechanism implements `attend`.
 
-    A state holds the keys and values of earlier steps, by default those of all.
+    A state holds the keys and values of earlier steps, by default all of them.
     """
 
     def attend(self, call):
         """Mixes values along the sequence. Each mechanism implements this.
 
         Args:
-            call: A `Call`. With a state, keys, values and mask are also those of the
-                steps that the state holds.
+            call: A `Call`. With a state, keys, values and mask include the steps that
+                the state holds.
 
         Returns:
-            `(B, T, H, mixed_dim)`, or with `call.return_weights` that and the attention
+            `(B, T, H, mixed_dim)`, and with `call.return_weights` also the attention
             weights `(B, heads, T, S)` in float32.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")

@@ -24,27 +24,27 @@ class PerformerAttention(RecurrentAttention):
 
     Per head, `softmax(q . k / sqrt(D)) v` with `exp(q . k / sqrt(D))` replaced by the
     inner product of positive random features, `phi(x) = exp(w x' - |x'|^2 / 2)` for
-    each of M directions `w`, where `x' = x / D^(1/4)`. In blocks of D, directions are
-    orthogonal to one another.
+    each of M directions `w`, where `x' = x / D^(1/4)`. Within groups of D, directions
+    are orthogonal to one another.
 
-    The estimate is good where logits are small, and gets better with the root of M. The
-    directions are drawn once, by `seed`, and saved with the weights; `redraw` draws
-    others.
+    The estimate is good where logits are small, and its error falls with the square
+    root of M. The directions are drawn once, from `seed`, and saved with the weights;
+    `redraw` draws new ones.
 
     Cost: O((T + S) M (C + D)) time with chunks of C steps, O(T + S) memory. Decoding
-    holds M (D + 1) numbers per head, and takes as long at any position.
+    holds M (D + 1) numbers per head, and takes the same time at every position.
 
     Args:
         num_features: Number M of random features. Defaults to `D log D`, as in the
             paper.
-        seed: Seed of the directions. Defaults to a random one, which
-            `keras.utils.set_random_seed` decides.
+        seed: Seed of the directions. Defaults to a random seed, which
+            `keras.utils.set_random_seed` makes reproducible.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state, in float32:
-        "memory" `(B, H, M, value_dim + 1)`, with each feature over its largest value so
-        far, and "highest" `(B, H, M)`, the logarithms of those; and if queries turn,
-        how many real steps there were, "count" `(B,)`.
+        `(B, T, output_shape)`; with `return_state`, also the state, in float32:
+        "memory" `(B, H, M, value_dim + 1)`, with each feature divided by its largest
+        value so far, and "highest" `(B, H, M)`, the logarithms of these largest values;
+        with rotary positions, also the number of real steps so far, "count" `(B,)`.
 
     Example:
 
@@ -96,7 +96,7 @@ class PerformerAttention(RecurrentAttention):
         )
 
     def redraw(self, seed):
-        """Draws other random directions, as the paper does now and then in training.
+        """Draws new random directions, as the paper does from time to time in training.
 
         Args:
             seed: An integer.
@@ -130,7 +130,7 @@ class PerformerAttention(RecurrentAttention):
         return RecurrentState(
             memory=Slot(shape, "float32"),
             highest=Slot(shape[:2], "float32", LEAST),
-            # Rotary positions count on from it.
+            # Rotary positions continue from this count.
             **({"count": Slot((), "int32")} if self.turns else {}),
         )
 

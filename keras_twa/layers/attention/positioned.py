@@ -1,4 +1,4 @@
-"""Positions inside of attention: queries and keys that turn, scores with a bias."""
+"""Positions inside attention: rotated queries and keys, or biased scores."""
 
 from keras import ops
 
@@ -10,10 +10,10 @@ from keras_twa.ops.packing import numbers
 
 
 class Positioned(Projecting):
-    """The part of an attention layer that gives its heads `positions`."""
+    """The part of an attention layer that applies `positions`."""
 
     def _use_positions(self, given):
-        """Makes `positions` of what a constructor got."""
+        """Sets `positions` from the argument of the constructor."""
         self.positions = None
         if given is not None:
             self.positions = positions.get(
@@ -29,11 +29,11 @@ class Positioned(Projecting):
 
     @property
     def turns(self):
-        """Whether queries and keys are turned by their times."""
+        """Whether queries and keys are rotated by their times."""
         return isinstance(self.positions, positions.RotaryPositions)
 
     def turned(self, heads, mask, query_times, key_times, state):
-        """The heads, with queries and keys turned by the times of their steps.
+        """The heads, with queries and keys rotated by the times of their steps.
 
         Args:
             heads: Dictionary of tensors `(B, T, heads, dim)`.
@@ -45,7 +45,7 @@ class Positioned(Projecting):
         if not self.turns:
             return heads
         if query_times is None and state is not None:
-            # Integers: float32 would not count on exactly in long streams.
+            # Integers, as float32 would not count exactly in long streams.
             before = self.state_kind.steps_before(state)[:, None]
             real = real_keys(mask, *ops.shape(heads["query"])[:2])
             query_times = key_times = numbers(real, before)
@@ -53,7 +53,8 @@ class Positioned(Projecting):
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
 
     def pair_bias(self, call):
-        """What `positions` add to the scores of a `Call`: a `PairBias`, or `None`."""
+        """The bias that `positions` add to the scores of a `Call`: a `PairBias`, or
+        `None`."""
         if not isinstance(self.positions, positions.PositionBias):
             return None
         return self.positions.pair_bias(

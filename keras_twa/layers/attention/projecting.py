@@ -1,4 +1,4 @@
-"""Keys and values that are projected once, for many calls that attend to them."""
+"""Projects inputs to heads; keys and values may be projected once for many calls."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from keras_twa.masks import hide_padding
 
 
 class Source(NamedTuple):
-    """Takes the place of value and key in a call with `projected`.
+    """A placeholder for value and key in a call with `projected`.
 
     Args:
         shape: `(B, S, 1)`. The width of the projected sequence is not needed.
@@ -33,7 +33,7 @@ class Projecting(DenseOptions):
     """
 
     def projections(self):
-        """The per-head tensors that `attend` gets. A mechanism may add to them."""
+        """The projections that `attend` receives. A mechanism may add to them."""
         return (
             Projection("query", "query", self.num_heads, self.key_dim),
             Projection("key", "key", self.num_heads, self.key_dim),
@@ -46,7 +46,7 @@ class Projecting(DenseOptions):
         return self.value_dim
 
     def _build_projections(self, query_shape, value_shape, key_shape):
-        """Makes and builds the sublayers that project, for inputs of such shapes."""
+        """Creates and builds the projecting sublayers for inputs of these shapes."""
         shapes = {"query": query_shape, "value": value_shape, "key": key_shape}
         shapes = {name: (None, None, shape[-1]) for name, shape in shapes.items()}
         self._features = query_shape[-1]
@@ -83,7 +83,7 @@ class Projecting(DenseOptions):
 
     @property
     def output_dense(self):
-        """The sublayer that projects what the heads return."""
+        """The sublayer that projects the outputs of the heads."""
         return self._dense("attention_output")
 
     def _dense(self, name):
@@ -96,7 +96,7 @@ class Projecting(DenseOptions):
         return found[name]
 
     def projector(self, projection):
-        """The layer that makes a projection. A mechanism may have others."""
+        """The layer that computes a projection. A mechanism may use another."""
         return HeadDense(
             # b: batch, t: time, f: features, h: heads, d: width of a head.
             "btf,fhd->bthd",
@@ -111,8 +111,8 @@ class Projecting(DenseOptions):
     ):
         """Projects a sequence for calls with `projected`.
 
-        A call with `projected` returns the same as a call with these arguments, but
-        does not project them again.
+        A call with `projected` returns the same as a call with these arguments, without
+        projecting them again.
 
         Args:
             value: `(B, S, F)`.
@@ -152,7 +152,7 @@ class Projecting(DenseOptions):
         return found
 
     def projected_spec(self, batch, length, masked=False, timed=False):
-        """Symbolic tensors of what `project` returns.
+        """Symbolic tensors like those that `project` returns.
 
         Args:
             batch: B, or `None`.
@@ -171,7 +171,7 @@ class Projecting(DenseOptions):
         return found
 
     def heads_of(self, inputs):
-        """The projections of the sources that are in `inputs`."""
+        """The projections whose sources are in `inputs`."""
         return {
             projection.name: self._sublayers[projection.name](inputs[projection.source])
             for projection in self.projections()
@@ -179,7 +179,7 @@ class Projecting(DenseOptions):
         }
 
     def open_projected(self, projected, query, **others):
-        """Checks `projected`; returns its source, its mask and its times."""
+        """Checks `projected`, and returns a `Source`, its mask and its times."""
         checks.crosses(self)
         checks.built(self)
         checks.projected(projected, self._projected_shapes(), query, others)

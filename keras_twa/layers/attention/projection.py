@@ -1,4 +1,4 @@
-"""What a variant makes of its inputs, head by head."""
+"""Projections of inputs to heads."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from keras import ops
 
 @dataclass(frozen=True)
 class Projection:
-    """One tensor per head that a variant wants made from an input.
+    """One projection of an input to heads.
 
     Args:
-        name: Name of the tensor, and of the sublayer that makes it.
-        source: "query", "key" or "value": the input it is made from; or a name of what
-            `Attention.remember` makes of them.
+        name: Name of the tensor, and of the sublayer that computes it.
+        source: The input to project: "query", "key" or "value", or the name of a tensor
+            that `Attention.remember` returns.
         heads: Number of heads.
         dim: Width per head.
     """
@@ -27,14 +27,15 @@ class Projection:
 class HeadDense(keras.layers.EinsumDense):
     """`EinsumDense` that adds a bias `(H, 1)` along the heads on every backend.
 
-    On TensorFlow, `keras.ops.add` takes what has one axis longer than 1 for the
-    bias of a convolution, and adds it along the time of an input with H steps.
+    On TensorFlow, `keras.ops.add` mistakes a tensor with a single axis longer than 1
+    for the bias of a convolution, and adds it along the time axis of an input with H
+    steps.
     """
 
     def call(self, inputs, training=None):
         outputs = ops.einsum(self.equation, inputs, self.kernel)
         if tuple(inputs.shape[:2]) == (0, 0):
-            # `keras.ops.einsum` makes one row of none on TensorFlow.
+            # On TensorFlow, `keras.ops.einsum` turns zero rows into one.
             outputs = outputs[:0]
         if self.bias is None:
             return outputs
@@ -44,17 +45,18 @@ class HeadDense(keras.layers.EinsumDense):
         batch, steps, *rest = inputs.shape
         if 0 not in (batch, steps) or None in (batch, steps):
             return super().quantized_call(inputs, *args, **kwargs)
-        # Keras looks for the largest input.
+        # Keras takes the maximum of the inputs, which fails if there are none.
         one = ops.zeros((batch or 1, steps or 1, *rest), inputs.dtype)
         return super().quantized_call(one, *args, **kwargs)[:batch, :steps]
 
     def quantize(self, mode=None, type_check=True, config=None):
         """Quantizes the kernel; see `keras.Model.quantize`.
 
-        One number per head, such as a gate, stays in floating point: much hangs on it,
-        its kernel is small, and Keras would add its bias as above.
+        Projections to one number per head, such as a gate, stay in floating point: they
+        matter much, their kernels are small, and Keras would add the bias as described
+        above.
         """
-        # Keras leaves subclasses out, as they may compute something else than
-        # `EinsumDense`. This one does not.
+        # By default, Keras does not quantize subclasses, which may compute something
+        # else than `EinsumDense`. This one does not.
         if self.partial_output_shape[-1] > 1:
             super().quantize(mode, type_check=False, config=config)

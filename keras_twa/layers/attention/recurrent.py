@@ -1,4 +1,4 @@
-"""Attention without scores of pairs: earlier steps are in a state of fixed size."""
+"""Attention without scores of pairs: a state of fixed size holds earlier steps."""
 
 from keras_twa.layers.attention.base import Attention
 
@@ -6,8 +6,8 @@ from keras_twa.layers.attention.base import Attention
 class RecurrentAttention(Attention, abstract=True):
     """Abstract attention whose state does not grow; a mechanism implements `attend`.
 
-    There are no attention weights of pairs that could be masked, dropped or returned.
-    A mechanism also has a `state_kind`.
+    There are no attention weights of pairs to mask, drop or return. A mechanism also
+    defines a `state_kind`.
     """
 
     pairwise_mask = False
@@ -16,12 +16,12 @@ class RecurrentAttention(Attention, abstract=True):
         """Mixes values along the sequence. Each mechanism implements this.
 
         Args:
-            call: A `Call`, whose mask has no pairs. Its state has the tensors that
-                `state_kind` says, or is `None` at the beginning.
+            call: A `Call` whose mask has no pairs. Its state has the tensors that
+                `state_kind` describes; without a state, it is `None`.
 
         Returns:
             `(B, T, H, mixed_dim)`, and the next state as a dictionary of tensors, which
-            is not used if there was no state before.
+            is ignored if the call has no state.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
 

@@ -1,4 +1,4 @@
-"""Retention: what was seen fades at a rate of each head's own."""
+"""Retention: a memory that decays at a different rate for each head."""
 
 import math
 
@@ -22,15 +22,15 @@ from keras_twa.ops.recurrent.subchunks import NOTHING
 class RetentionAttention(RecurrentAttention):
     """Multi-scale retention, the attention of RetNet.
 
-    Per head, with a discount `gamma` of its own, over the steps up to `i`:
+    Per head, with its own discount `gamma`, over the steps up to `i`:
     `sum_j gamma^(t_i - t_j) (q_i . k_j) v_j / sqrt(D)`, with rotary positions in `q`
     and `k`. Each head is then normalised and multiplied by the gate `silu(x W_G)`.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
-    steps give the same.
+    steps give the same outputs.
 
-    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds
-    D value_dim numbers per head, and takes as long at any position.
+    Cost: O(T D (C + D)) time with chunks of C steps, O(T) memory. Decoding holds D
+    value_dim numbers per head, and takes the same time at every position.
 
     Args:
         discounts: Discount per unit of time of each head, H numbers in (0, 1).
@@ -38,7 +38,7 @@ class RetentionAttention(RecurrentAttention):
         epsilon: Added to the variance of each head's output. Defaults to 1e-5.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state: "memory"
+        `(B, T, output_shape)`; with `return_state`, also the state: "memory"
         `(B, H, D, value_dim)` and the "time" of the last real step `(B,)`, in float32.
 
     Raises:
