@@ -1,4 +1,4 @@
-"""What the docstring of a mechanism says, for tables and commands."""
+"""Reads the docstrings of mechanisms, for tables and commands."""
 
 import inspect
 

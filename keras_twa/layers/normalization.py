@@ -7,9 +7,9 @@ from keras_twa.ops import backend
 
 
 class LayerNormalization(keras.layers.LayerNormalization):
-    """Keras's layer along the last axis, with weights of the same names.
+    """The Keras layer for the last axis, with weights of the same names.
 
-    On TensorFlow, second derivatives of Keras's own lack a part.
+    On TensorFlow, second derivatives of the Keras layer are incomplete.
     """
 
     def call(self, inputs):

@@ -1,4 +1,4 @@
-"""What mechanisms weigh as a function of position, as plain data for pictures."""
+"""How mechanisms weigh positions, as plain data for plots."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ SIGNED_LAG = "time of the query minus that of the key"
 
 @dataclass(frozen=True)
 class Curves:
-    """One panel: lines by name, over the same x.
+    """One plot panel: named lines over the same x.
 
     Args:
-        xlabel: What x is.
-        ylabel: What y is.
+        xlabel: Label of the x axis.
+        ylabel: Label of the y axis.
         x: NumPy `(n,)`.
         lines: NumPy arrays `(n,)` by name.
     """
@@ -28,10 +28,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class Pairs:
-    """One panel: the weight of each pair of a query and a key.
+    """One plot panel: the weight of each pair of a query and a key.
 
     Args:
-        title: What it shows.
+        title: Title of the panel.
         weights: NumPy `(T, T)`.
     """
 
@@ -40,13 +40,13 @@ class Pairs:
 
 
 def by_head(layer, columns):
-    """The columns of `(n, heads)` by the names of a layer's heads."""
+    """The columns of an array `(n, heads)`, by the names of the layer's heads."""
     names = head_names(layer, columns.shape[1])
     return dict(zip(names, columns.T, strict=True))
 
 
 def head_names(layer, count):
-    """Names of so many heads, with the discount where a layer has timescales."""
+    """Names of `count` heads, with the discount if a layer has timescales."""
     timescales = getattr(layer, "timescales", None)
     if timescales is None:
         return [f"head {head}" for head in range(count)]
@@ -59,13 +59,13 @@ def head_names(layer, count):
 
 
 def discounts_of(timescales):
-    """The discounts of `Timescales` as they are now, NumPy `(S,)`."""
+    """The current discounts of `Timescales`, NumPy `(S,)`."""
     return np.exp(ops.convert_to_numpy(timescales.log_discounts()))
 
 
 def seen_pairs(layer, length):
-    """Which keys each query sees, where neither weights nor inputs decide that."""
-    # Where all steps are the same, so are the weights of all keys that are seen.
+    """Which keys each query sees, if that depends on neither weights nor inputs."""
+    # If all steps are the same, all visible keys have the same weight.
     copy = type(layer).from_config(layer.get_config())
     _, weights = copy(np.zeros((1, length, 1)), return_attention_scores=True)
     seen = ops.convert_to_numpy(weights)[0, 0] > 0

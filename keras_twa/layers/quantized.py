@@ -1,4 +1,4 @@
-"""How a layer made of layers is saved after some of them were quantized."""
+"""Saving of layers with quantized sublayers."""
 
 import re
 
@@ -9,14 +9,14 @@ from keras.dtype_policies import DTypePolicyMap
 def dtype_config(layer):
     """The entry `dtype` of a config, with the policies of quantized sublayers.
 
-    Sublayers that a layer makes itself have no config of their own. Without their
-    policies they would come back in floating point, and not find their weights.
+    Sublayers that a layer creates itself have no config of their own. Without their
+    policies, they would be restored in floating point, and their weights would not fit.
 
-    The policies are found by regular expressions of the paths below this layer: what
-    stands above it may have another name when a file is loaded, or not be there yet.
+    The policies are keyed by regular expressions for the paths below this layer: the
+    layers above it may have other names when a file is loaded, or not exist yet.
 
     Args:
-        layer: A built layer, or one that is not built yet.
+        layer: The layer, built or not.
 
     Returns:
         A dictionary for `get_config`; empty if nothing is quantized.
@@ -34,15 +34,15 @@ def dtype_config(layer):
 
 
 def described(description, policy=None):
-    """A new layer from its description, which is built only where it is used.
+    """Creates a layer from its description, without building it.
 
-    Built at once, as a description of a built layer asks for, its sublayers would not
-    have the paths by which their policies are found.
+    The description of a built layer would build it at once. Its sublayers would then
+    lack the paths by which their policies are found.
 
     Args:
-        description: What `keras.saving.serialize_keras_object` made of a layer.
-        policy: That of the layer around it. If it says what is quantized, the new layer
-            gets this too.
+        description: A layer serialized by `keras.saving.serialize_keras_object`.
+        policy: The dtype policy of the layer around it. If it lists quantized
+            sublayers, the new layer gets these entries too.
     """
     description = {k: x for k, x in description.items() if k != "build_config"}
     if isinstance(policy, DTypePolicyMap):
@@ -54,10 +54,11 @@ def described(description, policy=None):
 
 
 def in_float32(policy):
-    """The dtype policy of a sublayer that computes in float32, whatever the others do.
+    """The dtype policy of a sublayer that always computes in float32.
 
     Args:
-        policy: That of the layer around it, which may say what is quantized.
+        policy: The dtype policy of the layer around it, which may list quantized
+            sublayers.
     """
     if isinstance(policy, DTypePolicyMap):
         return DTypePolicyMap("float32", dict(policy))
@@ -65,7 +66,7 @@ def in_float32(policy):
 
 
 def _pattern(layer, sublayer):
-    """The regular expression that finds the path of a sublayer, from a layer on."""
+    """The regular expression for the path of a sublayer, starting at a layer."""
     below = sublayer.path.removeprefix(f"{layer.path}/")
     if below != sublayer.path:
         below = f"{layer.name}/{below}"

@@ -15,8 +15,8 @@ from keras_twa.suggestions import close_names
 def name_of(layer_class):
     """The name of a mechanism.
 
-    It is the name that the class was registered under. Otherwise it is the class name
-    in snake case without "Attention": `dot_product`.
+    It is the name that the class was registered under, or else the class name in snake
+    case without "Attention", such as `dot_product`.
     """
     for name, registered in CLASSES.items():
         if registered is layer_class:
@@ -29,8 +29,8 @@ def mechanisms():
     """All attention layers by name.
 
     Returns:
-        A dictionary from name to class: the layers of this package, then those that
-        were registered.
+        A dictionary from name to class: the layers of this package, then registered
+        ones.
     """
     return {name_of(layer): layer for layer in ATTENTION_LAYERS} | CLASSES
 
@@ -41,11 +41,12 @@ def register(name, layer_class):
     From then on, the name works wherever the name of a mechanism does: in
     `keras_twa.layers.get`, blocks, models, comparisons, searches and commands.
 
-    Each run of a comparison has a process of its own, which imports the class from the
-    module that defines it. Define it in a module for that, not in a notebook or script.
+    Each run of a comparison has its own process, which imports the class from the
+    module that defines it. So define it in a module, not in a notebook or script.
 
     Args:
-        name: The name: lower-case letters, digits and underscores, a letter first.
+        name: The name: lower-case letters, digits and underscores, starting with a
+            letter.
         layer_class: A subclass of `keras_twa.layers.Attention`. The same class may be
             registered again, and so may a new definition of it, as in a notebook.
 
@@ -68,7 +69,7 @@ def register(name, layer_class):
     if not isinstance(name, str) or not re.fullmatch("[a-z][a-z0-9_]*", name):
         raise ValueError(
             "The name of a mechanism must be lower-case letters, digits and "
-            f"underscores, a letter first. Received: name={name!r}"
+            f"underscores, and start with a letter. Received: name={name!r}"
         )
     if not isinstance(layer_class, type) or not issubclass(layer_class, Attention):
         raise ValueError(
@@ -78,7 +79,7 @@ def register(name, layer_class):
     known = mechanisms()
     if name in known and place_of(known[name]) != place_of(layer_class):
         raise ValueError(
-            f"The name belongs to `{place_of(known[name])}`. Received: name={name!r}, "
+            f"The name is taken by `{place_of(known[name])}`. Received: name={name!r}, "
             f"layer_class={layer_class!r}"
         )
     others = {
@@ -86,7 +87,7 @@ def register(name, layer_class):
     }
     if others - {name}:
         raise ValueError(
-            f"The class has the name {others.pop()!r} already. Received: "
+            f"The class is already registered as {others.pop()!r}. Received: "
             f"name={name!r}, layer_class={layer_class!r}"
         )
     if layer_class not in ATTENTION_LAYERS:
@@ -95,7 +96,7 @@ def register(name, layer_class):
 
 
 def register_from(name, place):
-    """Imports a class and registers it, as a process does that another one started.
+    """Imports a class and registers it, for use in a child process.
 
     Args:
         name: The name.
@@ -125,15 +126,15 @@ def get(identifier, **kwargs):
     """Resolves an attention layer.
 
     Args:
-        identifier: A name such as "dot_product", an attention layer class, or a
-            layer, which comes back as it is.
+        identifier: A name such as "dot_product", an attention layer class, or a layer,
+            which is returned unchanged.
         **kwargs: Constructor arguments, for a name or a class.
 
     Returns:
         A Keras layer.
 
     Raises:
-        ValueError: If the name is unknown; names close to it are suggested.
+        ValueError: If the name is unknown; a similar name is suggested.
 
     Example:
 

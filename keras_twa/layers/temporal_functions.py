@@ -1,9 +1,9 @@
 """Functions of time for temporal-weighted attention: `f` in `W = sigmoid(f(t))`.
 
-Each is a Keras layer from times `(..., 1)` to one value per head `(..., H)`, in
-float32 whatever the policy: a position of 10,000 has no exact bfloat16 form. All
-start near their `initial_offset`: from 4, where `W = sigmoid(4) = 0.98`, attention
-starts out almost conventional, and from 0 the sigmoid is steepest.
+Each is a Keras layer from times `(..., 1)` to one value per head `(..., H)`, in float32
+whatever the policy: a position of 10,000 has no exact bfloat16 form. All start near
+their `initial_offset`: at 4, where `W = sigmoid(4) = 0.98`, attention is almost
+conventional at first, and at 0 the sigmoid is steepest.
 """
 
 import math
@@ -17,7 +17,7 @@ INITIAL_OFFSET = 4.0
 
 
 class _TemporalFunction(keras.layers.Layer):
-    """Per-head weights in float32, and the config they all share."""
+    """Base class with per-head weights in float32 and the shared config."""
 
     def __init__(self, num_heads, initial_offset=INITIAL_OFFSET, **kwargs):
         kwargs.setdefault("dtype", "float32")
@@ -52,7 +52,7 @@ class _TemporalFunction(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class LinearTime(_TemporalFunction):
-    """`f(t) = offset + slope * t`: importance that grows or falls steadily."""
+    """`f(t) = offset + slope * t`: importance that grows or falls linearly."""
 
     def build(self, times_shape):
         super().build(times_shape)
@@ -64,7 +64,7 @@ class LinearTime(_TemporalFunction):
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class SinusoidalTime(_TemporalFunction):
-    """`f(t) = offset + amplitude * sin(2 pi frequency t + phase)`: periods.
+    """`f(t) = offset + amplitude * sin(2 pi frequency t + phase)`: periodicity.
 
     The heads start an octave apart, at 1, 2, 4, ... periods per unit of time.
     """
@@ -86,9 +86,9 @@ class SinusoidalTime(_TemporalFunction):
 class ExponentialTime(_TemporalFunction):
     """`f(t) = offset + amplitude * exp(-softplus(rate) |t|)`: recency.
 
-    With a negative amplitude the early steps of a sequence start lower and later
-    ones saturate; with a positive one, what is near `t = 0` counts more, which
-    for lags means the recent past.
+    With a negative amplitude, early steps of a sequence have lower values and later
+    ones saturate. With a positive amplitude, steps near `t = 0` count more, which for
+    lags means the recent past.
     """
 
     def __init__(self, num_heads, initial_amplitude=-1.0, **kwargs):
@@ -159,7 +159,7 @@ def get_temporal_function(
             callable from times `(..., 1)` to values `(..., H)` or `(..., 1)`.
         num_heads: H.
         of_lags: Whether the function will be given lags instead of positions.
-        initial_offset: Where a function that is named starts.
+        initial_offset: Initial value of a function given by name.
     """
     if callable(identifier):
         return identifier

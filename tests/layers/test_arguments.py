@@ -54,7 +54,7 @@ def test_two_arguments_of_a_compiled_function_are_two_tensors(attend):
         return attend(query, value, query_positions=ops.convert_to_tensor(TIMES))
 
     # Dynamo wraps what a function raises while it is compiled.
-    with pytest.raises(Exception, match="give `key_positions`, too"):
+    with pytest.raises(Exception, match="pass `key_positions` too"):
         call(*tensors)
 
 
@@ -72,7 +72,7 @@ def test_one_argument_of_a_compiled_function_is_one_tensor(attend):
 
 def test_symbolic_calls_refuse_the_same(attend):
     query, value = keras.Input((5, 8)), keras.Input((5, 8))
-    with pytest.raises(ValueError, match="give `key_positions`, too"):
+    with pytest.raises(ValueError, match="pass `key_positions` too"):
         attend(query, value, query_positions=keras.Input((5,)))
 
 

@@ -113,8 +113,7 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `attend`.")
 
     def mix(self, call):
-        """Calls `attend` with the steps in the state. Each family of mechanisms
-        implements this.
+        """Calls `attend`, with the steps in the state. Each family implements this.
 
         Args:
             call: A `Call`, whose keys and values are those of this call only.
@@ -149,8 +148,7 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         return heads
 
     def check_call(self, arguments):
-        """Raises if the mechanism cannot take these `Arguments`. It may override
-        this."""
+        """Raises if the mechanism cannot take `Arguments`. It may override this."""
 
     @property
     def by_time(self):

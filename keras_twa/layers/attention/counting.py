@@ -96,8 +96,7 @@ class Counted:
         return mask, query_times, key_times
 
     def unpack(self, outputs, weights):
-        """Outputs and attention weights (or `None`), with steps at their original
-        positions."""
+        """Outputs and attention weights (or `None`), with steps in their places."""
         if self.packing is None:
             return outputs, weights
         if weights is not None:

@@ -98,9 +98,9 @@ def _constructor(mechanism):
         "bias_constraint": "Constraint on the projection biases.",
         "seed": "Seed of the dropout." if has_weights else "Not used here.",
         "positions": _positions(mechanism),
-        "attention_axes": "Axes to attend over, for inputs with more than three axes: an "
-        "integer or several. They become one sequence in row-major order; the others "
-        "join the batch. Defaults to all but batch and features.",
+        "attention_axes": "Axes to attend over, for inputs with more than three axes: "
+        "an integer or several. They become one sequence in row-major order; the "
+        "others join the batch. Defaults to all but batch and features.",
     }
     return before, after
 
@@ -135,8 +135,8 @@ def _call(mechanism):
         f"`(B, H, T, {keys})`, `True` to attend."
         if has_weights
         else "Must be `None`: there are no scores of all pairs to mask.",
-        "return_attention_scores": "Whether to return the attention weights too. They need "
-        f"O(T {keys}) memory."
+        "return_attention_scores": "Whether to return the attention weights too. "
+        f"They need O(T {keys}) memory."
         if has_weights
         else "Must be `False`: there are no attention weights of all pairs.",
         "training": "Whether dropout is active." if has_weights else "Not used here.",
@@ -144,8 +144,8 @@ def _call(mechanism):
         "query_positions": _query_positions(mechanism),
         "key_positions": _key_positions(mechanism),
         **_streaming(mechanism),
-        "projected": "A sequence projected by `project`, in place of `value`, `key`, their "
-        "masks and positions."
+        "projected": "A sequence projected by `project`, in place of `value`, `key`, "
+        "their masks and positions."
         if crosses
         else "Must be `None`: the layer attends to its own sequence only.",
     }

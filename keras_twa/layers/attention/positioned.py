@@ -53,8 +53,7 @@ class Positioned(Projecting):
         return {**heads, "query": query, "key": self.positions(heads["key"], key_times)}
 
     def pair_bias(self, call):
-        """The bias that `positions` add to the scores of a `Call`: a `PairBias`, or
-        `None`."""
+        """The `PairBias` that `positions` add to the scores of a `Call`, or `None`."""
         if not isinstance(self.positions, positions.PositionBias):
             return None
         return self.positions.pair_bias(

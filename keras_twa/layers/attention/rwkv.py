@@ -20,8 +20,9 @@ from keras_twa.ops import previous_real
 from keras_twa.ops import wkv
 from keras_twa.ops.recurrent.subchunks import NOTHING
 
-# How much of each mixed input is of the step itself, not of the one before: in channel
-# c of F, at first, (c / F) to this power. As in the first layer of the papers' models.
+# The initial share of the step itself, as opposed to the step before, in each mixed
+# input: in channel c of F, (c / F) to this power. As in the first layer of the papers'
+# models.
 SHIFT_POWERS = {
     4: {"query": 0.5, "key": 1.0, "value": 1.0},
     7: {
@@ -33,7 +34,7 @@ SHIFT_POWERS = {
         "gate": 0.2,
     },
 }
-# The activation inside each map of low rank.
+# The activation inside each low-rank map.
 LOW_RANK = {"decay": "tanh", "rate": "linear", "gate": "sigmoid"}
 
 
@@ -41,54 +42,56 @@ LOW_RANK = {"decay": "tanh", "rate": "linear", "gate": "sigmoid"}
 class RWKVAttention(RecurrentAttention):
     """The time mixing of RWKV, version 4 or 7.
 
-    Every step's input is first mixed with that of the real step before it, in learned
-    proportions (token shift). Version 4, per channel, with `w = exp(decay)`:
+    The input of each step is first mixed with that of the real step before it, in
+    learned proportions (token shift). Version 4, per channel, with `w = exp(decay)`:
     `sigmoid(q_i)` times `(sum_j e^(k_j - (i - 1 - j) w) v_j + e^(u + k_i) v_i)`, for
-    `j < i`, over the same sum without the `v`. Version 7, per head: `q_i M_i` of
-    `M_i = diag(w_i) M_(i-1) - (a_i c_i)^T (c_i M_(i-1)) + k_i^T v_i`, normalised and
-    gated.
+    `j < i`, divided by the same sum without the `v`. Version 7, per head: `q_i M_i`
+    with `M_i = diag(w_i) M_(i-1) - (a_i c_i)^T (c_i M_(i-1)) + k_i^T v_i`, normalised
+    and gated.
 
-    In version 7 the decays `w_i`, the rates `a_i` and the gate `g_i` are made from the
-    input by maps of low rank. What is removed is found by `c_i`, the direction of
-    `xi k_i`, and what is written has the key `k_i (1 + alpha (a_i - 1))`. The output is
-    `g_i (norm(q_i M_i) + (q_i . (rho k_i)) v_i)`. The paper's mean of a layer's values
-    with those of the first layer is left out: a layer does not see other layers.
+    In version 7, low-rank maps compute the decays `w_i`, the rates `a_i` and the gate
+    `g_i` from the input. The removal key is `c_i`, the direction of `xi k_i`, and the
+    key that is written is `k_i (1 + alpha (a_i - 1))`. The output is
+    `g_i (norm(q_i M_i) + (q_i . (rho k_i)) v_i)`. In the paper, the values of a layer
+    are averaged with those of the first layer. This is left out, as a layer does not
+    have access to other layers.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
-    steps give the same. A step that is not real leaves the state as it is.
+    steps give the same outputs. Padding leaves the state unchanged.
 
     Cost: version 4 O(T H D) time and memory, version 7 O(T H D (C + D)) time with
     chunks of C steps, O(T) memory. Decoding holds 3 D numbers per head in version 4,
     D value_dim in version 7, and one input.
 
     Args:
-        num_heads: Number of heads H. In version 4 only H times `key_dim` matters: the
+        num_heads: Number of heads H. In version 4, only H times `key_dim` matters: the
             number of channels.
         key_dim: Width D of each head's queries (the paper's receptances) and keys.
-        value_dim: Width of each head's values. Defaults to `key_dim`, which it must be
-            in version 4.
+        value_dim: Width of each head's values. Defaults to `key_dim`, and must be equal
+            to it in version 4.
         use_bias: Whether the projections of queries, keys, values and outputs have a
             bias (the papers' do not). Defaults to `True`.
         version: 4 or 7. Defaults to 4.
-        rank: Width inside the maps of low rank, for version 7. Defaults to the paper's,
-            which grow with the width F of the input: a multiple of 32 near
-            `1.8 F^0.5`, and near `0.6 F^0.8` for the gate.
+        rank: Width inside the low-rank maps, for version 7. Defaults to the paper's,
+            which grow with the width F of the input: a multiple of 32 near `1.8 F^0.5`,
+            and near `0.6 F^0.8` for the gate.
         epsilon: Added to the variance of each head's output, in version 7. Defaults to
             64e-5.
 
     Call arguments:
         query_positions: Times of the steps, `(T,)` or `(B, T)`. Not used here: decay is
-            per real step.
+            per real step, not by time.
 
     Returns:
-        `(B, T, output_shape)`; with `return_state`, that and the state: "last_input"
+        `(B, T, output_shape)`; with `return_state`, also the state: "last_input"
         `(B, F)`, and in float32 "sums" `(B, 2, H, D)` and "maximum" `(B, H, D)` in
         version 4, "memory" `(B, H, D, value_dim)` in version 7.
 
     Raises:
-        ValueError: If a size is not positive, the version is unknown, an option is not
-            of the version, a shape does not fit, attention scores are to be masked,
-            dropped or returned, or a state is wanted before the layer is built.
+        ValueError: If a size is not positive, the version is unknown, an option does
+            not apply to the version, a shape does not fit, attention scores are to be
+            masked, dropped or returned, or a state is requested before the layer is
+            built.
 
     Example:
 
@@ -132,7 +135,7 @@ class RWKVAttention(RecurrentAttention):
             checks.positive_integer(rank=rank)
         if version == 4 and (self.value_dim != key_dim or rank is not None):
             raise ValueError(
-                "In version 4, keys are as wide as values, and no map has a low rank. "
+                "Version 4 has no `rank`, and its `value_dim` must equal `key_dim`. "
                 f"Received: key_dim={key_dim}, value_dim={value_dim}, rank={rank}"
             )
         self.version = version
@@ -225,7 +228,7 @@ class RWKVAttention(RecurrentAttention):
             )
         )
         removal = key * removal_scale
-        # A key of zero has no direction.
+        # The constant avoids a division by zero for a key of zeros.
         squares = ops.sum(ops.square(removal), axis=-1, keepdims=True)
         removal = removal * ops.rsqrt(squares + 1e-12)
         key = key * ((rate - 1.0) * rate_share + 1.0)
@@ -268,7 +271,7 @@ class RWKVAttention(RecurrentAttention):
         }
 
     def _add(self, name, values):
-        """A weight, in float32 under every policy, that begins with such values."""
+        """A weight with these initial values, in float32 under every policy."""
         return self.add_weight(
             shape=values.shape,
             initializer=keras.initializers.Constant(values.astype("float32")),
@@ -278,21 +281,21 @@ class RWKVAttention(RecurrentAttention):
 
 
 def _channels(shape):
-    """From 0 in the first channel to 1 in the last."""
+    """Values from 0 in the first channel to 1 in the last."""
     return np.linspace(0.0, 1.0, math.prod(shape)).reshape(shape)
 
 
 def _very_slow_to_fast(shape):
-    """The logarithms of the first decays of version 4."""
+    """The logarithms of the initial decays of version 4."""
     return -5.0 + 8.0 * _channels(shape) ** 0.7
 
 
 def _slow_to_fast(shape):
-    """What the first decays of version 7 are made of, by a sigmoid."""
+    """The logits of the initial decays of version 7."""
     return -6.5 + 5.0 * _channels(shape) ** 0.85
 
 
 def _zigzag(shape):
-    """The first bonuses of version 4: neighbours differ."""
+    """The initial bonuses of version 4: those of neighbouring channels differ."""
     zigzag = (np.arange(math.prod(shape)) + 1) % 3 - 1
     return math.log(0.3) + 0.5 * zigzag.reshape(shape)

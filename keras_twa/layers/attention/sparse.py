@@ -21,54 +21,56 @@ PATTERNS = ("strided", "fixed", "bigbird")
 class SparseAttention(PairAttention):
     """Multi-head softmax attention between some blocks of a sequence.
 
-    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys `j` whose block is seen
-    by the block of `i`, and `j <= i` under a causal mask. A pattern, or a mask of your
-    own, says which blocks see which.
+    Per head, `softmax(q_i . k_j / sqrt(D)) v_j` over the keys `j` whose block is
+    visible to the block of `i`, and `j <= i` under a causal mask. A named pattern, or a
+    mask of your own, defines which blocks are visible to which.
 
-    Blocks are counted from the first real step of each row. With `a` the number of the
-    block of `i`, and `b` that of `j`, a pattern shows `b` to `a` where one of these
-    holds:
+    Blocks are counted from the first real step of each row. If `a` is the number of the
+    block of `i`, and `b` that of `j`, then `b` is visible to `a` under these
+    conditions:
 
     - "strided": `|a - b| < stride`, or `stride` divides `a - b`.
     - "fixed": both are in the same span of `stride` blocks, or `b` is among the last
       `num_global_blocks` of its span.
     - "bigbird": `|a - b| < num_window_blocks`, or one of them is among the first
-      `num_global_blocks`, or the earlier is one of the `num_random_blocks` that were
-      drawn for the later: one from each of as many equal parts of what comes before.
+      `num_global_blocks`, or the earlier is one of the `num_random_blocks` drawn for
+      the later: one from each of as many equal parts of the blocks before it.
 
     Patterns do not depend on the length, so that a sequence in parts, or with padding,
-    sees the same. That is why random blocks are drawn from those before and seen both
-    ways, where the paper draws from all.
+    gives the same outputs. That is why random blocks are drawn from earlier blocks and
+    used in both directions, where the paper draws from all blocks.
 
-    Scores of other blocks are not computed, unless the length is unknown, a state goes
-    on, weights are dropped, returned, or masked pair by pair, or most blocks are seen.
+    Scores of other blocks are not computed, unless the length is unknown, the call has
+    a state, attention weights are dropped, returned, or masked pair by pair, or most
+    blocks are visible.
 
-    Cost: O(T N D) time with N keys that a step sees, otherwise O(T^2 D) time; O(T)
-    memory. A pattern of blocks adds O((T / block_size)^2), little unless blocks are
-    small. Decoding holds all keys and values.
+    Cost: O(T N D) time with N visible keys per step, otherwise O(T^2 D) time; O(T)
+    memory. The pattern of blocks adds O((T / block_size)^2), which matters only for
+    small blocks. Decoding holds all keys and values.
 
     Args:
         pattern: "strided", "fixed" or "bigbird", or a boolean array or nested list
-            `(n, n)` of your own: whether the block of its row sees that of its column.
-            It is for up to `n` blocks. Defaults to "bigbird".
+            `(n, n)`, for up to `n` blocks: whether the block of the row sees the block
+            of the column. Defaults to "bigbird".
         block_size: Number of steps in a block. Defaults to 64.
         stride: Number of blocks; for "strided" and "fixed". Defaults to 8.
-        num_window_blocks: How many blocks back a block sees, itself among them, and as
-            many ahead unless the call is causal; for "bigbird". Defaults to 2.
-        num_global_blocks: Number of blocks that all see; for "bigbird" and "fixed".
-            Defaults to 1.
+        num_window_blocks: Number of blocks that a block sees, counting itself and
+            earlier blocks, and as many ahead unless the call is causal; for "bigbird".
+            Defaults to 2.
+        num_global_blocks: Number of blocks that are visible to all; for "bigbird" and
+            "fixed". Defaults to 1.
         num_random_blocks: Number of random blocks; for "bigbird". Defaults to 3.
-        pattern_seed: Another integer gives other random blocks. Defaults to 0.
+        pattern_seed: Seed of the random blocks, an integer. Defaults to 0.
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
         weights `(B, H, T, T)` in float32; with `return_state`, also the state: "key"
         and "value" `(B, L, H, width)` of all steps so far, which of them are "real",
-        their "time", and with a longest length the "length" so far.
+        their "time", and with a `max_length` the "length" so far.
 
     Raises:
         ValueError: If a size is not positive, the mask of blocks is not square and
-            boolean, or has an empty row, a sequence has more blocks than it, or a
+            boolean, or has an empty row, a sequence has more blocks than the mask, or a
             shape does not fit.
 
     Example:
@@ -153,7 +155,7 @@ class SparseAttention(PairAttention):
 
     def position_profile(self, length):
         if isinstance(self.pattern, np.ndarray):
-            # A mask of one's own is for so many steps, and no more.
+            # A mask given by the user limits the number of steps.
             length = min(length, len(self.pattern) * self.block_size)
         return [profiles.seen_pairs(self, length)]
 
@@ -202,9 +204,9 @@ class SparseAttention(PairAttention):
             )
 
     def _within(self, query, length):
-        """The queries: NaN where more steps came than a mask of blocks is for.
+        """The queries, or NaN if there are more steps than the mask of blocks allows.
 
-        That is where nobody could know how many steps there are.
+        This applies if the number of steps is unknown when the call is compiled.
         """
         most = self._most_steps()
         if most is None or isinstance(length, int):
@@ -227,7 +229,7 @@ def _block_mask(given):
     if mask.dtype != "bool" or not square or not mask.any(axis=1).all():
         raise ValueError(
             f"`pattern` must be one of {list(PATTERNS)}, or a square boolean array "
-            "that shows at least one block to each. "
+            "in which each block sees at least one. "
             f"Received: pattern={given!r}"
         )
     return mask

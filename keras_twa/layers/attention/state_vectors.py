@@ -1,4 +1,4 @@
-"""The vectors that block-recurrent attention carries from block to block."""
+"""The state vectors that block-recurrent attention carries from block to block."""
 
 import keras
 from keras import ops
@@ -7,15 +7,17 @@ GATES = {"fixed": ("candidate",), "lstm": ("candidate", "forget", "input")}
 
 
 class StateVectors(keras.layers.Layer):
-    """Holds what state vectors begin as, and how they attend and are updated.
+    """Holds the initial state vectors, and the weights to attend and to update them.
 
-    All is float32 under every policy: errors would add up from block to block.
+    All weights are float32 under every policy, as errors would add up from block to
+    block.
 
     Args:
         num_states: Number N of state vectors.
         num_heads: Number of heads H.
         key_dim: Width D of each head's queries and keys.
-        value_dim: Width of each head's values. A state vector has that of all heads, M.
+        value_dim: Width of each head's values. A state vector has the width of all
+            heads, M.
         gate: "fixed" or "lstm".
         use_bias: Whether the candidates and the gates of an LSTM have biases.
         dense_options: Function that returns the options of one dense layer:
@@ -44,7 +46,7 @@ class StateVectors(keras.layers.Layer):
 
     def build(self, input_shape=None):
         heads, width = self.num_heads, self.num_heads * self.value_dim
-        # As small as those of the authors, so that the first blocks soon outweigh them.
+        # As small as the authors' values, so that the first blocks soon outweigh them.
         small = {"initializer": keras.initializers.RandomNormal(stddev=0.1)}
         self._held = {}
         self._add("initial", (self.num_states, width), **small)
@@ -60,7 +62,7 @@ class StateVectors(keras.layers.Layer):
             self._add("keep_logits", (width,), initializer="zeros")
 
     def tensors(self):
-        """What `ops.block_recurrent_attention` needs of the weights, by name."""
+        """The weights that `ops.block_recurrent_attention` takes, by name."""
         return {name: ops.convert_to_tensor(x) for name, x in self._held.items()}
 
     def _add(self, name, shape, **options):

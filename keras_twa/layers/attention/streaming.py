@@ -1,4 +1,4 @@
-"""Causal attention to a sequence in parts, with a state from one to the next."""
+"""Causal attention to a sequence in parts, with a state passed between the parts."""
 
 import keras
 from keras import ops
@@ -9,13 +9,13 @@ from keras_twa.layers import checks
 class Streaming:
     """The part of an attention layer that continues where an earlier call ended.
 
-    A sequence may come whole, in chunks of any lengths, or step by step: the outputs
-    are the same. A state is a dictionary of tensors, laid out as `state_kind` says.
+    A sequence may come whole, in chunks of any length, or step by step: the outputs are
+    the same. A state is a dictionary of tensors, described by `state_kind`.
     """
 
     @property
     def state_kind(self):
-        """The `State` that describes what the layer keeps. A mechanism chooses one."""
+        """The `State` that describes the layer's states. Each mechanism chooses one."""
         raise NotImplementedError(f"{type(self).__name__} must have a `state_kind`.")
 
     def initial_state(self, batch_size, dtype=None, max_length=None):
@@ -23,12 +23,12 @@ class Streaming:
 
         Args:
             batch_size: B.
-            dtype: Dtype of the keys and values in it, if it holds any. Defaults to the
-                compute dtype.
-            max_length: How many steps it has room for, if it holds keys and values.
-                With `None` it grows by each call, and a compiled function is compiled
-                for each length anew. With a number, attention weights that a call
-                returns have a column for each step that there is room for.
+            dtype: Dtype of the keys and values in the state, if it holds any. Defaults
+                to the compute dtype.
+            max_length: Number of steps that it has room for, if it holds keys and
+                values. With `None`, it grows with each call, and a compiled function is
+                compiled anew for each length. With a number, returned attention weights
+                have a column for each step that there is room for.
 
         Returns:
             A dictionary of tensors `(B, ...)`, and with `max_length` a count of steps.
@@ -52,7 +52,8 @@ class Streaming:
             token: `(B, F)`.
             state: From `initial_state`, a step, or a call with `return_state=True`.
             mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
-            position: Times of the tokens `(B,)`. Defaults to how many came before.
+            position: Times of the tokens `(B,)`. Defaults to the number of real steps
+                before.
 
         Returns:
             The output `(B, output_shape)`, and the next state.
@@ -68,11 +69,11 @@ class Streaming:
         return outputs[:, 0], state
 
     def state_spec(self, dtype=None, max_length=None):
-        """The `Slot` of each tensor of a first state, by name."""
+        """The `Slot` of each tensor of an initial state, by name."""
         return self.state_kind.slots(dtype or self.compute_dtype, max_length)
 
     def has_fixed_state(self):
-        """Whether a state keeps its shapes, however many steps there are."""
+        """Whether the shapes of a state stay the same for any number of steps."""
         shapes = self._shapes_before(None, 1)
         return self.state_kind.shapes_after(shapes, 1) == shapes
 
@@ -80,7 +81,7 @@ class Streaming:
         """Symbolic tensors of the state that a call returns.
 
         Args:
-            state: The state that it is given, or `None`.
+            state: The state passed to the call, or `None`.
             batch: B, or `None`.
             steps: T, or `None`.
         """
@@ -93,19 +94,19 @@ class Streaming:
         }
 
     def keys_seen(self, state, steps):
-        """How many keys a call with a state attends to, or `None` if it is not known.
+        """Number of keys that a call with a state attends to, or `None` if unknown.
 
-        These are the steps so far, or with a `max_length` all that there is room for.
-        Attention weights that the call returns have a column for each of them.
+        These are the steps so far, or with a `max_length` all steps that there is room
+        for. Returned attention weights have a column for each of them.
 
         Args:
-            state: The state that it is given, or `None`.
+            state: The state passed to the call, or `None`.
             steps: T, or `None`.
         """
         return self.state_kind.num_keys(self._shapes_before(state, None), steps)
 
     def _shapes_before(self, state, batch):
-        """The shapes of the tensors of a state, or of the first one."""
+        """The shapes of the tensors of a state, by default the initial one."""
         if state is not None:
             return {name: tuple(x.shape) for name, x in state.items()}
         spec = self.state_spec()

@@ -24,18 +24,18 @@ from keras_twa.ops import times_of
 class TemporalWeightedAttention(PairAttention):
     """Multi-head attention whose scores are weighted by time (TWA).
 
-    Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = sigmoid(f(t))`, where
-    `t` is the time of the key, of the query, or the lag between the two, and `f`
-    is learned separately for each head.
+    Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = sigmoid(f(t))`, where `t` is
+    the time of the key, the time of the query, or the lag between them, and `f` is
+    learned separately for each head.
 
-    A weight below one draws a score towards zero, from either side: it lowers
-    the weight of a key that scored high and raises that of a key that scored
-    low. `mode="log_additive"` computes `softmax(Q K^T / sqrt(D) + log W) V`
-    instead, where a small `W` always means little attention.
+    A `W` below 1 moves positive and negative scores towards zero: it lowers the
+    attention weight of a key with a high score and raises that of a key with a low one.
+    With `mode="log_additive"`, the layer computes `softmax(Q K^T / sqrt(D) + log W) V`,
+    where a small `W` always means little attention.
 
-    Cost: that of dot-product attention for weights on keys or queries, which
-    are folded into K or Q. Weights on lags need the scores tile by tile:
-    O(T S (D + H)) time, O(T + S) memory.
+    Cost: that of dot-product attention for weights on keys or queries, which are folded
+    into K or Q. Weights on lags are applied to the scores tile by tile: O(T S (D + H))
+    time, O(T + S) memory.
 
     Args:
         temporal_function: `f`: "linear", "sinusoidal", "exponential", "learned",
@@ -44,16 +44,16 @@ class TemporalWeightedAttention(PairAttention):
             Defaults to "linear".
         mode: "multiplicative" (the definition) or "log_additive".
         applies_to: "key" (default), "query" or "lag" (`t_i - t_j`).
-        time_scale: The unit of time inside `f`, in the unit of the positions.
-            Fixed, so that a sequence means the same however long it is.
-            Defaults to 100.
-        initial_offset: About what a named `f` starts at. The default, 4, makes
-            `W = sigmoid(4) = 0.98`: almost conventional attention, where the sigmoid
-            is nearly flat. At 0, `W = 0.5` learns fastest.
+        time_scale: The unit of time inside `f`, in the unit of the positions. It is
+            fixed, so that `f` does not depend on the length of a sequence. Defaults to
+            100.
+        initial_offset: Approximate initial value of a named `f`. The default, 4, gives
+            `W = sigmoid(4) = 0.98`: almost conventional attention, but the sigmoid is
+            nearly flat there. At 0, `W` is 0.5 and learns fastest.
 
     Raises:
-        ValueError: If an argument or a shape does not fit, or if
-            `mode="log_additive"` is to apply to queries: softmax cancels that.
+        ValueError: If an argument or a shape does not fit, or `mode="log_additive"`
+            applies to queries, where softmax would cancel it.
 
     Example:
 
@@ -106,7 +106,7 @@ class TemporalWeightedAttention(PairAttention):
         checks.finite_number(initial_offset=initial_offset)
         if mode == "log_additive" and applies_to == "query":
             raise ValueError(
-                "Adding a term per query changes nothing: softmax over the keys "
+                "Adding a term per query has no effect: softmax over the keys "
                 "cancels it. Use `applies_to='key'` or 'lag'. "
                 f"Received: mode={mode!r}, applies_to={applies_to!r}"
             )
@@ -150,7 +150,8 @@ class TemporalWeightedAttention(PairAttention):
         )
 
     def _attend_by_lag(self, call, query_times, key_times, bias):
-        # Each row of the kernel is one head: this picks its column out of f's.
+        # Each row of the kernel is one head: this selects its column of the values of
+        # f.
         own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
         score = _LagWeighted(self, self.mode == "log_additive")
         num_queries = ops.shape(call["query"])[1]
@@ -176,7 +177,7 @@ class TemporalWeightedAttention(PairAttention):
         )
 
     def weights_at(self, times):
-        """`W` at each time, or lag, float32 `(..., H)`.
+        """`W` at each time or lag, float32 `(..., H)`.
 
         Args:
             times: Float32 `(...)`.
@@ -184,7 +185,7 @@ class TemporalWeightedAttention(PairAttention):
         return ops.sigmoid(self._per_head(times))
 
     def lag_values(self, lags, *parameters):
-        """`f` at each lag, float32 `(..., H or 1)`, with its weights as arguments."""
+        """`f` with the weights `parameters` at each lag, float32 `(..., H or 1)`."""
         times = ops.divide(lags, self.time_scale)[..., None]
         function = self.temporal_function
         if not isinstance(function, keras.layers.Layer):
@@ -208,7 +209,7 @@ class TemporalWeightedAttention(PairAttention):
         return ops.broadcast_to(values, (*ops.shape(positions), self.num_heads))
 
     def _checked(self, values):
-        """Values of `f` in float32, if there is one for all heads or one for each."""
+        """Values of `f` in float32, after a check of their shape."""
         if len(values.shape) == 0 or values.shape[-1] not in (1, self.num_heads):
             raise ValueError(
                 "`temporal_function` must return values of shape (..., "
@@ -259,7 +260,7 @@ class _LagWeighted:
     """`q . k` times, or plus the logarithm of, `sigmoid(f(t_q - t_k))`.
 
     Args:
-        layer: The layer that knows `f`.
+        layer: The layer that holds `f`.
         adds: Whether the logarithm is added.
     """
 

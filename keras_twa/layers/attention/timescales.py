@@ -12,7 +12,7 @@ from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.ops import discounted_attention
 
-# The first are the defaults of the layers.
+# The first tuple is the default of the layers.
 DISCOUNTS_TO_SEARCH = (
     (0.6, 0.9, 0.99),
     (0.9, 0.99),
@@ -22,16 +22,16 @@ DISCOUNTS_TO_SEARCH = (
 
 
 class Timescales(keras.layers.Layer):
-    """Holds one discount per timescale, and reads all timescales together.
+    """Holds one discount per timescale, and decodes all timescales together.
 
-    Values seen through several discounts are samples of a Laplace transform over
-    time; the decoder learns to invert it: per head, all timescales side by side
-    go through a linear map, layer normalisation, ReLU and a second linear map.
+    Discounted sums of values are samples of a Laplace transform over time, which the
+    decoder learns to invert: per head, all timescales are concatenated and go through a
+    linear map, layer normalisation, ReLU and a second linear map.
 
     Args:
         discounts: S numbers in (0, 1).
         trainable_discounts: Whether they are learned. They stay in (0, 1).
-        discount: "multiplicative" or "additive": what the discount does to scores.
+        discount: How the discount changes scores: "multiplicative" or "additive".
         num_heads: Heads H per timescale.
         use_bias: Whether the decoder has biases.
         dense_options: Function that returns the options of one dense layer:
@@ -96,7 +96,7 @@ class Timescales(keras.layers.Layer):
         return self.decode(ops.reshape(by_head, joint))
 
     def decode(self, joint):
-        """Reads all timescales of a head side by side.
+        """Decodes the concatenated timescales of each head.
 
         Args:
             joint: `(B, T, H, S * D)`.
@@ -121,18 +121,20 @@ class Timescales(keras.layers.Layer):
         )
 
     def attend(self, score, query, key, value, adds=False, **options):
-        """Attends at all timescales, with a score that each discounts, and decodes.
+        """Attends at all timescales, each of which discounts the score, and decodes.
 
         Args:
             score: The score without the discount.
-            query: Its tensors of queries, `(B, T, S * H, ...)`.
-            key: Its tensors of keys, `(B, T, S * H, ...)`.
+            query: Query tensors of the score, `(B, T, S * H, ...)`.
+            key: Key tensors of the score, `(B, T, S * H, ...)`.
             value: `(B, T, S * H, D)`.
-            adds: Whether the score is a logarithm, for which a factor is a sum.
+            adds: Whether the score is a logarithm, so that the logarithm of the
+                discount is added.
             **options: Further arguments of `discounted_attention`.
 
         Returns:
-            `(B, T, H, D)`, or that and the weights `(B, S * H, T, S)`.
+            `(B, T, H, D)`, and with `return_weights` also the weights
+            `(B, S * H, T, S)`.
         """
         outputs = discounted_attention(
             score,
@@ -149,7 +151,7 @@ class Timescales(keras.layers.Layer):
         return self(outputs[0]), outputs[1]
 
     def fading(self, length):
-        """How the discounts fade with time, as `Curves`."""
+        """How the discounts decay with time, as `Curves`."""
         lags = np.arange(length)
         factor = "score" if self.discount == "multiplicative" else "weight"
         lines = {
@@ -159,7 +161,7 @@ class Timescales(keras.layers.Layer):
         return profiles.Curves(xlabel, ylabel, lags, lines)
 
     def options(self):
-        """The constructor's arguments that an attention layer passes on."""
+        """The constructor arguments that an attention layer passes on."""
         return {
             "discounts": self.discounts,
             "trainable_discounts": self.trainable_discounts,

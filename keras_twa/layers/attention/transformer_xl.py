@@ -16,30 +16,32 @@ from keras_twa.ops.softmax.transformer_xl import sinusoids
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class TransformerXLAttention(PairAttention):
-    """Multi-head attention to contents and to lags, with a memory of earlier segments.
+    """Multi-head attention by content and by lag, with a memory of earlier segments.
 
-    Per head, `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D)) v_j`,
-    where `R` are the sines and cosines of the lag at `position_dim / 2` rates, from 1
-    down to nearly 1 / 10,000, and `u`, `v` and `W` are learned. Lags are those of the
-    times of queries and keys: real timestamps as well as the numbers of the steps.
+    Per head, `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D))
+    v_j`, where `R` consists of the sines and cosines of the lag at `position_dim /
+    2` rates, from 1 down to nearly 1 / 10,000, and `u`, `v` and `W` are learned. Lags
+    are differences of times: of real timestamps, or by default of the numbers of the
+    steps.
 
-    A long sequence comes in segments. What a call returns as state is the input of the
-    last `memory_length` steps; the next call projects it again, with the weights that
-    it has then, and attends to it, too. No gradient goes through the memory. A call
-    sees the memory and the steps of its own: so segments of any lengths give what one
-    call gives as long as the memory holds all steps before. A shorter one forgets the
-    others, while a call without a state forgets nothing.
+    A long sequence is processed in segments. The state that a call returns is the input
+    of the last `memory_length` steps; the next call projects it again with its current
+    model weights, and attends to it too. No gradient flows through the memory. A call
+    sees the memory and its own steps, so segments of any length give the same outputs
+    as one call, as long as the memory holds all earlier steps. A shorter memory forgets
+    the oldest steps.
 
     Cost: that of dot-product attention with heads of width D + `position_dim`; and with
-    a state, O(`memory_length` F H D) to project it, in each call. To generate, each
-    step pays that: hand on longer calls where you can.
+    a state, O(`memory_length` F H D) for projecting the memory in each call. Generation
+    pays this at every step: pass several steps per call where possible.
 
     Args:
-        use_bias: Whether projections have a bias. `u` and `v` are there in any case.
+        use_bias: Whether projections have a bias. `u` and `v` exist in any case.
             Defaults to `True`.
         position_dim: Width P of the encoding of a lag, an even number. Defaults to
             `key_dim`, or one more if that is odd.
-        memory_length: How many real steps of each row a state holds. Defaults to 128.
+        memory_length: Number of real steps of each row that a state holds. Defaults to
+            128.
         kernel_initializer: Initializer of the projection kernels and of `W`.
         bias_initializer: Initializer of the projection biases, `u` and `v`.
         kernel_regularizer: Regularizer of the projection kernels and of `W`.
@@ -49,14 +51,15 @@ class TransformerXLAttention(PairAttention):
 
     Returns:
         `(B, T, output_shape)`; with `return_attention_scores`, also the attention
-        weights `(B, H, T, S)` in float32, and with a state, S = `memory_length` + T;
+        weights `(B, H, T, S)` in float32, where S = `memory_length` + T with a state;
         with `return_state`, also the state: the inputs of earlier steps, "memory"
-        `(B, memory_length, F)`, which of them are "real", and their "time" from the
-        last one, both `(B, memory_length)`; and the time of that one, "last" `(B,)`.
+        `(B, memory_length, F)`; which of them are "real", and their "time" relative to
+        the last one, both `(B, memory_length)`; and the time of the last one, "last"
+        `(B,)`.
 
     Raises:
         ValueError: If a size is not positive, `position_dim` is odd, or a shape does
-            not fit; or if a state is asked for before the layer knows F.
+            not fit; or if a state is requested before the layer is built.
 
     Example:
 
@@ -94,7 +97,7 @@ class TransformerXLAttention(PairAttention):
         )
         position_dim = key_dim + key_dim % 2 if position_dim is None else position_dim
         checks.positive_integer(memory_length=memory_length)
-        # Each rate has a sine and a cosine.
+        # Even, as each rate has a sine and a cosine.
         checks.positive_even_integer(position_dim=position_dim)
         self.position_dim = position_dim
         self.memory_length = memory_length

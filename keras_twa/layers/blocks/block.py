@@ -1,4 +1,4 @@
-"""What Transformer blocks share: branches with norms, dropout and residuals."""
+"""The base class of Transformer blocks: residual branches with norm and dropout."""
 
 import keras
 from keras import ops
@@ -18,23 +18,24 @@ from keras_twa.layers.registry import get
 
 
 class TransformerBlock(keras.layers.Layer):
-    """Abstract block: one or more attentions, then a feed-forward network.
+    """Abstract block: one or more attention layers, then a feed-forward network.
 
-    Each of them is a residual branch with dropout. Layer normalisation follows the
-    sum, or precedes the branch.
+    Each of them is a residual branch with dropout. Layer normalisation either follows
+    the sum or precedes the branch.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
         num_heads: Number of attention heads.
-        attentions: The name or layer of each attention, by its argument.
+        attentions: The name or layer of each attention, by the name of its argument.
         dropout: Dropout rate of the branches.
-        activation: Activation of the feed-forward network "dense".
+        activation: Activation of the "dense" feed-forward network.
         layer_norm_epsilon: Epsilon of the layer normalisations.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
         normalize_first: Whether layer normalisation precedes each branch.
         feed_forward: "dense" or "channel_mixing".
-        remat: Whether activations are computed again in the backward pass.
+        remat: Whether activations are recomputed in the backward pass (gradient
+            checkpointing).
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class TransformerBlock(keras.layers.Layer):
         self.supports_masking = True
 
     def __call__(self, *args, **kwargs):
-        # Of nested lists, Keras would convert the numbers.
+        # Keras would convert each number in nested lists to a tensor.
         return super().__call__(*args, **masks_and_times(kwargs))
 
     def _build_attention(self, name, attention, shape, source_shape):
-        """Makes and builds an attention, its norm and its dropout, as attributes."""
+        """Creates and builds an attention layer, its norm and its dropout."""
         layer = self._make_attention(attention, name, shape)
         if not layer.built:
             layer.build(shape, source_shape)
@@ -111,7 +112,7 @@ class TransformerBlock(keras.layers.Layer):
         setattr(self, f"{name}_dropout", dropout)
 
     def _make_attention(self, attention, name, shape):
-        """The layer of an attention that was given by name or as a layer."""
+        """The attention layer that was passed by name or as a layer."""
         if isinstance(attention, keras.layers.Layer):
             return attention
         features = shape[-1]
@@ -136,7 +137,7 @@ class TransformerBlock(keras.layers.Layer):
         }
 
     def _attention_branch(self, name, x, training, scored, streams=False, **options):
-        """Calls an attention, and adds what it returns to its input.
+        """Calls an attention layer, and adds its output to its input.
 
         Args:
             name: Name of the attention.
@@ -144,7 +145,7 @@ class TransformerBlock(keras.layers.Layer):
             training: Whether dropout is active.
             scored: Whether the attention returns its weights.
             streams: Whether it returns its state.
-            **options: Further arguments of its call; see `results_of`.
+            **options: Other arguments of its call; see `results_of`.
 
         Returns:
             The sum `(B, T, F)`; the weights, or `None`; and the state, or `None`.
@@ -163,7 +164,7 @@ class TransformerBlock(keras.layers.Layer):
         return x if self.normalize_first else getattr(self, f"{name}_norm")(x)
 
     def _feed_forward_branch(self, x, padding_mask, training, state=None):
-        """Calls the feed-forward network, and adds what it returns to its input.
+        """Calls the feed-forward network, and adds its output to its input.
 
         Args:
             x: `(B, T, F)`.
@@ -172,8 +173,8 @@ class TransformerBlock(keras.layers.Layer):
             state: The state of the block before this call, or `None`.
 
         Returns:
-            The sum `(B, T, F)`, and a dictionary of what the next state of the block
-            holds of the network: nothing, without a state or without channel mixing.
+            The sum `(B, T, F)`, and a dictionary with the network's part of the next
+            state of the block. It is empty without a state or without channel mixing.
         """
         inputs = self._branch_inputs("feed_forward", x)
         options = {"training": training, "padding_mask": padding_mask}
@@ -187,9 +188,9 @@ class TransformerBlock(keras.layers.Layer):
         return self._add_branch("feed_forward", x, outputs, training), held
 
     def _run(self, branches, tensors, training, streams):
-        """Calls the branches; in training with `remat`, keeps no activations of them.
+        """Calls the branches; in training with `remat`, their activations are not kept.
 
-        Calls with a state keep them: it holds integers and booleans, which have no
+        Calls with a state keep them: a state holds integers and booleans, which have no
         gradient, and such calls are short.
         """
         if self.remat and training and not streams:
@@ -197,13 +198,13 @@ class TransformerBlock(keras.layers.Layer):
         return branches(*tensors)
 
     def _feed_forward_state(self, dtype):
-        """The `Slot`s of what a state holds of the feed-forward network."""
+        """The `Slot`s of the feed-forward network in a state."""
         if self.feed_forward_kind != "channel_mixing":
             return {}
         return {"feed_forward": Slot((self._features,), dtype or self.compute_dtype)}
 
     def _check_state(self, state, names, batch):
-        """Refuses a state that is not one of such a block."""
+        """Raises if a state does not fit the block."""
         if state is None:
             return
         slots = self._feed_forward_state(None)
@@ -253,15 +254,15 @@ class TransformerBlock(keras.layers.Layer):
 
 
 def results_of(attention, query, scored, streams=False, **options):
-    """Calls an attention, and names what it returns.
+    """Calls an attention layer, and separates its results.
 
     Args:
         attention: An attention layer, or its `compute_output_spec`.
         query: `(B, T, F)`.
         scored: Whether it returns its weights.
         streams: Whether it returns its state.
-        **options: Further arguments, of which those that are `None` are left out: an
-            attention of another package need not know them. Without "value" and
+        **options: Other arguments. Those that are `None` are left out, as an attention
+            layer of another package need not know them. Without "value" and
             "projected", it is self-attention.
 
     Returns:

@@ -12,11 +12,11 @@ from keras_twa.ops import previous_real
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class ChannelMixing(keras.layers.Layer):
-    """The channel mixing of RWKV: a gated network that looks one step back.
+    """The channel mixing of RWKV: a gated network that also sees the step before.
 
-    `sigmoid(W_r x_r) * (W_v relu(W_k x_k)^2)`, where `x_r` and `x_k` are each a mean of
-    a step's input and that of the real step before it, in a proportion learned for each
-    channel. Nothing of the future is seen.
+    `sigmoid(W_r x_r) * (W_v relu(W_k x_k)^2)`, where `x_r` and `x_k` are weighted means
+    of a step's input and that of the real step before it, with a weight learned for
+    each channel. The layer is causal.
 
     Args:
         intermediate_dim: Width of `W_k x_k`.
@@ -32,14 +32,14 @@ class ChannelMixing(keras.layers.Layer):
             the inputs carry.
         previous: The input of the last real step of an earlier call `(B, F)`. Defaults
             to zeros.
-        return_last: Whether to return the input of the last real step, too.
+        return_last: Whether to return the input of the last real step too.
 
     Returns:
-        `(B, T, F)`; with `return_last`, that and `(B, F)`.
+        `(B, T, F)`; with `return_last`, also `(B, F)`.
 
     Raises:
-        ValueError: If `intermediate_dim` is not positive, `dropout` no rate, or a shape
-            does not fit.
+        ValueError: If `intermediate_dim` is not positive, `dropout` is not in [0, 1),
+            or a shape does not fit.
 
     Example:
 
@@ -122,7 +122,7 @@ class ChannelMixing(keras.layers.Layer):
         return outputs, keras.KerasTensor(last, dtype=self.compute_dtype)
 
     def _shift(self, name, width):
-        """The share of the step itself; at first more in the later channels."""
+        """The share of the step itself; initially larger in later channels."""
         return self.add_weight(
             shape=(width,),
             initializer=keras.initializers.Constant(
@@ -135,7 +135,7 @@ class ChannelMixing(keras.layers.Layer):
         return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
-            # A shared initializer would give all kernels the same numbers.
+            # A shared initializer would give all kernels the same values.
             kernel_initializer=self.kernel_initializer.clone(),
             bias_initializer=self.bias_initializer.clone(),
             dtype=self.dtype_policy,

@@ -1,4 +1,4 @@
-"""The times of a decoder's steps, and of those that its cross-attention sees."""
+"""The times of a decoder's steps, and of the encoder steps that it attends to."""
 
 from keras import ops
 
@@ -7,11 +7,11 @@ from keras_twa.ops.packing import numbers
 
 
 def numbers_of_both(decoder, encoder, state):
-    """The numbers of the steps of two sequences among the real ones of their rows.
+    """Numbers the real steps of each row, in two sequences.
 
     Args:
-        decoder: `(B, T, F)` and which steps are real, boolean `(B, T)` or `None`.
-        encoder: The same of the encoder's sequence. Not with a state.
+        decoder: `(B, T, F)`, and which steps are real, boolean `(B, T)` or `None`.
+        encoder: The same for the encoder sequence. Ignored with a state.
         state: The state before the call, or `None`.
 
     Returns:
@@ -36,7 +36,7 @@ def real_steps(mask, x):
 
 
 def with_times(source, query_times, key_times):
-    """The arguments of attention to `source` that say when its steps were."""
+    """The arguments of attention to `source`, with the times of both sequences."""
     if "projected" not in source:
         return {"query_positions": query_times, "key_positions": key_times}
     projected = source["projected"]

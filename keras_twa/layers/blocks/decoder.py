@@ -21,34 +21,34 @@ class TransformerDecoder(TransformerBlock):
     """One decoder block: causal self-attention, cross-attention, feed-forward network.
 
     Each of the three is a residual branch with dropout. Layer normalisation follows the
-    sum, `x = norm(x + f(x))`, or with `normalize_first=True` precedes the branch,
+    sum, `x = norm(x + f(x))`, or with `normalize_first=True`, precedes the branch,
     `x = x + f(norm(x))`.
 
     If the first call, or `build`, has no encoder sequence, the block has no
-    cross-attention: so it fits decoder-only models.
+    cross-attention, as in decoder-only models.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
         num_heads: Number of attention heads. Each gets the width of the decoder
             sequence divided by this.
-        attention: The self-attention: a name that `keras_twa.layers.get` knows, such
-            as "temporal_weighted", or an attention layer, which may be one of Keras's
-            own. Defaults to "dot_product".
-        cross_attention: The attention to the encoder sequence, likewise: one that can
-            attend to another sequence. Defaults to "dot_product".
-        dropout: Dropout rate of the branches. It does not reach the attention
-            weights: give a layer with a `dropout` of its own for that.
-        activation: Activation of the feed-forward network "dense": one that Keras
-            knows, "swiglu" or "geglu". Defaults to "relu".
+        attention: The self-attention: a name that `keras_twa.layers.get` accepts, such
+            as "temporal_weighted", or an attention layer, of this package or of Keras.
+            Defaults to "dot_product".
+        cross_attention: The attention to the encoder sequence, likewise; it must
+            support cross-attention. Defaults to "dot_product".
+        dropout: Dropout rate of the branches. It does not apply to attention weights:
+            for that, pass a layer with its own `dropout`.
+        activation: Activation of the "dense" feed-forward network: a Keras activation,
+            "swiglu" or "geglu". Defaults to "relu".
         layer_norm_epsilon: Epsilon of the layer normalisations.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
         normalize_first: Whether layer normalisation precedes each branch.
         feed_forward: "dense", dense layers applied to each step; or "channel_mixing",
             the network of RWKV, which also sees the step before. Defaults to "dense".
-        remat: Whether activations inside the block are computed again in the backward
-            pass, which takes time in place of memory. In training, but not of calls
-            with a state. Defaults to `False`.
+        remat: Whether activations inside the block are recomputed in the backward pass
+            (gradient checkpointing), which saves memory and costs time. It applies in
+            training, to calls without a state. Defaults to `False`.
 
     Call arguments:
         decoder_sequence: `(B, T, F)`.
@@ -61,24 +61,24 @@ class TransformerDecoder(TransformerBlock):
             mask that the encoder sequence carries. Not with an `initial_state`.
         encoder_attention_mask: Boolean `(B, T, S)`.
         training: Whether dropout is active.
-        use_causal_mask: Whether self-attention sees only a step and its past. Defaults
-            to `True`.
-        decoder_positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to
-            0 ... T-1, or with a state to those after it.
+        use_causal_mask: Whether self-attention sees only the step itself and earlier
+            steps. Defaults to `True`.
+        decoder_positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ...
+            T-1; with a state, these continue from it.
         encoder_positions: Times of the encoder's steps, `(S,)` or `(B, S)`. Defaults to
             0 ... S-1. Not with an `initial_state`.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs a causal call.
+        initial_state: The state that an earlier call or step returned, or
+            `initial_state(B)`. Requires a causal call.
         return_state: Whether to return the state too.
-        return_attention_scores: Also return the attention weights.
+        return_attention_scores: Whether to return the attention weights too.
 
     Returns:
         `(B, T, F)`; with `return_attention_scores`, also the weights of self-attention
         `(B, heads, T, T)` and of cross-attention `(B, heads, T, S)`; with
-        `return_state`, also the state: a dictionary of those of the "self_attention"
-        and of the "cross_attention", the "count" of real steps so far `(B,)` where
-        there is cross-attention, and with channel mixing the last input of the
-        "feed_forward" network.
+        `return_state`, also the state: a dictionary of the states of the
+        "self_attention" and, with cross-attention, of the "cross_attention", the
+        "count" of real steps so far `(B,)`, and with channel mixing the last input of
+        the "feed_forward" network.
 
     Raises:
         ValueError: If an argument or a shape does not fit, if F is not divisible by
@@ -98,9 +98,8 @@ class TransformerDecoder(TransformerBlock):
     (2, 16)
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762);
-        [Xiong et al., 2020](https://arxiv.org/abs/2002.04745) on the place of
-        the normalisation.
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762); [Xiong et al.,
+        2020](https://arxiv.org/abs/2002.04745) on the position of the normalisation.
     """
 
     def __init__(
@@ -159,9 +158,9 @@ class TransformerDecoder(TransformerBlock):
 
         Args:
             batch_size: B.
-            dtype: Dtype of what it holds of the decoder sequence: inputs, keys and
-                values. Defaults to the compute dtype.
-            max_length: How many steps it has room for; see
+            dtype: Dtype of the inputs, keys and values of the decoder sequence.
+                Defaults to the compute dtype.
+            max_length: Number of steps that it has room for; see
                 `keras_twa.layers.DotProductAttention.initial_state`.
             encoder_sequence: `(B, S, G)`, if the block has cross-attention.
             encoder_padding_mask: Boolean `(B, S)`, `True` for real steps.
@@ -195,7 +194,8 @@ class TransformerDecoder(TransformerBlock):
             token: `(B, F)`.
             state: From `initial_state`, a step, or a call with `return_state=True`.
             mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
-            position: Times of the tokens `(B,)`. Defaults to how many came before.
+            position: Times of the tokens `(B,)`. Defaults to the number of real steps
+                before.
 
         Returns:
             The output `(B, F)`, and the next state.
@@ -243,7 +243,7 @@ class TransformerDecoder(TransformerBlock):
         before = initial_state
         if streams and before is None:
             before = self.initial_state(ops.shape(decoder_sequence)[0], **of_source)
-        # What the next state holds for cross-attention.
+        # The entries of the next state for cross-attention.
         held = {}
         if streams and crosses:
             held["cross_attention"] = before["cross_attention"]
@@ -293,7 +293,8 @@ class TransformerDecoder(TransformerBlock):
                 results.append({"self_attention": state, **held, **last})
             return x, *results
 
-        # Normalising NaN in a padded step would spoil the gradient of its scale.
+        # Layer normalisation of NaN in padding would make the gradient of its scale
+        # NaN.
         x = hide_padding(ops.cast(decoder_sequence, self.compute_dtype), real)
         times, source_times = (
             None if given is None else ops.cast(given, "float32")
@@ -369,7 +370,7 @@ class TransformerDecoder(TransformerBlock):
         return output, *results
 
     def _check_call(self, x, padding_mask, positions, state, **source):
-        """Refuses a call that does not fit, before anything is computed."""
+        """Raises if the arguments do not fit, before anything is computed."""
         checks.padding("decoder_padding_mask", padding_mask, x)
         checks.positions("decoder_positions", positions, x)
         names = {"self_attention"}
@@ -382,8 +383,8 @@ class TransformerDecoder(TransformerBlock):
                 timed = "time" in state["cross_attention"]
             if timed != (positions is not None):
                 raise ValueError(
-                    "This block's cross-attention depends on times: give the times of "
-                    "both sequences, or of none. Received: decoder_positions "
+                    "This block's cross-attention depends on times: pass the times of "
+                    "both sequences or of neither. Received: decoder_positions "
                     f"{'not ' * (positions is None)}given, encoder_positions "
                     f"{'not ' * (not timed)}given"
                 )

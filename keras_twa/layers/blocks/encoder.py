@@ -15,30 +15,30 @@ class TransformerEncoder(TransformerBlock):
     """One encoder block: self-attention and a feed-forward network.
 
     Each of the two is a residual branch with dropout. Layer normalisation follows the
-    sum, `x = norm(x + f(x))`, or with `normalize_first=True` precedes the branch,
+    sum, `x = norm(x + f(x))`, or with `normalize_first=True`, precedes the branch,
     `x = x + f(norm(x))`.
 
     Args:
         intermediate_dim: Width of the feed-forward network.
         num_heads: Number of attention heads. Each gets the width of the input
             divided by this.
-        attention: The attention: a name that `keras_twa.layers.get` knows, such as
-            "temporal_weighted", or an attention layer, which may be one of Keras's own.
+        attention: The attention: a name that `keras_twa.layers.get` accepts, such as
+            "temporal_weighted", or an attention layer, of this package or of Keras.
             Defaults to "dot_product".
-        dropout: Dropout rate of both branches. It does not reach the attention
-            weights: give a layer with a `dropout` of its own for that.
-        activation: Activation of the feed-forward network "dense": one that Keras
-            knows, "swiglu" or "geglu". Defaults to "relu".
+        dropout: Dropout rate of both branches. It does not apply to attention weights:
+            for that, pass a layer with its own `dropout`.
+        activation: Activation of the "dense" feed-forward network: a Keras activation,
+            "swiglu" or "geglu". Defaults to "relu".
         layer_norm_epsilon: Epsilon of the layer normalisations.
         kernel_initializer: Initializer of the kernels.
         bias_initializer: Initializer of the biases.
         normalize_first: Whether layer normalisation precedes each branch.
         feed_forward: "dense", two dense layers applied to each step; or
             "channel_mixing", the network of RWKV, which also sees the step before and
-            has an activation of its own. Defaults to "dense".
-        remat: Whether activations inside the block are computed again in the backward
-            pass, which takes time in place of memory. In training, but not of calls
-            with a state. Defaults to `False`.
+            has its own activation. Defaults to "dense".
+        remat: Whether activations inside the block are recomputed in the backward pass
+            (gradient checkpointing), which saves memory and costs time. It applies in
+            training, to calls without a state. Defaults to `False`.
 
     Call arguments:
         inputs: `(B, T, F)`.
@@ -46,19 +46,19 @@ class TransformerEncoder(TransformerBlock):
             mask that the inputs carry.
         attention_mask: Boolean `(B, T, T)`, `True` to attend.
         training: Whether dropout is active.
-        return_attention_scores: Also return the attention weights.
-        use_causal_mask: Whether each step sees only itself and the past.
-        positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1, or
-            with a state to those after it.
-        initial_state: The state that a call or a step before this one returned, or
-            `initial_state(B)`. Needs a causal call.
+        return_attention_scores: Whether to return the attention weights too.
+        use_causal_mask: Whether each step sees only itself and earlier steps.
+        positions: Times of the steps, `(T,)` or `(B, T)`. Defaults to 0 ... T-1; with a
+            state, these continue from it.
+        initial_state: The state that an earlier call or step returned, or
+            `initial_state(B)`. Requires a causal call.
         return_state: Whether to return the state too.
 
     Returns:
         `(B, T, F)`; with `return_attention_scores`, also the attention weights
-        `(B, heads, T, T)`; with `return_state`, also the state: a
-        dictionary of that of the "attention" and, with channel mixing, the last input
-        of the "feed_forward" network.
+        `(B, heads, T, T)`; with `return_state`, also the state: a dictionary of the
+        state of the "attention" and, with channel mixing, the last input of the
+        "feed_forward" network.
 
     Raises:
         ValueError: If an argument or a shape does not fit, or if F is not
@@ -73,9 +73,8 @@ class TransformerEncoder(TransformerBlock):
     (2, 7, 16)
 
     Reference:
-        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762);
-        [Xiong et al., 2020](https://arxiv.org/abs/2002.04745) on the place of
-        the normalisation.
+        [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762); [Xiong et al.,
+        2020](https://arxiv.org/abs/2002.04745) on the position of the normalisation.
     """
 
     def __init__(
@@ -117,9 +116,9 @@ class TransformerEncoder(TransformerBlock):
 
         Args:
             batch_size: B.
-            dtype: Dtype of what it holds of inputs, keys and values. Defaults to the
-                compute dtype.
-            max_length: How many steps it has room for; see
+            dtype: Dtype of the inputs, keys and values in it. Defaults to the compute
+                dtype.
+            max_length: Number of steps that it has room for; see
                 `keras_twa.layers.DotProductAttention.initial_state`.
 
         Returns:
@@ -137,7 +136,8 @@ class TransformerEncoder(TransformerBlock):
             token: `(B, F)`.
             state: From `initial_state`, a step, or a call with `return_state=True`.
             mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
-            position: Times of the tokens `(B,)`. Defaults to how many came before.
+            position: Times of the tokens `(B,)`. Defaults to the number of real steps
+                before.
 
         Returns:
             The output `(B, F)`, and the next state.
@@ -197,7 +197,8 @@ class TransformerEncoder(TransformerBlock):
             results += [{"attention": state, **held}] if return_state else []
             return tuple(results)
 
-        # Normalising NaN in a padded step would spoil the gradient of its scale.
+        # Layer normalisation of NaN in padding would make the gradient of its scale
+        # NaN.
         x = hide_padding(ops.cast(inputs, self.compute_dtype), padding_mask)
         times = None if positions is None else ops.cast(positions, "float32")
         results = self._run(branches, (x, times), training, streams)

@@ -5,7 +5,7 @@ import keras
 from keras_twa.layers import checks
 from keras_twa.layers.quantized import dtype_config
 
-# Activations with a gate, and the function that each has.
+# Gated activations, and the function that each applies.
 GATED = {"swiglu": "silu", "geglu": "gelu"}
 
 
@@ -15,11 +15,11 @@ class FeedForward(keras.layers.Layer):
 
     The activations "swiglu" and "geglu" add a gate: `W2 (silu(W1 x) * V x)`, or the
     same with `gelu`. At two thirds of the width, such a network has as many weights as
-    one without a gate.
+    one without.
 
     Args:
         intermediate_dim: Width of `W1 x`.
-        activation: Activation of `W1 x`: one that Keras knows, "swiglu" or "geglu".
+        activation: Activation of `W1 x`: a Keras activation, "swiglu" or "geglu".
             Defaults to "relu".
         dropout: Dropout rate before `W2`. Defaults to 0.
         kernel_initializer: Initializer of the kernels.
@@ -28,14 +28,14 @@ class FeedForward(keras.layers.Layer):
     Call arguments:
         inputs: `(B, T, F)`.
         training: Whether dropout is active.
-        padding_mask: Boolean `(B, T)`. Not used here: each step is on its own.
+        padding_mask: Boolean `(B, T)`. Not used here: steps are independent.
 
     Returns:
         `(B, T, F)`.
 
     Raises:
-        ValueError: If `intermediate_dim` is not positive, `dropout` no rate, or the
-            activation unknown.
+        ValueError: If `intermediate_dim` is not positive, `dropout` is not in [0, 1),
+            or the activation is unknown.
 
     Example:
 
@@ -93,7 +93,7 @@ class FeedForward(keras.layers.Layer):
         return keras.layers.Dense(
             units,
             activation=activation,
-            # A shared initializer would give all kernels the same numbers.
+            # A shared initializer would give all kernels the same values.
             kernel_initializer=self.kernel_initializer.clone(),
             bias_initializer=self.bias_initializer.clone(),
             dtype=self.dtype_policy,
@@ -113,12 +113,12 @@ class FeedForward(keras.layers.Layer):
 
 
 def has_gate(activation):
-    """Whether an activation is the name of one with a gate."""
+    """Whether an activation is the name of a gated one."""
     return isinstance(activation, str) and activation in GATED
 
 
 def activation_of(identifier):
-    """The function of a Keras identifier, or the name of an activation with a gate."""
+    """The function of a Keras identifier, or the name of a gated activation."""
     return identifier if has_gate(identifier) else keras.activations.get(identifier)
 
 
@@ -128,7 +128,7 @@ def ungated(activation):
 
 
 def serialized_activation(activation):
-    """An activation in the form that `activation_of` reads."""
+    """An activation in the form that `activation_of` accepts."""
     if has_gate(activation):
         return activation
     return keras.activations.serialize(activation)

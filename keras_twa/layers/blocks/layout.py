@@ -1,4 +1,4 @@
-"""How the weights of Transformer blocks lie on several devices."""
+"""How the weights of Transformer blocks are split over devices."""
 
 import keras
 
@@ -8,16 +8,16 @@ from keras_twa.layers import checks
 def get_layout_map(
     device_mesh, model_parallel_dim_name="model", data_parallel_dim_name="batch"
 ):
-    """Says how `keras.distribution.ModelParallel` splits the weights of blocks.
+    """Returns how `keras.distribution.ModelParallel` is to split the weights of blocks.
 
-    Queries, keys and values are split over the heads, and so is the projection of the
-    output; the feed-forward network is split over its width. Each is also split over
-    the features along the other axis of the mesh. All else is on every device.
+    The projections of queries, keys, values and outputs are split over the heads, and
+    the feed-forward network over its width. Each is also split over the features along
+    the other axis of the mesh. All other weights are replicated on every device.
 
     The heads and the width of the feed-forward network must be divisible by the size of
-    the mesh along `model_parallel_dim_name`, and the features by that along
-    `data_parallel_dim_name`. An attention that is given as a layer needs a name that
-    ends in "attention", or in it and a number, as Keras's own names do.
+    the mesh along `model_parallel_dim_name`, and the features by the size along
+    `data_parallel_dim_name`. An attention that is passed as a layer needs a name that
+    ends in "attention", or in "attention" and a number, as in Keras's default names.
 
     Args:
         device_mesh: A `keras.distribution.DeviceMesh` with two axes.
@@ -29,7 +29,7 @@ def get_layout_map(
         A `keras.distribution.LayoutMap`.
 
     Raises:
-        ValueError: If the mesh has no axis of such a name.
+        ValueError: If the mesh has no axis of that name.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Activations that are not kept for the backward pass, but computed again in it."""
+"""Gradient checkpointing: recomputes activations in the backward pass."""
 
 import keras
 from keras import ops
@@ -7,27 +7,28 @@ from keras_twa.keras_internals import AutocastScope
 
 
 def rematerialised(layer, function, tensors):
-    """Calls a function of which only the arguments are kept for the backward pass.
+    """Calls a function, and keeps only its arguments for the backward pass.
 
-    The function runs again there, from the same weights and seeds, so it must not
-    change anything itself: what it adds to the losses and to variables of the layer
-    comes out of it as a result.
+    The function runs again there, from the same weights and seeds, so it must have no
+    side effects: losses that it adds, and new values of the layer's variables, are
+    returned as results.
 
     Args:
         layer: The layer whose variables the function uses.
-        function: A function from the tensors to a tuple of tensors. All else that it
-            uses has no gradient.
+        function: A function from the tensors to a tuple of tensors. Other tensors that
+            it uses get no gradient.
         tensors: Tensors of floats, or `None`.
 
     Returns:
-        What the function returns.
+        The result of the function.
     """
     trained, kept = layer.trainable_variables, layer.non_trainable_variables
-    # The numbers as they are stored: whoever uses one casts it. Keras has no public
-    # name for this.
+    # The values as they are stored, without autocasting: they are cast where they are
+    # used. Keras has no public name for this.
     with AutocastScope(None):
         weights = [v.value for v in trained]
-        # Else TensorFlow would read them when they are used, and changed already.
+        # Otherwise, TensorFlow would read them only when they are used, after they
+        # changed.
         states = [ops.stop_gradient(v.value) for v in kept]
     places = [place for place, x in enumerate(tensors) if x is not None]
 
@@ -49,7 +50,8 @@ def rematerialised(layer, function, tensors):
         layer.add_loss(loss)
     for place, (variable, value) in enumerate(zip(kept, changed, strict=True)):
         if value is not states[place]:
-            # PyTorch writes into the variable, and the second run begins as the first.
+            # PyTorch assigns in place, but the second run must start from the old
+            # value.
             states[place] = ops.copy(states[place])
             with AutocastScope(None):
                 variable.assign(value)

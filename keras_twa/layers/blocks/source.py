@@ -1,10 +1,10 @@
-"""The encoder sequence of a decoder block: whether there should be one."""
+"""Checks the encoder sequence of a decoder block."""
 
 from keras_twa.layers import checks
 
 
 def check_source(crosses, encoder_sequence, encoder_padding_mask, encoder_positions):
-    """Refuses an encoder sequence that is not expected, or none where one is.
+    """Raises if an encoder sequence is missing, or not expected.
 
     Args:
         crosses: Whether the block has cross-attention.
@@ -18,11 +18,11 @@ def check_source(crosses, encoder_sequence, encoder_padding_mask, encoder_positi
         "encoder_positions": encoder_positions,
     }
     if not crosses:
-        why = "This block was built without an encoder sequence: it cannot take one."
+        why = "This block was built without an encoder sequence and cannot take one."
         refuse(source, why)
     elif encoder_sequence is None:
         raise ValueError(
-            "This block has cross-attention: give it an encoder sequence. "
+            "This block has cross-attention: pass an encoder sequence. "
             "Received: encoder_sequence=None"
         )
     else:
@@ -32,7 +32,7 @@ def check_source(crosses, encoder_sequence, encoder_padding_mask, encoder_positi
 
 
 def refuse(arguments, why):
-    """Refuses what is given of some arguments."""
+    """Raises if any of some arguments is given."""
     for name, given in arguments.items():
         if given is not None:
             shape = tuple(given.shape)

@@ -1,4 +1,4 @@
-"""Checks of what users pass in: each raises a `ValueError` before any compute."""
+"""Checks of arguments: each raises a `ValueError` before anything is computed."""
 
 from keras_twa.layers.checks.calls import call_of_attention
 from keras_twa.layers.checks.mechanisms import built

@@ -1,11 +1,11 @@
-"""Checks of a whole call of an attention layer."""
+"""Checks of all arguments of a call of an attention layer."""
 
 from keras_twa.layers.checks import mechanisms
 from keras_twa.layers.checks import tensors
 
 
 def call_of_attention(layer, arguments):
-    """A call fits the layer, and its arguments one another.
+    """Checks that a call fits the layer, and its arguments fit one another.
 
     Args:
         layer: The attention layer.

@@ -1,12 +1,12 @@
-"""Checks of what a layer of attention can do, and of its states."""
+"""Checks of what an attention layer supports, and of its states."""
 
 from keras_twa.layers.checks.tensors import same_shape
 
-# Options of Keras's attention layers, and what to use where a layer has none.
+# Options of Keras's attention layers, and what to use instead.
 OF_KERAS = {
     "flash_attention": (
         "leave it out, as no mechanism holds the scores of all pairs unless they are "
-        "asked for"
+        "requested"
     ),
     "head_dim": "use `key_dim`",
     "num_key_value_heads": "use `num_key_value_heads` of `DotProductAttention`",
@@ -19,7 +19,7 @@ OF_KERAS = {
 
 
 def facts(layer, arguments):
-    """A call asks nothing of a layer that it cannot do."""
+    """Checks that a layer supports everything that a call requests."""
     name = type(layer).__name__
     has_pairs(layer, arguments.attention_mask)
     if not layer.pairwise_mask and arguments.return_scores:
@@ -37,7 +37,7 @@ def facts(layer, arguments):
 
 
 def has_pairs(layer, mask):
-    """A layer whose pairs are to be masked, if they are, has scores of pairs."""
+    """Checks that a layer has scores of pairs if they are to be masked."""
     if not layer.pairwise_mask and mask is not None:
         raise ValueError(
             f"{type(layer).__name__} has no scores of pairs to mask: use `query_mask`, "
@@ -46,18 +46,18 @@ def has_pairs(layer, mask):
 
 
 def whole_sequences(given):
-    """A call with further axes neither goes on nor attends to what was projected."""
+    """Checks that a call with additional axes has no state and no `projected`."""
     for name in ("initial_state", "return_state", "projected"):
         if given.get(name) is not None and given[name] is not False:
             raise ValueError(
-                f"`{name}` is for sequences (batch, length, features): make these of "
-                "the inputs first. "
+                f"`{name}` requires sequences (batch, length, features): reshape the "
+                "inputs first. "
                 f"Received: {name}, and query of shape {tuple(given['query'].shape)}"
             )
 
 
 def can_be_causal(layer):
-    """A layer is one that can hide the future."""
+    """Checks that a layer can be causal."""
     if getattr(layer, "causality", "") == "never":
         raise ValueError(
             f"{type(layer).__name__} cannot be causal. Received: use_causal_mask=True"
@@ -65,17 +65,17 @@ def can_be_causal(layer):
 
 
 def crosses(layer):
-    """A layer is one that can attend to another sequence."""
+    """Checks that a layer can attend to another sequence."""
     if not layer.cross_attention:
         name = type(layer).__name__
         raise ValueError(
-            f"{name} attends to its own sequence only. Received: {name} in place of "
-            "cross-attention, or another sequence that was projected for it"
+            f"{name} attends to its own sequence only. Received: {name} for "
+            "cross-attention, or with another projected sequence"
         )
 
 
 def no_flash_with(what, **arguments):
-    """With `flash_attention=True`, nothing is asked for that holds all scores."""
+    """Checks that no option needs all scores while `flash_attention=True`."""
     for name, value in arguments.items():
         if value:
             raise ValueError(
@@ -86,10 +86,10 @@ def no_flash_with(what, **arguments):
 
 
 def without_keras_options(layer, options):
-    """The options without those of Keras's layers that ask for nothing.
+    """Removes unset options of Keras's attention layers.
 
     Raises:
-        ValueError: If one asks for something, which here has another name.
+        ValueError: If one is set, with the name of the option to use instead.
     """
     name, kept = type(layer).__name__, {}
     for option, value in options.items():
@@ -106,7 +106,7 @@ def without_keras_options(layer, options):
 
 
 def no_dropout(layer, dropout):
-    """A layer without attention weights is asked to drop none."""
+    """Checks that a layer without attention weights has no dropout."""
     if dropout != 0:
         raise ValueError(
             f"{type(layer).__name__} has no attention weights to drop. "
@@ -115,12 +115,12 @@ def no_dropout(layer, dropout):
 
 
 def defined_with(layer, given, needs):
-    """A layer is defined with such positions inside of it.
+    """Checks that a layer supports such positions inside.
 
     Args:
         layer: The attention layer.
         given: Its argument `positions`.
-        needs: The fact that says so, "rotary" or "position_bias".
+        needs: The fact that must be true, "rotary" or "position_bias".
     """
     if getattr(layer, needs):
         return
@@ -136,18 +136,18 @@ def defined_with(layer, given, needs):
 
 
 def has_states(layer):
-    """A layer is one whose sequence may come in parts."""
+    """Checks that a layer accepts a sequence in parts."""
     if not layer.prefix_invariant:
         name = type(layer).__name__
         raise ValueError(
-            f"{name} has no states: which of the past a step sees depends on what is "
-            f"to come, so it needs the whole sequence. Received: a call of {name} for "
-            "or with a state"
+            f"{name} has no states: later steps affect which earlier steps a step "
+            f"sees, so it needs the whole sequence. Received: a call of {name} for or "
+            "with a state"
         )
 
 
 def built(layer):
-    """A layer knows how wide its inputs are: of these, something is to be held."""
+    """Checks that a layer is built, and so knows the width of its inputs."""
     if not layer.built:
         raise ValueError(
             "Call or build the layer first, so that it knows the width of its inputs. "
@@ -156,32 +156,32 @@ def built(layer):
 
 
 def streaming(layer, arguments):
-    """A call that takes or returns a state is causal self-attention."""
+    """Checks that a call with a state is causal self-attention."""
     has_states(layer)
     if not arguments.is_self_attention:
         raise ValueError(
-            "A state is for self-attention. "
+            "A state requires self-attention. "
             "Received: a value or a key that is not the query"
         )
     if not arguments.is_causal:
         raise ValueError(
-            "A state is for causal attention: what is to come is not there yet. "
+            "A state requires causal attention, as later steps are not known yet. "
             "Received: use_causal_mask=False"
         )
     pairs = arguments.attention_mask
     if pairs is not None:
         raise ValueError(
-            "With a state, masks say which steps are real, not which pairs. "
+            "With a state, masks may hide steps, but not pairs. "
             f"Received: attention_mask of shape {tuple(pairs.shape)}"
         )
 
 
 def state(given, spec, batch):
-    """A state is one that the layer, or one like it, made for the same batch size.
+    """Checks that a state was created by such a layer for the same batch size.
 
     Args:
         given: The state.
-        spec: What `state_spec` of the layer says.
+        spec: The result of `state_spec` of the layer.
         batch: B, or `None`.
     """
     shapes = {
@@ -199,37 +199,37 @@ def state(given, spec, batch):
         same_shape(shapes[name], expected[name]) for name in expected
     ):
         raise ValueError(
-            "`initial_state` must be what `initial_state(batch_size)` of this layer "
-            f"gives, or an earlier call returned: {expected}, where None is any size. "
+            "`initial_state` must come from `initial_state(batch_size)` of this layer "
+            f"or from an earlier call: {expected}, where None is any size. "
             f"Received: {shapes or repr(given)}"
         )
 
 
 def parts(given, names):
-    """The state of a block has the parts that it should have."""
+    """Checks that the state of a block has the right parts."""
     if not isinstance(given, dict) or set(given) != set(names):
         received = sorted(given) if isinstance(given, dict) else repr(given)
         raise ValueError(
-            "`initial_state` must be what `initial_state(batch_size)` of this block "
-            f"gives, or an earlier call returned: a dictionary of {sorted(names)}. "
+            "`initial_state` must come from `initial_state(batch_size)` of this block "
+            f"or from an earlier call: a dictionary of {sorted(names)}. "
             f"Received: {received}"
         )
 
 
 def projected(given, expected, query, others):
-    """What was projected fits the layer and the query, and stands alone.
+    """Checks that `projected` fits the layer and the query, and replaces all it should.
 
     Args:
-        given: What stands for value and key.
-        expected: The shapes of its tensors of heads, `(heads, dim)`, by name.
+        given: The argument `projected`.
+        expected: The shapes of its projections, `(heads, dim)`, by name.
         query: `(B, T, F)`.
-        others: What it stands in the place of, by name.
+        others: The arguments that it replaces, by name.
     """
     both = [name for name, argument in others.items() if argument is not None]
     if both:
         raise ValueError(
-            f"`projected` stands in the place of {', '.join(others)}: give these to "
-            f"`project`. Received: projected and {', '.join(both)}"
+            f"`projected` replaces {', '.join(others)}: pass these to `project`. "
+            f"Received: projected and {', '.join(both)}"
         )
     shapes = {
         name: tuple(x.shape)
@@ -243,7 +243,7 @@ def projected(given, expected, query, others):
     wanted |= optional
     if not fits or not all(same_shape(shapes[name], wanted[name]) for name in shapes):
         raise ValueError(
-            "`projected` must be what `project` of this layer gives for as many "
-            f"sequences: heads of shapes {expected} after batch and length. "
+            "`projected` must come from `project` of this layer, for the same number "
+            f"of sequences: heads of shapes {expected} after batch and length. "
             f"Received: {shapes or repr(given)}"
         )

@@ -1,25 +1,25 @@
-"""Checks of tensors: shapes that fit one another."""
+"""Checks of the shapes of tensors."""
 
 
 def ranks(query, value, key):
-    """Shapes have three axes or more, equally many, and a known number of features."""
+    """Checks that shapes have the same rank, at least 3, and known features."""
     named = {"query": query, "value": value, "key": key}
     if not len(query) == len(value) == len(key):
         raise ValueError(
-            "`query`, `value` and `key` must be equal in their number of axes. "
+            "`query`, `value` and `key` must have the same number of axes. "
             f"Received: {_shapes(named)}"
         )
     for name, shape in named.items():
         if len(shape) < 3 or shape[-1] is None:
             raise ValueError(
-                f"`{name}` must have shape (batch, length, features), or more axes of "
-                "lengths, with a known number of features. "
+                f"`{name}` must have shape (batch, length, features), or several axes "
+                "of lengths, with a known number of features. "
                 f"Received: {name} of shape {tuple(shape)}"
             )
 
 
 def sequence(name, x):
-    """An input is a sequence: it has no further axes of lengths."""
+    """Checks that an input is a sequence, without additional axes of lengths."""
     if len(x.shape) != 3:
         raise ValueError(
             f"`{name}` must have shape (batch, length, features). "
@@ -28,33 +28,33 @@ def sequence(name, x):
 
 
 def input_shapes(query, value, key, shared=(0,)):
-    """Shapes are `(B, ..., F)` and fit one another.
+    """Checks that shapes are `(B, ..., F)` and fit one another.
 
     Args:
         query: Shape of the query.
         value: Shape of the value.
         key: Shape of the key.
-        shared: The axes that are not attended, the batch first.
+        shared: The axes that are not attended over, the batch first.
     """
     ranks(query, value, key)
     named = {"query": query, "value": value, "key": key}
     for axis in shared:
         first, second, third = query[axis], value[axis], key[axis]
         if not (same_size(first, second) and same_size(second, third)):
-            what = f"axis {axis}, which is not attended" if axis else "batch size"
+            what = f"size along axis {axis}" if axis else "batch size"
             raise ValueError(
-                f"`query`, `value` and `key` must be equal in their {what}. "
+                f"`query`, `value` and `key` must have the same {what}. "
                 f"Received: {_shapes(named)}"
             )
     if not same_shape(value[1:-1], key[1:-1]):
         raise ValueError(
-            "`value` and `key` must be equal in length. "
+            "`value` and `key` must have the same length. "
             f"Received: {_shapes({'value': value, 'key': key})}"
         )
 
 
 def call_arguments(query, value, key, query_mask, value_mask, key_mask):
-    """Inputs fit one another, and each mask its input."""
+    """Checks that inputs fit one another, and each mask fits its input."""
     input_shapes(query.shape, value.shape, key.shape)
     padding("query_mask", query_mask, query)
     padding("value_mask", value_mask, value)
@@ -62,11 +62,11 @@ def call_arguments(query, value, key, query_mask, value_mask, key_mask):
 
 
 def pairs(mask, shared, heads, queries, keys):
-    """A mask of pairs has the sizes of what it is for, or 1.
+    """Checks that each size of a mask of pairs fits or is 1.
 
     Args:
         mask: The mask.
-        shared: Sizes of the batch and of what else is not attended.
+        shared: Sizes of the batch and of the other axes that are not attended over.
         heads: The numbers of heads that fit.
         queries: Sizes of the axes of queries.
         keys: Sizes of the axes of keys.
@@ -91,7 +91,7 @@ def pairs(mask, shared, heads, queries, keys):
 
 
 def padding(name, mask, x):
-    """A padding mask has the shape `(batch, length)` of its input."""
+    """Checks that a padding mask has the shape `(batch, length)` of its input."""
     if mask is not None and not same_shape(mask.shape, x.shape[:-1]):
         raise ValueError(
             f"`{name}` must have shape (batch, length) = {tuple(x.shape[:-1])}. "
@@ -100,14 +100,14 @@ def padding(name, mask, x):
 
 
 def positions(name, given, x, axes=None):
-    """Positions, if any, have shape `(length,)` or `(batch, length)`.
+    """Checks that positions, if any, have shape `(length,)` or `(batch, length)`.
 
     Args:
         name: Name of the argument.
         given: The positions, or `None`.
         x: The input they are for.
-        axes: Its attended axes, if it may have several. In the others, the batch among
-            them, sizes may be 1.
+        axes: Its attended axes, if it may have several. The sizes of other axes, such
+            as the batch, may be 1.
     """
     if given is None:
         return
@@ -128,11 +128,11 @@ def positions(name, given, x, axes=None):
 
 
 def times_of_both(query_positions, key_positions):
-    """Keys of another sequence than the queries' have times if the queries have."""
+    """Checks that keys have times if the queries have."""
     if query_positions is not None and key_positions is None:
         raise ValueError(
-            "The value is another tensor than the query, so `query_positions` do not "
-            "say when its steps were: give `key_positions`, too. (In self-attention, "
+            "The value is another tensor than the query, so `query_positions` are not "
+            "the times of its steps: pass `key_positions` too. (In self-attention, "
             "leave out the value, or pass the query itself.) Received: "
             f"query_positions of shape {tuple(query_positions.shape)}, "
             "key_positions=None"
@@ -140,7 +140,7 @@ def times_of_both(query_positions, key_positions):
 
 
 def labels(given, predictions):
-    """Labels are `(B, T)` where predictions are `(B, T, V)`."""
+    """Checks that labels are `(B, T)` for predictions `(B, T, V)`."""
     if len(given.shape) != 2 or not same_shape(given.shape, predictions.shape[:-1]):
         raise ValueError(
             "Labels must have shape (batch, length), and predictions (batch, length, "
@@ -150,7 +150,7 @@ def labels(given, predictions):
 
 
 def sample_weight(given, labels):
-    """Sample weights are `(B,)`, `(B, 1)` or `(B, T)` where labels are `(B, T)`."""
+    """Checks that weights are `(B,)`, `(B, 1)` or `(B, T)` for labels `(B, T)`."""
     shape = tuple(given.shape)
     trimmed = (*shape, 1) if len(shape) == 1 else shape
     if len(trimmed) != 2 or not all(
@@ -165,14 +165,14 @@ def sample_weight(given, labels):
 
 
 def same_shape(shape, expected):
-    """Two shapes are equal, as far as they are known."""
+    """Whether two shapes are equal, as far as they are known."""
     return len(shape) == len(expected) and all(
         same_size(a, b) for a, b in zip(shape, expected, strict=True)
     )
 
 
 def same_size(a, b):
-    """Two dimensions are equal, or one is not known yet."""
+    """Whether two sizes are equal, or one of them is unknown."""
     return a is None or b is None or a == b
 
 
@@ -181,5 +181,5 @@ def _shapes(named):
 
 
 def _listed(sizes):
-    """One size as it is, several as a tuple."""
+    """A single size as a number, several as a tuple."""
     return sizes[0] if len(sizes) == 1 else tuple(sizes)

@@ -1,4 +1,4 @@
-"""Checks of options: numbers, names, and lists of them."""
+"""Checks of options: numbers, names, and lists of these."""
 
 import itertools
 import math
@@ -6,7 +6,7 @@ import operator
 
 
 def positive_integer(**arguments):
-    """Each named argument is an integer above zero."""
+    """Checks that each named argument is an integer above zero."""
     for name, value in arguments.items():
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value <= 0:
@@ -17,14 +17,14 @@ def positive_integer(**arguments):
 
 
 def integer(**arguments):
-    """Each named argument is an integer."""
+    """Checks that each named argument is an integer."""
     for name, value in arguments.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"`{name}` must be an integer. Received: {name}={value!r}")
 
 
 def positive_even_integer(**arguments):
-    """Each named argument is an even integer above zero."""
+    """Checks that each named argument is an even integer above zero."""
     positive_integer(**arguments)
     for name, value in arguments.items():
         if value % 2:
@@ -32,7 +32,7 @@ def positive_even_integer(**arguments):
 
 
 def whole_number(**arguments):
-    """Each named argument is an integer, zero or above."""
+    """Checks that each named argument is an integer, zero or above."""
     for name, value in arguments.items():
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value < 0:
@@ -43,7 +43,7 @@ def whole_number(**arguments):
 
 
 def pair(name, given):
-    """`given`, a positive integer or two of them, as a tuple of two."""
+    """Converts a positive integer, or two of them, to a tuple of two."""
     found = tuple(given) if isinstance(given, list | tuple) else (given, given)
     if len(found) != 2:
         raise ValueError(
@@ -55,7 +55,7 @@ def pair(name, given):
 
 
 def positive_number(**arguments):
-    """Each named argument is a finite number above zero."""
+    """Checks that each named argument is a finite number above zero."""
     for name, value in arguments.items():
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise ValueError(
@@ -64,7 +64,7 @@ def positive_number(**arguments):
 
 
 def finite_number(**arguments):
-    """Each named argument is a number, and neither infinite nor NaN."""
+    """Checks that each named argument is a number, and neither infinite nor NaN."""
     for name, value in arguments.items():
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(
@@ -73,7 +73,7 @@ def finite_number(**arguments):
 
 
 def probability(**arguments):
-    """Each named argument is in [0, 1)."""
+    """Checks that each named argument is in [0, 1)."""
     for name, value in arguments.items():
         if not isinstance(value, int | float) or not 0 <= value < 1:
             raise ValueError(
@@ -82,7 +82,7 @@ def probability(**arguments):
 
 
 def boolean(**arguments):
-    """Each named argument is `True` or `False`."""
+    """Checks that each named argument is `True` or `False`."""
     for name, value in arguments.items():
         if not isinstance(value, bool):
             raise ValueError(
@@ -91,7 +91,7 @@ def boolean(**arguments):
 
 
 def grouped_heads(num_heads, num_key_value_heads):
-    """The heads of keys and values serve equally many heads of queries each."""
+    """Checks that the heads of keys and values divide the heads of queries evenly."""
     positive_integer(num_key_value_heads=num_key_value_heads)
     if num_heads % num_key_value_heads:
         raise ValueError(
@@ -101,7 +101,7 @@ def grouped_heads(num_heads, num_key_value_heads):
 
 
 def positive_share(**arguments):
-    """Each named argument is in (0, 1]."""
+    """Checks that each named argument is in (0, 1]."""
     for name, value in arguments.items():
         if not isinstance(value, int | float) or not 0 < value <= 1:
             raise ValueError(
@@ -110,7 +110,7 @@ def positive_share(**arguments):
 
 
 def tokens(name, given, vocabulary_size):
-    """An array of tokens, none of which is padding or outside of the vocabulary."""
+    """Checks that all tokens are inside the vocabulary, and none is padding."""
     fits = given.dtype.kind in "iu" and given.ndim == 1
     if not fits or not ((given > 0) & (given < vocabulary_size)).all():
         raise ValueError(
@@ -120,7 +120,7 @@ def tokens(name, given, vocabulary_size):
 
 
 def one_of(choices, **arguments):
-    """Each named argument is one of `choices`."""
+    """Checks that each named argument is one of `choices`."""
     for name, value in arguments.items():
         if value not in choices:
             raise ValueError(
@@ -129,7 +129,7 @@ def one_of(choices, **arguments):
 
 
 def discounts(given):
-    """`given` is one or more discounts, each strictly between 0 and 1."""
+    """Checks that `given` is one or more discounts, each strictly between 0 and 1."""
     valid = isinstance(given, tuple | list) and len(given) > 0
     if not valid or not all(
         isinstance(gamma, int | float) and 0 < gamma < 1 for gamma in given
@@ -141,20 +141,20 @@ def discounts(given):
 
 
 def lags(given):
-    """`given` is one or more finite lags, from 0 on, each longer than the last."""
+    """Checks that `given` is one or more finite, increasing lags from 0 on."""
     valid = isinstance(given, tuple | list) and len(given) > 0
     valid = valid and all(
         isinstance(lag, int | float) and 0 <= lag < math.inf for lag in given
     )
     if not valid or any(b <= a for a, b in itertools.pairwise(given)):
         raise ValueError(
-            "`lags` must be one or more rising numbers that are not negative. "
+            "`lags` must be one or more increasing numbers that are not negative. "
             f"Received: lags={given!r}"
         )
 
 
 def axes(given):
-    """`attention_axes` as a tuple of integers, or `None`."""
+    """Converts `attention_axes` to a tuple of integers, or `None`."""
     if given is None:
         return None
     listed = given if isinstance(given, list | tuple) else (given,)
@@ -164,14 +164,14 @@ def axes(given):
         found = ()
     if not found or any(isinstance(axis, bool) for axis in listed):
         raise ValueError(
-            "`attention_axes` must be an integer or a list of at least one. "
+            "`attention_axes` must be an integer or a nonempty list of integers. "
             f"Received: attention_axes={given!r}"
         )
     return found
 
 
 def output_dims(output_shape):
-    """`output_shape` as a tuple of one to five positive integers, or `None`."""
+    """Converts `output_shape` to a tuple of one to five integers, or `None`."""
     if output_shape is None:
         return None
     dims = output_shape if isinstance(output_shape, list | tuple) else (output_shape,)

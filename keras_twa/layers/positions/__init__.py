@@ -1,4 +1,4 @@
-"""Position embeddings: added to the tokens, or inside of attention."""
+"""Position embeddings: added to the tokens, or inside attention."""
 
 from keras_twa.layers.positions.alibi import ALiBiPositions
 from keras_twa.layers.positions.bias import PositionBias

@@ -1,4 +1,4 @@
-"""ALiBi: scores that fall with the lag."""
+"""ALiBi: scores that decrease with the lag."""
 
 import math
 
@@ -10,29 +10,29 @@ from keras_twa.ops import PairBias
 from keras_twa.ops import times_of
 from keras_twa.ops.softmax.biases import LagPenalty
 
-# As a bias on the keys, a penalty of more than this in all would lose digits.
+# As a bias on the keys, a larger total penalty would lose precision.
 MOST_BIAS = 2048.0
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class ALiBiPositions(PositionBias):
-    """Takes `m_h |t_i - t_j|` off the score of query `i` and key `j` (ALiBi).
+    """Subtracts `m_h |t_i - t_j|` from the score of query `i` and key `j` (ALiBi).
 
-    The slopes `m_h` of H heads are `2^(-8 / H), 2^(-16 / H), ..., 2^-8` where H is a
-    power of 2. Of other numbers, the first heads have the slopes of the next lower
-    power of 2, and the rest every other one of the slopes of the next higher one, as in
-    the paper's code. Nothing is learned. It is for the `positions` of an attention
-    layer, not for the input of a model.
+    The slopes `m_h` of H heads are `2^(-8 / H), 2^(-16 / H), ..., 2^-8` if H is a power
+    of 2. Otherwise, the first heads have the slopes for the next lower power of 2, and
+    the rest have every other slope for the next higher one, as in the paper's code.
+    Nothing is learned. The layer is for the `positions` of an attention layer, not for
+    the input of a model.
 
-    In a causal call with steps 0, 1, 2, ... it becomes a bias on the keys, which costs
-    the fused kernel one more channel; with other times, or where keys may be ahead, the
-    scores are computed tile by tile.
+    In a causal call with steps 0, 1, 2, ..., it becomes a bias on the keys, which costs
+    the fused kernel one more channel. With other times, or in calls that are not
+    causal, scores are computed tile by tile.
 
     Args:
         **kwargs: Arguments of every Keras layer, such as `name`.
 
     Call arguments:
-        query: `(B, T, H, D)`; only its shape is looked at.
+        query: `(B, T, H, D)`; only its shape is used.
         key: `(B, S, H, D)`, likewise. Defaults to `query`.
         query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
             0 ... T-1.
@@ -43,7 +43,7 @@ class ALiBiPositions(PositionBias):
         The bias, `(B, H, T, S)` in float32.
 
     Raises:
-        ValueError: If an attention layer that it is given to is not defined with it.
+        ValueError: If the attention layer that it is passed to does not support it.
 
     Example:
 
@@ -81,23 +81,23 @@ class ALiBiPositions(PositionBias):
         )
 
     def _on_keys(self, query, key, given):
-        """The penalty as a bias on the keys, where it can be one."""
+        """The penalty as a bias on the keys, or `None` if it cannot be one."""
         steps, heads = query.shape[1], query.shape[2]
         if steps is None or steps != key.shape[1] or heads != key.shape[2]:
             return None
         if max(given) * steps > MOST_BIAS:
             return None
-        # From the middle on, so that the largest is small.
+        # Centred, to keep the largest number small.
         times = ops.arange(0, steps, dtype="float32") - (steps - 1) / 2
         return times[None, :, None] * ops.convert_to_tensor(given, dtype="float32")
 
 
 def slopes(heads):
-    """The slopes of the paper, a list of so many numbers."""
+    """The slopes of the paper, one for each head."""
     power = 2 ** math.floor(math.log2(heads))
     found = [2.0 ** (-8 * (head + 1) / power) for head in range(power)]
     if power == heads:
         return found
-    # Of twice as many heads, those that are not there yet.
+    # The slopes for twice as many heads that are not in the list yet.
     between = [2.0 ** (-4 * (head + 1) / power) for head in range(0, 2 * power, 2)]
     return found + between[: heads - power]

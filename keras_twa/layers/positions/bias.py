@@ -1,4 +1,4 @@
-"""What position embeddings that are added to scores have in common."""
+"""The base class of position embeddings that are added to scores."""
 
 import keras
 from keras import ops
@@ -8,11 +8,11 @@ from keras_twa.masks import hide_padding
 
 
 class PositionBias(keras.layers.Layer):
-    """Abstract bias of the score of each query and key.
+    """Abstract bias for the score of each query and key.
 
-    A variant implements `pair_bias`. Attention layers use its `PairBias`, so they hold
-    no tensor of all pairs. A call of this layer makes that tensor, to look at it, or to
-    add it to scores elsewhere.
+    A subclass implements `pair_bias`. Attention layers use its `PairBias`, so they hold
+    no tensor of all pairs. Calling this layer returns that tensor, for inspection or to
+    add it to other scores.
 
     Call arguments:
         query: `(B, T, H, D)`.
@@ -29,7 +29,7 @@ class PositionBias(keras.layers.Layer):
         ValueError: If a shape does not fit.
     """
 
-    # The fact of an attention layer that says whether it is defined with this one.
+    # The fact that tells whether an attention layer supports this one.
     needs = "position_bias"
 
     def __init__(self, **kwargs):
@@ -39,11 +39,11 @@ class PositionBias(keras.layers.Layer):
         self.supports_masking = True
 
     def pair_bias(self, query, key, query_times, key_times):
-        """What to add to the scores. Each variant implements this.
+        """The bias to add to the scores. Each subclass implements this.
 
         Args:
             query: `(B, T, H, D)`.
-            key: `(B, S, heads, D)`, of which there may be fewer heads.
+            key: `(B, S, heads, D)`, possibly with fewer heads.
             query_times: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
             key_times: Float32 `(B or 1, S)`, or `None`.
 
@@ -76,7 +76,7 @@ class PositionBias(keras.layers.Layer):
 
 
 def batch_of_times(positions):
-    """Float32 `(B or 1, T)` of times `(T,)` or `(B, T)`, or `None` of `None`."""
+    """Converts times `(T,)` or `(B, T)`, or `None`, to float32 `(B or 1, T)`."""
     if positions is None:
         return None
     positions = ops.cast(positions, "float32")
@@ -84,6 +84,6 @@ def batch_of_times(positions):
 
 
 def times_at(given, mask=None):
-    """Float32 `(B or 1, length)`, or `None` where none were given."""
+    """Times as float32 `(B or 1, length)`, 0 where masked, or `None` if not given."""
     times = batch_of_times(given)
     return None if times is None else hide_padding(times, mask)

@@ -17,8 +17,8 @@ class LearnedPositions(keras.layers.Layer):
 
     Call arguments:
         inputs: `(B, T, F)` with T at most `max_length`.
-        positions: Integer `(T,)` or `(B, T)`, each below `max_length`: whose vectors to
-            add. Defaults to 0 ... T-1.
+        positions: Integer `(T,)` or `(B, T)`, each below `max_length`. Defaults to 0
+            ... T-1.
 
     Returns:
         `(B, T, F)`: the inputs plus the embeddings.

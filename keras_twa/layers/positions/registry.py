@@ -21,16 +21,16 @@ def get(identifier, **kwargs):
     """Resolves positions that act inside attention.
 
     Args:
-        identifier: "rotary", "alibi", "t5" or "shaw", a layer of that kind, which comes
-            back as it is, or its serialized form.
+        identifier: "rotary", "alibi", "t5" or "shaw"; a layer of that kind, which is
+            returned unchanged; or its serialized form.
         **kwargs: Constructor arguments, for a name.
 
     Returns:
         A Keras layer.
 
     Raises:
-        ValueError: If there is no such name, with the one that is closest, or if it is
-            another layer.
+        ValueError: If the name is unknown (a similar name is suggested), or the layer
+            is of another kind.
 
     Example:
 
@@ -39,7 +39,8 @@ def get(identifier, **kwargs):
     32
     """
     if isinstance(identifier, dict):
-        # Built at once, its weights would not be below the attention layer.
+        # If it were built now, the paths of its weights would not be below the
+        # attention layer.
         config = {k: x for k, x in identifier.items() if k != "build_config"}
         identifier = keras.saving.deserialize_keras_object(config)
     if isinstance(identifier, RotaryPositions | PositionBias):

@@ -13,29 +13,28 @@ from keras_twa.ops import rotate
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class RotaryPositions(keras.layers.Layer):
-    """Turns queries and keys by angles that grow with time (RoPE).
+    """Rotates queries and keys by angles that grow with time (RoPE).
 
-    In each head, channels `2i` and `2i + 1` turn by the angle
+    In each head, channels `2i` and `2i + 1` are rotated by the angle
     `t / max_wavelength^(2i / D)`. The inner product of a query and a key, and their
     distance, then depend on the lag between their times, not on the times themselves.
     This layer is for the `positions` of an attention layer, not for the input of a
     model.
 
-    Angles are float32 whatever the policy. They keep three digits up to times of about
-    10,000: count times from the beginning of a sequence, in a unit in which neighbours
-    are about 1 apart.
+    Angles are float32 whatever the policy. They are accurate to three digits up to
+    times of about 10,000: measure times from the start of a sequence, in a unit in
+    which neighbours are about 1 apart.
 
-    For sequences that are longer than in training, `scaling_factor` divides times
-    (position interpolation). With `original_length` too, channels that turn often
-    within that length keep their rates, and queries and keys are multiplied by
+    For sequences longer than in training, `scaling_factor` divides times (position
+    interpolation). With `original_length` too, channels that rotate often within that
+    length keep their rates, and queries and keys are multiplied by
     `0.1 log(scaling_factor) + 1` (YaRN). A longer `max_wavelength` alone is NTK-aware
     scaling.
 
     Args:
         max_wavelength: The longest wavelength is less than 2 pi times this. Defaults to
             10,000.
-        scaling_factor: How many times as long as in training sequences are. Defaults
-            to 1.
+        scaling_factor: Length of sequences relative to training. Defaults to 1.
         original_length: Length of sequences in training, or `None` (default) to divide
             all times.
 
@@ -44,7 +43,7 @@ class RotaryPositions(keras.layers.Layer):
         positions: Times `(T,)` or `(B, T)`. Defaults to 0 ... T-1.
 
     Returns:
-        `(B, T, H, D)`: the inputs, turned.
+        `(B, T, H, D)`: the rotated inputs.
 
     Raises:
         ValueError: If an argument is not positive, or a shape does not fit.
@@ -66,7 +65,7 @@ class RotaryPositions(keras.layers.Layer):
         [Peng et al., 2023](https://arxiv.org/abs/2309.00071) on longer contexts.
     """
 
-    # The fact of an attention layer that says whether it is defined with this one.
+    # The fact that tells whether an attention layer supports this one.
     needs = "rotary"
 
     def __init__(
@@ -117,7 +116,7 @@ class RotaryPositions(keras.layers.Layer):
 
 
 def _times(positions, length):
-    """`(B or 1, T)`: float32, or int32 for numbers of steps."""
+    """Times as `(B or 1, T)`: float32, or int32 for numbers of steps."""
     if positions is None:
         return ops.arange(0, length, dtype="int32")[None]
     if keras.backend.standardize_dtype(positions.dtype) == "int32":

@@ -1,4 +1,4 @@
-"""Shaw's relative positions: each lag has a vector that queries are compared with."""
+"""Shaw's relative positions: queries are compared with a vector for each lag."""
 
 import keras
 from keras import ops
@@ -16,28 +16,28 @@ class ShawPositions(PositionBias):
     """Adds `q_i . r_{t_j - t_i} / sqrt(D)` to the score of query `i` and key `j`.
 
     The vectors `r` are learned, one for each lag from `-max_distance` to
-    `max_distance`, and the same for all heads; lags that are longer have the vector of
-    the longest, and real ones are rounded down. It is for the `positions` of an
+    `max_distance`, and shared by all heads. Longer lags use the vector of the longest,
+    and fractional lags are rounded down. The layer is for the `positions` of an
     attention layer, not for the input of a model.
 
-    The paper has vectors for values, too, and finds that they add nothing. As in Music
+    The paper also has vectors for values, and finds that they do not help. As in Music
     Transformer, there are none here.
 
     Args:
-        max_distance: The longest lag with a vector of its own. Defaults to 16.
+        max_distance: The longest lag with its own vector. Defaults to 16.
         initializer: Initializer of the vectors. Defaults to a normal distribution of
             standard deviation 0.02.
 
     Call arguments:
         query: `(B, T, H, D)`.
-        key: `(B, S, H, D)`; only its shape is looked at. Defaults to `query`.
+        key: `(B, S, H, D)`; only its shape is used. Defaults to `query`.
         query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
             0 ... T-1.
         key_positions: Times of the keys, `(S,)` or `(B, S)`. Defaults to those of the
             queries if `key` is not given, else to 0 ... S-1.
 
     Returns:
-        What is added to the scores, `(B, H, T, S)` in float32.
+        The bias, `(B, H, T, S)` in float32.
 
     Raises:
         ValueError: If `max_distance` is not a positive integer.
@@ -54,8 +54,8 @@ class ShawPositions(PositionBias):
     (9, 8)
 
     Reference:
-        [Shaw et al., 2018](https://arxiv.org/abs/1803.02155);
-        [Huang et al., 2018](https://arxiv.org/abs/1809.04281) on keys alone.
+        [Shaw et al., 2018](https://arxiv.org/abs/1803.02155); [Huang et al.,
+        2018](https://arxiv.org/abs/1809.04281) on vectors for keys only.
     """
 
     def __init__(self, max_distance=16, initializer=None, **kwargs):

@@ -14,28 +14,29 @@ from keras_twa.ops.softmax.biases import LagTable
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class T5Positions(PositionBias):
-    """Adds a learned number to each score, by the head and by the bucket of the lag.
+    """Adds a learned bias to each score, for each head and each bucket of lags.
 
     Of the n buckets of one direction, the first `n / 2` are one step wide, and the
-    others grow, by the logarithm of the lag, up to `max_distance`; the last one takes
-    all that is farther away. Real lags are rounded down to the bucket they are in. It
-    is for the `positions` of an attention layer, not for the input of a model.
+    others grow with the logarithm of the lag up to `max_distance`; the last one takes
+    all longer lags. Lags may be fractional. The layer is for the `positions` of an
+    attention layer, not for the input of a model.
 
-    T5 has one table for all layers of a stack; here each layer has its own. T5 also
-    leaves out the factor `1 / sqrt(D)` on its scores; here the layer keeps it, and the
-    bias comes after.
+    T5 shares one table between all layers of a stack; here each layer has its own. T5
+    also omits the factor `1 / sqrt(D)` of the scores; here it is applied before the
+    bias is added.
 
     Args:
-        num_buckets: Number of buckets, an even one. Defaults to 32.
-        max_distance: Lag from which on all are in the last bucket. Defaults to 128.
-        bidirectional: Whether half of the buckets are for keys ahead. With `False`, for
-            causal calls, all are for the past, and a key ahead counts as one at lag 0.
+        num_buckets: Number of buckets, even. Defaults to 32.
+        max_distance: The lag from which all lags share the last bucket. Defaults to
+            128.
+        bidirectional: Whether half of the buckets are for later keys. With `False`, for
+            causal calls, all are for earlier keys, and a later key counts as lag 0.
             Defaults to `True`.
         initializer: Initializer of the biases. Defaults to a normal distribution of
             standard deviation 0.02.
 
     Call arguments:
-        query: `(B, T, H, D)`; only its shape is looked at.
+        query: `(B, T, H, D)`; only its shape is used.
         key: `(B, S, H, D)`, likewise. Defaults to `query`.
         query_positions: Times of the queries, `(T,)` or `(B, T)`. Defaults to
             0 ... T-1.
@@ -46,8 +47,8 @@ class T5Positions(PositionBias):
         The bias, `(B, H, T, S)` in float32.
 
     Raises:
-        ValueError: If `num_buckets` is odd or too few, or `max_distance` is not beyond
-            the buckets that are one step wide.
+        ValueError: If `num_buckets` is odd or too small, or `max_distance` is not
+            beyond the buckets that are one step wide.
 
     Example:
 
@@ -104,19 +105,19 @@ class T5Positions(PositionBias):
         )
 
     def _edges(self):
-        """Where all buckets of one direction begin, but for the first."""
+        """The start of each bucket of one direction except the first."""
         count = self.num_buckets // 2 if self.bidirectional else self.num_buckets
         narrow = count // 2
         if narrow < 1 or self.max_distance <= narrow:
             raise ValueError(
                 "Half of the buckets of a direction are one step wide: there must be "
-                "one at least, and `max_distance` must be beyond them. Received: "
+                "at least one, and `max_distance` must be beyond them. Received: "
                 f"num_buckets={self.num_buckets}, max_distance={self.max_distance}, "
                 f"bidirectional={self.bidirectional}"
             )
         parts = np.arange(1, count - narrow) / (count - narrow)
         wide = narrow * (self.max_distance / narrow) ** parts
-        # Rounded, so that an edge that is a whole number is one.
+        # Rounded to float32, so that edges that should be whole numbers are.
         return tuple(map(float, [*range(1, narrow + 1), *wide.astype("float32")]))
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""What attention layers keep from one call to the next."""
+"""The states that attention layers pass from one call to the next."""
 
 from keras_twa.layers.attention.states.input_memory import InputMemory
 from keras_twa.layers.attention.states.key_value_cache import KeyValueCache

@@ -1,4 +1,4 @@
-"""The inputs of the last time steps, which each call projects again."""
+"""A state that holds the inputs of the last steps, which each call projects again."""
 
 from keras import ops
 
@@ -15,12 +15,13 @@ from keras_twa.ops.packing import numbers
 class InputMemory(State):
     """The inputs of the last real steps of each row, without a gradient.
 
-    Its tensors are "memory" `(B, size, F)`, which steps of it are "real", their "time"
-    from the last one, both `(B, size)`, and the time of that one, "last" `(B,)`. Times
-    from the last step on stay small, and so exact in float32, in streams of any length.
+    Its tensors are "memory" `(B, size, F)`; which of its steps are "real", and their
+    "time" relative to the last one, both `(B, size)`; and the time of the last one,
+    "last" `(B,)`. Relative times stay small, and so accurate in float32, in streams of
+    any length.
 
     Args:
-        size: Number of steps in it.
+        size: Number of steps that it holds.
         features: F, the width of the inputs.
     """
 
@@ -41,7 +42,7 @@ class InputMemory(State):
         return None if steps is None else self.size + steps
 
     def add_inputs(self, held, x, mask):
-        """Puts the inputs of a call behind the memory.
+        """Appends the inputs of a call to the memory.
 
         Args:
             held: The state before the call.
@@ -49,7 +50,7 @@ class InputMemory(State):
             mask: The `AttentionMask` of the call.
 
         Returns:
-            The inputs of memory and call, and the next memory.
+            The inputs of the memory and the call, and the next memory.
         """
         memory = held["memory"]
         seen = ops.concatenate([ops.cast(memory, x.dtype), x], axis=1)
@@ -67,7 +68,7 @@ class InputMemory(State):
             after = ops.broadcast_to(call.query_times, shape) - origin
         times = {name: held[name] for name in ("real", "time")}
         times, heads = join(times, call.heads, call.mask, after)
-        # All keys that a single step can see are before it.
+        # A single step sees all keys, so it needs no causal mask.
         is_single = isinstance(shape[1], int) and shape[1] == 1
         mask = AttentionMask(not is_single, call.mask.queries, times["real"])
         last = latest(times["real"], self.size)

@@ -1,4 +1,4 @@
-"""Putting the time steps of a call behind those that a state holds."""
+"""Appends the steps of a call to those that a state holds."""
 
 from keras import ops
 
@@ -6,23 +6,23 @@ from keras_twa.masks import real_keys
 
 
 def append(before, x):
-    """Tensors `(B, L, ...)` and `(B, T, ...)`, one behind the other."""
+    """Concatenates tensors `(B, L, ...)` and `(B, T, ...)` along the second axis."""
     return ops.concatenate([before, ops.cast(x, before.dtype)], axis=1)
 
 
 def join(held, heads, mask, times=None, put=append):
-    """Puts the heads of further steps behind those that are held.
+    """Appends the heads of new steps to those in a state.
 
     Args:
-        held: Dictionary of tensors `(B, L, ...)`: heads by name, "real", and "time" or
-            not.
-        heads: Dictionary of tensors `(B, T, heads, dim)` of these steps.
+        held: Dictionary of tensors `(B, L, ...)`: heads by name, "real", and optionally
+            "time".
+        heads: Dictionary of tensors `(B, T, heads, dim)` of the new steps.
         mask: Their `AttentionMask`.
         times: Their times `(B or 1, T)`, if times are held.
-        put: Function of what is held and what is new, to both.
+        put: Function that takes a held tensor and a new one, and returns both joined.
 
     Returns:
-        The held tensors with these steps in them, and the heads with all keys in them.
+        The held tensors with the new steps added, and the heads with all keys.
     """
     shape = ops.shape(heads["query"])[:2]
     new = {name: x for name, x in heads.items() if name in held}

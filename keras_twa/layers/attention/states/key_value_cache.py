@@ -1,4 +1,4 @@
-"""The keys and values of all time steps so far."""
+"""A cache of the keys and values of all steps so far."""
 
 from keras import ops
 
@@ -15,12 +15,12 @@ from keras_twa.ops.packing import numbers
 
 
 class KeyValueCache(State):
-    """The projections of keys and values of all time steps so far.
+    """A cache of the projected keys and values of all steps so far.
 
-    Its tensors are these projections by name, `(B, L, heads, dim)`, which steps are
-    "real" and their "time", both `(B, L)`. Without a longest length it grows by each
-    call. With one it has that length from the beginning, so that a compiled call meets
-    the same shapes each time; "length" then counts the steps in it.
+    Its tensors are these projections by name, `(B, L, heads, dim)`; which steps are
+    "real", and their "time", both `(B, L)`. Without a maximum length, it grows with
+    each call. With one, it has that length from the start, so that a compiled call
+    always gets the same shapes; "length" then counts the steps in it.
 
     Args:
         projections: The `Projection`s of the layer.
@@ -72,7 +72,8 @@ class KeyValueCache(State):
         pairs = None
         if fixed:
             held["length"] = first + steps
-            # Of the room behind them, nothing is real yet: that hides it from one step.
+            # The free part of the cache is not real, which is enough to hide it from
+            # one step.
             if not is_single:
                 room = ops.shape(held["time"])[1]
                 queries = ops.arange(0, steps, dtype="int32") + first
@@ -87,7 +88,7 @@ class KeyValueCache(State):
 
 
 def _in_room(heads, first, steps, length):
-    """The heads, if a cache has room for them.
+    """The heads, if the cache has room for them.
 
     Inside a compiled function, where the number of steps is not known, a full cache
     gives NaN.
@@ -98,15 +99,15 @@ def _in_room(heads, first, steps, length):
         return {**heads, "query": ops.where(has_room, heads["query"], float("nan"))}
     if known + steps > length:
         raise ValueError(
-            "The state has no room for these steps: ask `initial_state` for a larger "
-            f"`max_length`. Received: max_length={length}, {known} steps so far and "
+            "The state has no room for these steps: pass a larger `max_length` to "
+            f"`initial_state`. Received: max_length={length}, {known} steps so far and "
             f"{steps} more"
         )
     return heads
 
 
 def _writer_at(first):
-    """A function that writes steps into a tensor, from step `first` on."""
+    """A function that writes steps into a tensor, starting at step `first`."""
 
     def write(before, x):
         start = (0, first, *(0 for _ in before.shape[2:]))

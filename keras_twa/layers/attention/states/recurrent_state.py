@@ -4,7 +4,7 @@ from keras_twa.layers.attention.states.state import State
 
 
 class RecurrentState(State):
-    """Tensors whose shapes stay the same; the mechanism itself computes the next ones.
+    """Tensors of constant shape; the mechanism itself computes the next ones.
 
     Args:
         **slots: The `Slot` of each tensor, by name.

@@ -1,4 +1,4 @@
-"""The keys and values of the last time steps, and of global tokens."""
+"""A cache of the keys and values of the last steps and of global tokens."""
 
 from keras import ops
 
@@ -14,23 +14,23 @@ from keras_twa.ops.packing import numbers
 from keras_twa.ops.softmax.local import chosen
 from keras_twa.ops.softmax.local import first_real
 
-# What a state holds of steps, and the names of the same of global tokens.
+# The tensors of a state, and the prefix of the same tensors of global tokens.
 WIDE, GLOBAL = ("key", "value"), "global_"
 
 
 class WindowCache(State):
-    """The keys and values of the last real steps of each row, and of global tokens.
+    """A cache of the last real steps of each row, and of global tokens.
 
-    Its tensors are "key" and "value" `(B, size, heads, dim)`, which of these are
-    "real", the same with the prefix "global_" of global tokens, and the "count" of real
-    steps `(B,)`, if that is asked for.
+    Its tensors are "key" and "value" `(B, size, heads, dim)`, and which of these are
+    "real"; the same for global tokens, with the prefix "global_"; and, with `counts`,
+    the "count" of real steps `(B,)`.
 
     Args:
         heads: Number of heads.
         key_dim: Width of the keys of each head.
         value_dim: Width of the values of each head.
-        size: Number of steps in it.
-        num_global_tokens: How many of the first real steps of each row stay in it.
+        size: Number of steps that it holds.
+        num_global_tokens: Number of the first real steps of each row that stay in it.
         counts: Whether it counts real steps.
     """
 
@@ -73,7 +73,7 @@ class WindowCache(State):
             tokens = {GLOBAL + name: chosen(select, joined[name]) for name in WIDE}
             tokens[GLOBAL + "real"] = ops.any(select, axis=2)
             heads |= {name: ops.cast(joined[name], heads[name].dtype) for name in WIDE}
-            # A step that became a global token is not in the window as well.
+            # A step that became a global token must not be in the window as well.
             taken = ops.any(select, axis=1)[:, self.num_global_tokens :]
             held["real"] = ops.logical_and(held["real"], ops.logical_not(taken))
             # All steps see global tokens, so their numbers do not matter.
@@ -82,6 +82,6 @@ class WindowCache(State):
         held = {name: steps_at(x, last) for name, x in held.items()}
         if self.counts:
             held["count"] = self.steps_before(before) + count(steps)
-        # What is not real is hidden: so is the padding of the first window.
+        # Steps that are not real are hidden, and so is the padding of the first window.
         mask = AttentionMask(True, queries, real, steps=counted)
         return {**held, **tokens}, call.replace(heads=heads, mask=mask, key_times=None)
