@@ -5,14 +5,15 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-# Every test compiles something new and runs it once: compile fast, run slowly.
+# Every test compiles something new and runs it once, so fast compilation matters more
+# than fast code.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
-# What one process has compiled, the others and the next run read.
+# Other processes and later runs reuse compiled code.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache/jax")
 )
@@ -27,12 +28,12 @@ except ImportError:
 import keras
 import pytest
 
-# The checks are assertions: let pytest tell what they compared.
+# The checks are assertions: let pytest show the compared values.
 pytest.register_assert_rewrite("keras_twa.testing")
 
 
 def use_exact_float32():
-    """Keep matrix products in full float32, so that tolerances mean something."""
+    """Keep matrix products in full float32, so that tolerances are meaningful."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -49,7 +50,7 @@ def use_exact_float32():
 def pytest_configure(config):
     """Turn warnings raised in keras_twa into errors, and keep float32 exact."""
     config.addinivalue_line("filterwarnings", "error:::keras_twa")
-    # Keras's own reading of torch tensors, under NumPy 2.
+    # Raised by Keras itself when it converts torch tensors under NumPy 2.
     config.addinivalue_line(
         "filterwarnings", "ignore:__array__ implementation:DeprecationWarning"
     )
@@ -63,7 +64,7 @@ def pytest_report_header():
 
 @pytest.fixture
 def own_registry():
-    """Forget after a test what it registered."""
+    """Undo after a test what it registered."""
     from keras_twa.registered import CLASSES
 
     before = dict(CLASSES)
@@ -75,7 +76,7 @@ def own_registry():
 
 @pytest.fixture(autouse=True)
 def fixed_seed_and_policy():
-    """Start every test from the same seeds, and put the dtype policy back."""
+    """Start every test from the same seeds, and restore the dtype policy."""
     keras.utils.set_random_seed(0)
     policy = keras.config.dtype_policy()
     yield

@@ -1,4 +1,4 @@
-"""Some cases for every run of the tests, and the others for the full run."""
+"""A few cases for every run of the tests, the others for the full run."""
 
 import pytest
 
@@ -7,12 +7,12 @@ MECHANISMS = ("dot_product", "temporal_weighted", "retention")
 
 
 def a_few(cases, name=str, others="full"):
-    """Mark the cases of mechanisms other than a few as belonging to the full run.
+    """Mark all cases but those of a few mechanisms as belonging to the full run.
 
     Args:
         cases: Names of mechanisms, classes of layers, or other cases.
         name: Function from a case to the name of its mechanism.
-        others: The mark of the others.
+        others: The mark of the other cases.
     """
     return [
         case

@@ -1,6 +1,6 @@
-"""The contract of attention layers, for layers of your own.
+"""The contract tests of attention layers, for layers of your own.
 
-`check_attention` holds a layer to all that the layers of this package promise.
+`check_attention` checks that a layer keeps all promises of the layers of this package.
 """
 
 from keras_twa.testing.check_attention import check_attention

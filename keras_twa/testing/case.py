@@ -1,4 +1,4 @@
-"""What the checks are given: how to make a layer, and what it must equal."""
+"""The input of the checks: how to create a layer, and its reference."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from keras_twa.testing.harness import HEADS
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One layer with one set of options, and the float64 loop it must equal.
+    """A layer with one set of options, and the float64 loop that it must equal.
 
     Args:
         id: Name of the case.
         layer: Class of the layer.
-        loop: Function of weights by name and the arguments of a call, which returns
-            `(output, scores)`; or `None`.
+        loop: Function from weights by name and the arguments of a call to
+            `(output, scores)`, or `None`.
         options: Constructor arguments.
-        loop_options: Options that the loop takes too, under the same names.
-        factory: Function of constructor arguments that returns a layer. Defaults to the
-            class itself.
+        loop_options: Options that the loop also takes, under the same names.
+        factory: Function from constructor arguments to a layer. Defaults to the class
+            itself.
     """
 
     id: str
@@ -34,11 +34,11 @@ class Case:
 
     @property
     def has_pairs(self):
-        """Whether the layer has scores of pairs, to mask, to drop and to return."""
+        """Whether the layer has scores of pairs to mask, drop and return."""
         return self.layer.pairwise_mask
 
     def takes(self, call):
-        """Whether the layer can do what a call asks for."""
+        """Whether the layer supports all that a call requests."""
         if call.get("attention_mask") is not None and not self.has_pairs:
             return False
         itself = call["value"] is call["query"] and call.get("key") is None
@@ -56,7 +56,7 @@ class Case:
         made = self.factory(**options)
         if type(made) is self.layer:
             return made
-        # A check derived a class from that of the factory.
+        # A check uses a subclass of the factory's class.
         return self.layer.from_config(made.get_config())
 
     def reference(self, weights, call):
@@ -65,7 +65,7 @@ class Case:
         return self.loop(weights, **call)
 
     def expected(self, layer, call):
-        """Return `(output, scores)` of a call: the loop's, or else the layer's own."""
+        """Return `(output, scores)` of a call, from the loop or else from the layer."""
         if self.loop is not None:
             return self.reference(harness.weights_of(layer), call)
         asked = {"return_attention_scores": True} if self.has_pairs else {}

@@ -20,30 +20,31 @@ def check_attention(
     *,
     checks: Iterable[str] | None = None,
 ) -> tuple[str, ...]:
-    """Holds an attention layer to the contract of the layers of this package.
+    """Checks that an attention layer keeps the contract of the layers of this package.
 
     It runs every check that applies to the facts that the layer states, such as
-    `causality`, `cross_attention`, `pairwise_mask` and `prefix_invariant`: the future
-    does not reach the past, padding is inert, rows that see nothing give 0, a sequence
-    in parts gives what it gives in one call, half precision stays close, configs and
-    files round-trip, bad input is refused. A layer takes a minute or a few.
+    `causality`, `cross_attention`, `pairwise_mask` and `prefix_invariant`: later steps
+    do not affect earlier outputs, padding has no effect, rows that see nothing give 0,
+    a sequence in parts gives the same outputs as one call, half precision stays close,
+    configs and files round-trip, bad input raises. Checking a layer takes one or a few
+    minutes.
 
     It sets the random seeds of Keras before each check.
 
     Args:
-        factory: Called with constructor arguments by name, above all `num_heads` and
-            `key_dim`; returns a new layer, a `keras_twa.layers.Attention`. It may be
-            the class itself. A factory that sets further arguments must let those that
-            it is called with override them.
-        reference: The same mechanism in NumPy, or `None`. Called with a dictionary of
-            the layer's weights in float64 by name, such as "query/kernel", the `query`
-            and the `value`, and by name with those of `key`, `query_mask`,
-            `value_mask`, `key_mask`, `attention_mask`, `use_causal_mask`,
-            `query_positions` and `key_positions` that a call has. Returns the output
-            and the attention weights `(B, H, T, S)`, or `None` for the weights where
-            there are none. Then values, and first and second derivatives, must equal
-            its own. It is differentiated by the complex step: it must accept complex
-            numbers, and compare real parts only.
+        factory: Function from keyword arguments of the constructor, at least
+            `num_heads` and `key_dim`, to a new `keras_twa.layers.Attention`. It may be
+            the class itself. If it sets other arguments, those that it is called with
+            must override them.
+        reference: The same mechanism in NumPy, or `None`. It is called with a
+            dictionary of the layer's weights in float64 by name, such as
+            "query/kernel", the `query` and the `value`, and, as keyword arguments,
+            those of `key`, `query_mask`, `value_mask`, `key_mask`, `attention_mask`,
+            `use_causal_mask`, `query_positions` and `key_positions` that a call has. It
+            returns the output and the attention weights `(B, H, T, S)`, or `None` for
+            the weights if there are none. Values, and first and second derivatives, of
+            the layer must equal those of the reference. It is differentiated by the
+            complex step: it must accept complex numbers, and compare only real parts.
         checks: Names of the checks to run. Defaults to all that apply.
 
     Returns:
@@ -83,7 +84,8 @@ def check_attention(
             PROMISES[name].check(case)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
-        # A layer of somebody else's may raise anything; which check found it is news.
+        # A third-party layer may raise anything. The name of the check helps its
+        # author.
         except Exception as error:
             kind = type(error).__name__
             raise AssertionError(f"{name}: {kind}: {error}") from error
@@ -91,7 +93,7 @@ def check_attention(
 
 
 def _case(factory: Callable[..., Any], reference: Callable[..., Any] | None) -> Case:
-    """What the checks are given."""
+    """The `Case` of a factory and a reference."""
     sizes = {"num_heads": HEADS, "key_dim": HEAD_WIDTH}
     layer = factory(**sizes)
     if not isinstance(layer, Attention):
@@ -101,10 +103,10 @@ def _case(factory: Callable[..., Any], reference: Callable[..., Any] | None) -> 
         )
     if layer.causality == "never":
         raise ValueError(
-            "The checks make causal calls, and this layer takes none. "
+            "The checks make causal calls, which this layer does not support. "
             f"Received: factory={factory!r}, whose layer states causality='never'"
         )
-    # What a layer refuses, no check may ask for.
+    # Checks must not use an option that the layer refuses.
     options = {}
     try:
         factory(**sizes, value_dim=HEAD_WIDTH + 1)

@@ -1,6 +1,6 @@
 """Derivatives of float64 functions to machine precision.
 
-They come from the complex step (Squire and Trapp, 1998): for an analytic `f`,
+They use the complex step (Squire and Trapp, 1998): for an analytic `f`,
 `Im f(x + ih) / h` is the derivative, with no step size to tune.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def directional_derivative(function, arguments, name, direction, step=1e-30):
-    """Return d/dh of `function(arguments)` as `arguments[name]` moves by h direction.
+    """Return d/dh of `function(arguments)` as `arguments[name]` moves by h `direction`.
 
     `function` maps a dict of arrays to a real number, computed analytically.
     """

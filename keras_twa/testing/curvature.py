@@ -1,4 +1,4 @@
-"""Hessian-vector products of a layer: gradients that each backend differentiates."""
+"""Hessian-vector products of a layer."""
 
 import numpy as np
 from keras import ops
@@ -24,7 +24,7 @@ def lines_through(arrays, seed):
 
 
 def arguments_of(layer, call):
-    """Return what a call is differentiated by: inputs and trainable weights, by name.
+    """Return what to differentiate a call by: inputs and trainable weights, by name.
 
     Returns:
         The inputs as arrays, the weights as variables, and the other arguments.
@@ -35,7 +35,7 @@ def arguments_of(layer, call):
 
 
 def hessian_vector_product(layer, call, cotangent, directions):
-    """Return the derivative of all gradients of `bent` along a line, by name."""
+    """Return the derivative of all gradients of `bent` along a direction, by name."""
     tensors, weights, options = arguments_of(layer, call)
     found = backends.hessian_vector_product(
         layer, tensors, options, weights, lambda x: bent(x, cotangent), directions

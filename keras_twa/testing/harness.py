@@ -1,4 +1,4 @@
-"""What the checks share: building layers, naming weights, gradients per backend."""
+"""Tools of the checks: building layers, naming weights, computing gradients."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ QUERY_WIDTH, VALUE_WIDTH = 6, 3
 HEADS, HEAD_WIDTH = 2, 4
 
 TENSORS = ("query", "value", "key")
-# In the names of weights that start at random.
+# Parts of the names of weights with random initial values.
 RANDOM_AT_FIRST = ("kernel", "embeddings", "ids", "initial")
 
 
 @dataclasses.dataclass
 class Run:
-    """What one call of a layer gave, as NumPy arrays."""
+    """The results of one call of a layer, as NumPy arrays."""
 
     output: np.ndarray
     scores: np.ndarray | None = None
@@ -32,7 +32,7 @@ class Run:
 
 
 def to_numpy(tensor):
-    """Return a tensor as a NumPy array, halves as float32."""
+    """Return a tensor as a NumPy array; half precision becomes float32."""
     if keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype)):
         tensor = ops.cast(tensor, "float32")
     return ops.convert_to_numpy(tensor)
@@ -41,7 +41,7 @@ def to_numpy(tensor):
 def randomise(layer, seed=1, scale=0.5):
     """Move every trainable weight off its initial value, so that each one matters.
 
-    What starts at random, differently on each backend, is replaced.
+    Random initial values, which differ between backends, are replaced.
     """
     rng = np.random.default_rng(seed)
     for variable in layer.trainable_variables:
@@ -56,7 +56,7 @@ def built(case, call, noise_seed=1, dtype=None, **options):
     """Return the case's layer, built on the shapes in `call`, with random weights."""
     if dtype is not None:
         options["dtype"] = dtype
-    # The noise below is all the layer needs; jax compiles each random shape anew.
+    # The noise below is enough, and JAX compiles a random initializer for each shape.
     options.setdefault("kernel_initializer", "zeros")
     layer = case.make(**options)
     shapes = {f"{name}_shape": np.shape(call[name]) for name in TENSORS if name in call}
@@ -95,7 +95,7 @@ def copy_weights(source, target):
 def split(call, layer=None):
     """Return (float tensors, everything else) of the call's arguments.
 
-    Of a layer for self-attention only, the value is the query, and no argument.
+    For a layer for self-attention only, the value is the query and is left out.
     """
     tensors = {k: np.asarray(v) for k, v in call.items() if k in TENSORS}
     if layer is not None and not layer.cross_attention:
@@ -105,7 +105,7 @@ def split(call, layer=None):
 
 
 def run(layer, call):
-    """Call the layer eagerly; return its output and, if asked for, its scores."""
+    """Call the layer eagerly; return its output and, if requested, its scores."""
     result = layer(**call)
     if call.get("return_attention_scores"):
         return Run(to_numpy(result[0]), to_numpy(result[1]))
@@ -115,8 +115,8 @@ def run(layer, call):
 def run_with_gradients(layer, call, cotangent):
     """Call the layer and differentiate `sum(output * cotangent)`.
 
-    Positions of a poisoned output where the cotangent is 0 are cut out, so that they
-    reach the gradient only if the layer itself lets them.
+    Outputs are left out of the sum where the cotangent is 0, so that NaN there reaches
+    the gradient only through the layer itself.
     """
     tensors, options = split(call, layer)
     cotangent = np.asarray(cotangent, "float32")
@@ -148,7 +148,7 @@ def _dense(gradient, shape):
 
 
 def assert_close(actual, expected, what, tolerance=1e-4):
-    """Assert that two arrays agree, absolutely for the small and relatively else."""
+    """Assert that two arrays agree, with an absolute and a relative tolerance."""
     np.testing.assert_allclose(
         actual, expected, rtol=tolerance, atol=tolerance, err_msg=what
     )

@@ -1,4 +1,4 @@
-"""What a layer is checked for, and which layers promise it."""
+"""The checks by name, and the layers that each applies to."""
 
 import dataclasses
 import tempfile
@@ -14,11 +14,11 @@ from keras_twa.testing.case import Case
 
 @dataclasses.dataclass(frozen=True)
 class Promise:
-    """One check, and which layers it is for.
+    """One check, and the layers that it applies to.
 
     Args:
-        check: Takes a `Case`; raises an `AssertionError`.
-        applies: Takes a `Case`; tells whether its layer promises this.
+        check: Takes a `Case`; raises an `AssertionError` if the check fails.
+        applies: Takes a `Case`; returns whether its layer promises this.
     """
 
     check: Callable[[Case], None]
@@ -62,7 +62,7 @@ def _has_cut_states(case):
 
 
 def _in_tiles(check):
-    """The same check, where kernels take tiny tiles and chunks."""
+    """The same check, with tiny tiles and chunks in the kernels."""
 
     def in_tiles(case):
         with scenarios.route("tiled"):
@@ -113,7 +113,7 @@ def _refuses_bad_calls(case):
         checks.refuses_bad_call(case, call, name)
 
 
-# By the name of the check. Quick ones that often fail come first.
+# By the name of the check. Quick checks that often fail come first.
 PROMISES = {
     "refuses_bad_options": Promise(_refuses_bad_options),
     "refuses_bad_calls": Promise(_refuses_bad_calls),

@@ -1,4 +1,4 @@
-"""The calls that every layer must answer as its reference does, one dict each."""
+"""The calls in which every layer must equal its reference."""
 
 import contextlib
 import importlib
@@ -14,13 +14,13 @@ from keras_twa.testing.harness import QUERY_WIDTH
 from keras_twa.testing.harness import VALUE_WIDTH
 
 ROUTES = ("default", "tiled")
-# Files of `keras_twa.ops.recurrent` that say how long their chunks are.
+# Modules of `keras_twa.ops.recurrent` that set the length of their chunks.
 IN_CHUNKS = ("chunks", "gated_delta", "generalized_delta", "wkv")
 
 
 @contextlib.contextmanager
 def route(name, tile_elements=11):
-    """Take the layer's own route, or force tiny tiles, and chunks of three steps."""
+    """Use the layer's own route, or force tiny tiles, and chunks of three steps."""
     if name == "default":
         yield
         return
@@ -94,7 +94,7 @@ def with_masked_row():
 
 
 def everything():
-    """Return a call with every kind of mask, timestamps, and rows that see nothing."""
+    """Return a call with all kinds of masks, timestamps, and rows that see nothing."""
     return cross(
         key=normal(BATCH, KEY_LENGTH, VALUE_WIDTH, seed=13),
         query_mask=lengths_mask([7, 6], QUERY_LENGTH),
@@ -107,7 +107,7 @@ def everything():
 
 
 def everything_for(case):
-    """Return a call with all that the case's layer can do."""
+    """Return a call with all options that the case's layer supports."""
     call = everything()
     if not case.has_pairs:
         del call["attention_mask"]
@@ -123,7 +123,7 @@ def everything_for(case):
 
 
 def pair_of_lengths(case, query_length, key_length, **options):
-    """Return a call with such lengths, or of the first one with itself."""
+    """Return a call with such lengths, or self-attention with the first one."""
     if case.layer.cross_attention:
         return cross(query_length, key_length, **options)
     return itself(query_length, **options)

@@ -1,4 +1,4 @@
-"""Cases of this package's layers, and the callables that some options are."""
+"""Cases of this package's layers, and callables for some options."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from tests import references
 
 
 def case(id, layer, loop, *own, **options):
-    """Return a case; `own` names the options that its loop takes too."""
+    """Return a case; `own` names the options that its loop also takes."""
     return Case(id, layer, loop, options, {name: options[name] for name in own})
 
 
@@ -21,7 +21,7 @@ def sawtooth(u):
 
 
 def sawtooth_loop(weights, u, head):
-    """Return what `sawtooth` gives one head."""
+    """Return `sawtooth` for one head."""
     return (0.5 * u, 1.0 - u)[head]
 
 
@@ -40,7 +40,7 @@ class Bump(keras.layers.Layer):
 
 
 def bump_loop(weights, u, head):
-    """Return what `Bump` gives one head."""
+    """Return `Bump` for one head."""
     return weights["temporal_function/height"][head] / (1 + u**2)
 
 
@@ -51,6 +51,6 @@ def soft_and_hard(x):
 
 
 def soft_and_hard_loop(x):
-    """Return what `soft_and_hard` does."""
+    """Return the same as `soft_and_hard`, in NumPy."""
     softplus = np.vectorize(references.softplus)
     return np.concatenate([softplus(x), softplus(-2 * x)], axis=-1)

@@ -1,4 +1,4 @@
-"""The layers and option sets under contract: one line each."""
+"""The layers and option sets that the contract tests cover, one line each."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def dot(id, **options):
 
 
 def temporal(id, temporal_function="linear", loop_function=None, **options):
-    """Return a temporal case; a short time scale makes the weights differ."""
+    """Return a temporal case, with a short time scale so that the weights differ."""
     own = {"mode", "applies_to"} & set(options)
     made = case(
         f"temporal_weighted-{id}",
@@ -90,7 +90,7 @@ BLOCKS = np.array(
     bool,
 )
 
-# One per layer, in the order of ATTENTION_LAYERS: what every check runs on.
+# One per layer, in the order of ATTENTION_LAYERS. Every check runs on these.
 PLAIN = [
     case("dot_product", *DOT),
     temporal("linear"),
@@ -103,9 +103,10 @@ PLAIN = [
     case("forgetting", *FORGETTING),
     case("local", *LOCAL, "window", window=2),
     case("block_recurrent", *BLOCK_RECURRENT, "block_size", block_size=2, num_states=3),
-    # A first step's output is its value, normalised, times the sign of `q.k`. With this
-    # epsilon it is less where `q.k` is nearly 0, and does not jump in halves. And with
-    # these discounts, nothing in the decoder is too near the bend of its ReLU.
+    # The output of the first step is its normalised value times the sign of `q.k`. With
+    # this epsilon, it is smaller if `q.k` is nearly 0, and does not jump in half
+    # precision. With these discounts, nothing in the decoder is too near the kink of
+    # its ReLU.
     case(
         "multi_timescale_retention",
         *TIMESCALE_RETENTION,
@@ -116,14 +117,14 @@ PLAIN = [
     case("gated_delta", *GATED_DELTA),
     case("lsh", *LSH, "bucket_size", bucket_size=2, num_buckets=4, seed=1),
     case("transformer_xl", *TRANSFORMER_XL, memory_length=8),
-    # Version 4 has no other width of values.
+    # In version 4, values are as wide as keys.
     case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
     sparse("sparse", num_global_blocks=0, num_random_blocks=1),
     case("additive", *ADDITIVE),
 ]
-# Those with scores of pairs, which have weights to drop.
+# Cases with scores of pairs, and so with weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
-# Options with a state of their own, held to all that the plain ones are held to.
+# Options with their own kind of state: all checks of the plain cases run on them.
 OTHER_STATES = [
     dot("grouped-cosine-sinks", num_key_value_heads=1, score="cosine", sinks=True),
     case(
@@ -137,14 +138,14 @@ OTHER_STATES = [
     case("rwkv-7", *RWKV, "version", version=7),
 ]
 EACH = [*PLAIN, *OTHER_STATES]
-# Those whose sequence may come in parts, and those that need the whole of it.
+# Cases whose sequence may come in parts, and cases that need the whole sequence.
 WITH_STATES = [case for case in EACH if case.layer.prefix_invariant]
 WITHOUT_STATES = [case for case in EACH if not case.layer.prefix_invariant]
-# Those that attend to another sequence too, and those that do not.
+# Cases with cross-attention, and cases without.
 WITH_CROSS = [case for case in EACH if case.layer.cross_attention]
 WITHOUT_CROSS = [case for case in EACH if not case.layer.cross_attention]
 
-# The option sets that take another way through the code: most checks run on these.
+# Option sets that use other code paths: most checks run on these.
 FORKS = [
     dot("bilinear-norm-cap", score="bilinear", qk_norm=True, logit_soft_cap=2.0),
     temporal("log-linear", **LOG),
@@ -186,7 +187,7 @@ FORKS = [
     sparse("sparse-mask", pattern=BLOCKS),
 ]
 
-# The rest of the options: held to the reference, the config and the file.
+# All other options: only reference, config and file are checked.
 OPTIONS = [
     dot("sizes", value_dim=3, use_bias=False, output_shape=5),
     dot("shape", value_dim=7, output_shape=(2, 3)),
@@ -376,7 +377,7 @@ OPTIONS = [
     with_map("callable", soft_and_hard, soft_and_hard_loop),
 ]
 
-# Those whose weights are products of features, which may be of any size.
+# Cases whose weights are products of features, which may be of any size.
 WITH_FEATURES = [
     case
     for case in [*PLAIN, *OPTIONS]

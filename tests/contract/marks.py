@@ -1,4 +1,4 @@
-"""Which cases a test runs on, and which of them belong to the full run or are slow."""
+"""The cases of a test, and which of them are slow or for the full run."""
 
 import zlib
 
@@ -16,15 +16,15 @@ TURNS = 6
 
 
 def on_each(cases):
-    """Parametrise a test by cases; all but the plain ones belong to the full run."""
+    """Parametrise a test by cases; all but the plain ones are for the full run."""
     return lambda test: _parametrised(test, cases, lambda case: case.id in IDS)
 
 
 def on(cases):
-    """Parametrise by cases, of which every run takes each sixth plain one.
+    """Parametrise by cases; every run includes each sixth plain case.
 
-    Which ones, depends on the name of the test. So each check runs on some layers and
-    each layer through some checks, even without the full run.
+    The selection depends on the name of the test. So even without the full run, each
+    check runs on some layers, and each layer goes through some checks.
     """
 
     def decorate(test):
@@ -36,7 +36,7 @@ def on(cases):
 
 
 def on_some(cases):
-    """Parametrise by cases; all but those of a few layers belong to the full run."""
+    """Parametrise by cases; all but those of a few layers are for the full run."""
     return lambda test: _parametrised(
         test, cases, lambda case: name_of(case.layer) in MECHANISMS
     )
@@ -54,7 +54,7 @@ def _parametrised(test, cases, always):
 
 
 def seldom(cases):
-    """Mark cases as slow but on PyTorch: JAX and TensorFlow compile each anew."""
+    """Mark cases as slow, except on PyTorch: JAX and TensorFlow compile each anew."""
     if keras.backend.backend() == "torch":
         return cases
     return [

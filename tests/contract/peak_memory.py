@@ -12,13 +12,13 @@ from keras_twa.testing import harness
 from keras_twa.testing import scenarios
 from tests.contract.cases import PLAIN
 
-# The pattern says of each pair of blocks whether it is seen: of the few that there are.
+# The pattern has an entry for each pair of blocks: large blocks keep it small.
 OPTIONS = {"sparse": {"block_size": 64}}
 
 
 def growth(case, length):
-    """Return how much a gradient at `length` adds to that of a short sequence."""
-    # The short one is long enough to take the tiled route, and loads all libraries.
+    """Return the growth of peak memory from a short sequence to one of `length`."""
+    # The short one is long enough to use the tiled route, and loads all libraries.
     for size in (length // 8, length):
         call = scenarios.itself(
             size,

@@ -1,10 +1,10 @@
-"""The option sets with positions inside of attention."""
+"""The option sets with positions inside attention."""
 
 from keras_twa import layers
 from tests import references
 from tests.contract.case import case
 
-# With options so small that lags within a few steps meet all that they do.
+# Options so small that lags of a few steps cover all code paths.
 SMALL = {
     "rotary": (
         layers.RotaryPositions,
@@ -25,12 +25,12 @@ SPARSE = layers.SparseAttention, references.sparse
 
 
 def with_name(id, mechanism, positions, *own, **options):
-    """Return a case whose positions are a name."""
+    """Return a case whose positions are given by name."""
     return case(id, *mechanism, *own, "positions", positions=positions, **options)
 
 
 def with_layer(id, mechanism, positions, *own, **options):
-    """Return a case whose positions are a layer with options that its loop has, too."""
+    """Return a case whose positions are a layer; its loop takes the same options."""
     kind, of_positions = SMALL[positions]
     positions_layer = kind(name="positions", **of_positions)
     made = case(id, *mechanism, *own, positions=positions_layer, **options)
@@ -38,8 +38,8 @@ def with_layer(id, mechanism, positions, *own, **options):
     return made
 
 
-# A bias, queries that turn beside all else that they can be, and those that count steps
-# in their state: held to most of what a mechanism is.
+# A bias, rotary positions combined with all other options, and mechanisms that count
+# steps in their state. Most checks of mechanisms run on these.
 KINDS = [
     with_layer("dot_product-shaw", DOT, "shaw"),
     with_name(
@@ -60,7 +60,7 @@ KINDS = [
         num_global_tokens=2,
     ),
 ]
-# Held to the reference, the config and the file.
+# Only reference, config and file are checked.
 OTHERS = [
     with_layer("dot_product-rotary", DOT, "rotary"),
     with_name("dot_product-alibi", DOT, "alibi"),
@@ -78,7 +78,7 @@ OTHERS = [
         sinks=True,
     ),
 ]
-# Held to values and gradients of the reference.
+# Only values and gradients of the reference are checked.
 MECHANISMS = [
     with_name("temporal_weighted-rotary", TEMPORAL, "rotary"),
     with_name("temporal_weighted-alibi", TEMPORAL, "alibi"),

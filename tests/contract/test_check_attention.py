@@ -13,7 +13,7 @@ from tests import references
 from tests.contract.catches import faults
 from tests.contract.catches.test_reference import IsSlightlyOff
 
-# Checks of the package's own layers, for which a layer must say more than its facts.
+# Checks of the package's own layers that need to know more than the facts.
 OF_SOME_LAYERS = {"dropout_drops_whole_weights", "features_of_any_size_count"}
 HELPERS = {"assert_close", "small_tokens", "BAD_OPTIONS", "bad_calls"}
 

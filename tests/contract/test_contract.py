@@ -23,7 +23,7 @@ from tests.contract.marks import on
 from tests.contract.marks import on_each
 from tests.contract.marks import seldom
 
-# The options' turn at what mostly repeats another check. JAX and TensorFlow run these
+# Option sets, for checks that mostly repeat another one. JAX and TensorFlow run these
 # with `-m slow`.
 SELDOM = seldom(FORKS)
 
@@ -88,8 +88,8 @@ def test_equals_reference_at_length(case, route, lengths):
 @on(PLAIN)
 @pytest.mark.parametrize(("length", "route"), [(2, "tiled"), (6, "default")])
 def test_equals_reference_where_axes_have_equal_lengths(case, length, route):
-    # As many steps as heads, as features, or as a tile has queries: an operation
-    # that guesses an axis by its length is right everywhere but here.
+    # As many steps as heads, features, or queries per tile: only here can an operation
+    # that guesses an axis by its length go wrong.
     with scenarios.route(route, length**2):
         checks.equals_reference_at_length(case, length, length)
 
@@ -114,7 +114,7 @@ def test_gradients_equal_reference_in_scenario(case, scenario):
     checks.gradients_equal_reference(case, call)
 
 
-# What PyTorch is given by hand, the others derive: there, one way is enough.
+# PyTorch uses hand-written gradients. The others derive them, so one way is enough.
 WAYS = [("default", False), *seldom([("tiled", False), ("default", True)])]
 WAYS += seldom([("tiled", True)])
 
@@ -237,7 +237,7 @@ def test_dropout_is_sound(case):
         checks.dropout_is_sound(case)
 
 
-# Not where a decoder follows, nor where values cannot be another sequence.
+# Neither with a decoder, nor if values cannot come from another sequence.
 @on(
     [
         case

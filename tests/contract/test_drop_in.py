@@ -1,4 +1,4 @@
-"""The layers stand where keras.layers.MultiHeadAttention stood."""
+"""The layers can replace keras.layers.MultiHeadAttention."""
 
 import keras
 import numpy as np

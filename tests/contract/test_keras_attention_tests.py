@@ -1,7 +1,7 @@
-"""What Keras's own tests ask of its attention layers, asked of each of ours.
+"""Keras's own tests of its attention layers, for each of our layers.
 
-Left out is what they ask of private names, and of a causal mask for fewer keys than
-queries: Keras aligns it with the first key, and our layers with the last.
+Left out are tests of private names, and of a causal mask with fewer keys than queries:
+Keras aligns it with the first key, our layers with the last.
 """
 
 import warnings
@@ -28,17 +28,17 @@ DENSE = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
 def mostly_on_torch(cases):
-    """Mark cases but one as slow on JAX and TensorFlow."""
+    """Mark all cases but one as slow on JAX and TensorFlow."""
     return [cases[0], *seldom(cases[1:])]
 
 
 def named(**params):
-    """Parametrise a test by values with names."""
+    """Parametrise a test by named values."""
     return pytest.mark.parametrize("given", [*params.values()], ids=[*params])
 
 
 def pair(case, query, value):
-    """Return a query and a value, or the query twice where a layer takes no other."""
+    """Return a query and a value, or the query twice without cross-attention."""
     query = normal(*query)
     return query, normal(*value, seed=1) if case.layer.cross_attention else query
 
@@ -79,7 +79,7 @@ def test_basics(case, given):
     assert layer.supports_masking
     assert tuple(layer(query, value).shape) == layer(*symbols).shape == (2, 8, 16)
     assert layer.losses == []
-    # Query, key, value and output, each with a kernel and perhaps a bias, and its own.
+    # Query, key, value and output, each with its own kernel and perhaps a bias.
     count = {True: 8, False: 4}[layer.use_bias] - 2 * (case.id == "lsh")
     assert len(layer.trainable_weights) >= count
     assert layer.__class__.from_config(layer.get_config()).get_config() == (

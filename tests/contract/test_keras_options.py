@@ -1,4 +1,4 @@
-"""The options, configs and sublayers of Keras's attention layers, in ours."""
+"""Our layers take the options, configs and sublayers of Keras's attention layers."""
 
 from unittest import mock
 
@@ -86,7 +86,7 @@ def test_sliding_window_of_other_lengths(lengths):
     got, want = (
         layer(query, value, return_attention_scores=True) for layer in (ours, theirs)
     )
-    # Keras has no output for queries that see nothing.
+    # Queries that see nothing are left out: Keras has no defined output for them.
     seen = np.arange(lengths[0]) < lengths[1] + 2
     for one, other, axis in zip(got, want, (1, 2), strict=True):
         one, other = (np.compress(seen, to_numpy(x), axis) for x in (one, other))

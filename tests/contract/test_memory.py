@@ -14,12 +14,12 @@ SHORT, LONG = 2048, 4096
 
 
 def growth(case, length):
-    """Return the growth of peak memory in a process of its own."""
+    """Return the growth of peak memory, measured in its own process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.contract.peak_memory", case.id, str(length)],
         cwd=pathlib.Path(__file__).parents[2],
-        # Freed tiles go back to the system at once; else glibc keeps the holes
-        # between them, and the peak says how it fragments, not what was held.
+        # Return freed tiles to the system at once. Otherwise, glibc keeps the gaps
+        # between them, and the peak measures fragmentation.
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
         check=True,
         capture_output=True,
@@ -43,6 +43,6 @@ def pairs_in_bytes(case, length):
     ],
 )
 def test_no_tensor_of_all_pairs(case):
-    # What a compiler takes, too, it takes for both.
+    # The difference cancels the memory of the compiler.
     found = growth(case, LONG) - growth(case, SHORT)
     assert found < 0.5 * (pairs_in_bytes(case, LONG) - pairs_in_bytes(case, SHORT))

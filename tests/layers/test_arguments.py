@@ -32,7 +32,7 @@ def compiled(function):
 
 @pytest.fixture
 def attend():
-    """Return a built layer that uses times and takes another sequence."""
+    """Return a built layer that uses times and supports cross-attention."""
     layer = layers.TemporalWeightedAttention(2, 4)
     layer.build(X.shape)
     return layer
@@ -53,7 +53,7 @@ def test_two_arguments_of_a_compiled_function_are_two_tensors(attend):
     def call(query, value):
         return attend(query, value, query_positions=ops.convert_to_tensor(TIMES))
 
-    # Dynamo wraps what a function raises while it is compiled.
+    # Dynamo wraps exceptions that are raised during compilation.
     with pytest.raises(Exception, match="pass `key_positions` too"):
         call(*tensors)
 
@@ -86,7 +86,7 @@ def test_facts_are_those_of_the_class(mechanism):
 
 @pytest.mark.parametrize("mechanism", layers.ATTENTION_LAYERS)
 def test_no_method_comes_back_from_an_ancestor(mechanism):
-    # What a class takes over from further up is inherited, never assigned.
+    # Methods of base classes are inherited, never assigned.
     for family in mechanism.__mro__[: mechanism.__mro__.index(Attention)]:
         for name, member in vars(family).items():
             if callable(member) and hasattr(member, "__qualname__"):

@@ -1,4 +1,4 @@
-"""Attention along any axes is attention to the sequences that these axes make."""
+"""Attention over any axes equals attention to the sequences along these axes."""
 
 import itertools
 
@@ -39,7 +39,7 @@ def attended(given, rank):
 
 
 def one_by_one(layer, axes, query, key=None, mask=None, **options):
-    """Return outputs and scores of a call per element of the axes not attended."""
+    """Return outputs and scores, with one call per element of the other axes."""
     key = query if key is None else key
     free = [a for a in range(1, query.ndim - 1) if a not in axes]
     output = np.zeros((*query.shape[:-1], query.shape[-1]), "float32")
@@ -144,7 +144,7 @@ def test_equals_multi_head_attention(of_query, of_value, axes, mask):
     harness.copy_weights(theirs, ours)
     if mask is not None:
         mask = scenarios.random_mask(*mask)
-        # A query that sees nothing gets the mean of all values from Keras.
+        # For a query that sees nothing, Keras returns the mean of all values.
         mask[..., 0] = True
     call = {"attention_mask": mask, "return_attention_scores": True}
     for got, want in zip(
@@ -319,7 +319,7 @@ def test_a_mask_of_pairs_has_two_to_four_axes(shape):
 def test_spec_names_arguments_as_the_call_does():
     layer = layers.DotProductAttention(2, 4)
     x, mask = keras.Input((3, 8)), keras.Input((3,), dtype="bool")
-    # The fourth argument is a mask, and not whether scores are returned.
+    # The fourth argument is a mask, not `return_attention_scores`.
     assert layer(x, x, x, mask).shape == (None, 3, 8)
 
 

@@ -1,4 +1,4 @@
-"""Blocks are counted over real steps, in one call or many; states wait for them."""
+"""Blocks count real steps, in one call or many, and states update at their ends."""
 
 import keras
 import numpy as np

@@ -29,7 +29,7 @@ def mixing(**options):
 
 
 def loop(weights, x, real):
-    """Return what the layer gives, by the formula, step by step."""
+    """Return the output of the layer, computed by its formula step by step."""
     found = np.zeros(x.shape, x.dtype)
     for b in range(x.shape[0]):
         last = np.zeros(x.shape[-1])
@@ -53,7 +53,7 @@ def loop(weights, x, real):
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_equals_its_formula(name, use_bias):
     made, mask = mixing(use_bias=use_bias), MASKS[name]
-    # Whatever stands in the padding.
+    # The content of padding must not matter.
     x = np.where(mask[..., None], X, np.nan).astype("float32")
     want = loop(harness.weights_of(made), X.astype("float64"), mask)
     got = harness.to_numpy(made(x, padding_mask=mask))
@@ -62,7 +62,7 @@ def test_equals_its_formula(name, use_bias):
 
 def test_gradients_equal_the_formula():
     class Masked(layers.ChannelMixing):
-        """The same layer, whose input goes by the name that the harness gives it."""
+        """The same layer, with the input name that the harness uses."""
 
         cross_attention = True
 
@@ -172,7 +172,7 @@ def test_outputs_have_the_dtype_of_the_policy(use_bias):
     for dtype in ("float32", "float64", "mixed_bfloat16"):
         made = layers.ChannelMixing(8, use_bias=use_bias, dtype=dtype)
         output = made(x)
-        # JAX has no float64 unless it is told to.
+        # JAX has no float64 unless it is enabled.
         jax = keras.backend.backend() == "jax"
         wanted = "float32" if jax and dtype == "float64" else made.compute_dtype
         assert keras.backend.standardize_dtype(output.dtype) == wanted

@@ -1,10 +1,10 @@
-"""Layers under the compiler of each backend: the same numbers, and compiled once.
+"""Compiled layers on each backend give the same numbers, and compile once.
 
 JAX and TensorFlow compile a whole step with XLA, gradients included. PyTorch compiles
-the call and its gradient with "aot_eager": all of `torch.compile` but the kernels at
-its end, for which it would need a C++ compiler. There, a layer on the fused kernel is
-one graph, and of one in tiles the graphs are what comes before and after: a compiler
-would unroll the loops (see `ops/backend/torch.py`).
+the call and its gradient with "aot_eager": all of `torch.compile` except generating
+kernels, which needs a C++ compiler. There, a layer with the fused kernel is one graph.
+A tiled layer is a graph before and a graph after the loop over tiles, which a compiler
+would unroll (see `ops/backend/torch.py`).
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from tests.few import MECHANISMS
 
 BACKEND = keras.backend.backend()
 NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
-# PyTorch takes up to a minute for each: the others carry the mark `slow` there.
+# PyTorch takes up to a minute for each: all others are marked `slow` there.
 QUICK = ("dot_product", "temporal_weighted", "linear", "transformer_xl")
 LEAST_QUERIES = tile_keys.LEAST_QUERIES
-# With options that take another way through the code.
+# Options that use other code paths.
 FORKS = [("rwkv", {"version": 7})]
 FUSED = ("dot_product", "temporal_weighted", "transformer_xl")
 LENGTH, WIDTH, ROUNDS = 8, 6, 3
-# Blocks that a sequence of that length has more than one of.
+# Blocks so small that the sequence has more than one.
 OPTIONS = {"block_recurrent": {"block_size": 3, "num_states": 2}}
 
 
@@ -49,10 +49,11 @@ def made(name, **options):
 
 @contextlib.contextmanager
 def small_tiles(fuses=False):
-    """Cut each row into two tiles of queries, with nothing that no compiler can read.
+    """Cut each row into two tiles of queries, without mocks that compilers cannot
+    trace.
 
     Args:
-        fuses: Whether the backend's own kernel may be taken.
+        fuses: Whether the backend's own kernel may be used.
     """
     fuses = backend.fuses if fuses else lambda *_: False
     with (
@@ -65,13 +66,13 @@ def small_tiles(fuses=False):
 
 
 class Steps:
-    """A function with its gradients, eager and compiled, and how often it was traced.
+    """A function with its gradients, eager and compiled, and the number of its traces.
 
     Args:
         function: Takes the weights and tensors, and returns a tensor.
         weights: Function without arguments that returns the current weights.
-        floats: Of how many tensors the gradient is taken: the first ones.
-        one_graph: Whether PyTorch must make one graph of it.
+        floats: Number of tensors to differentiate by: the first ones.
+        one_graph: Whether PyTorch must compile it to one graph.
     """
 
     def __init__(self, function, weights, floats, one_graph=False):
@@ -144,7 +145,7 @@ class Steps:
             self.traces = torch._dynamo.utils.counters["stats"]["unique_graphs"]
             return results
 
-        # Forgets other functions, of which PyTorch compiles only so many.
+        # Discard other functions, as PyTorch limits the number of compiled ones.
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         function = torch.compile(
@@ -154,7 +155,7 @@ class Steps:
 
 
 def check(steps, rounds):
-    """Let compiled steps equal eager ones, and only the first of them be traced."""
+    """Check that compiled steps equal eager ones, and only the first one is traced."""
     traces = []
     for number, arrays in enumerate(rounds):
         eager = [harness.to_numpy(x) for x in steps.eager(*arrays)]
@@ -184,7 +185,7 @@ def call_of(layer):
 
 
 def marked(name, options):
-    """Return what parametrises a test, marked where it takes long."""
+    """Return a test parameter, marked if it takes long."""
     slow = BACKEND == "torch" and (options or name not in QUICK)
     marks = [pytest.mark.slow] if slow else []
     if options or name not in MECHANISMS:
@@ -252,6 +253,6 @@ def test_fit_compiles_once():
     x, y = normal(8, LENGTH, WIDTH), normal(8, LENGTH, WIDTH, seed=1)
     with small_tiles():
         model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[callback])
-    # All that is traced, Keras traces for the first batch.
+    # All traces happen in the first batch.
     assert len(after_batch) == 4
     assert after_batch == after_batch[:1] * 4

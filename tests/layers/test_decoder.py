@@ -33,7 +33,7 @@ def value(tensor):
 
 
 def call(**options):
-    """Return the arguments of a call with all that there is."""
+    """Return the arguments of a call with all options."""
     return {
         "decoder_sequence": X,
         "encoder_sequence": SOURCE,
@@ -46,7 +46,7 @@ def call(**options):
 
 
 def without_source(call):
-    """Return a call without what a state holds."""
+    """Return a call without the arguments that a state replaces."""
     return {name: x for name, x in call.items() if not name.startswith("encoder")}
 
 
@@ -144,7 +144,7 @@ def test_takes_the_masks_that_ride_on_its_inputs():
         harness.assert_close(got[REAL], want[REAL], "output", 1e-6)
 
 
-# The cross-attentions that know the time of a query have to know that of a step.
+# Cross-attention that uses the times of queries needs the time of each step.
 @pytest.mark.parametrize(
     "attention, cross_attention, feed_forward",
     [
@@ -243,7 +243,7 @@ def test_fits_saves_and_loads(crosses, tmp_path):
     harness.assert_close(value(loaded(given)), value(model(given)), "output", 1e-6)
     [again] = [x for x in loaded.layers if isinstance(x, layers.TransformerDecoder)]
     assert type(again.attention) is layers.GravitationalAttention
-    # What a layer was built with is written beside its config.
+    # The shapes that a layer was built with are saved next to its config.
     configs = [one.get_config() for one in (again, made)]
     own = [one.pop("attention")["config"] for one in configs]
     assert own[0] == own[1]
@@ -321,7 +321,7 @@ def test_a_state_stands_in_the_place_of_the_source(name):
 
 def test_names_the_mask_that_does_not_fit():
     made = block()
-    made.self_attention_layer = None  # Nothing is computed before.
+    made.self_attention_layer = None  # The check must come first.
     wrong = call(encoder_padding_mask=np.ones((2, 6), bool))
     for method in (made, made.compute_output_spec):
         with pytest.raises(ValueError, match="Received: encoder_padding_mask of"):

@@ -1,4 +1,4 @@
-"""Empty batches and sequences where layers are compiled, trained and stacked."""
+"""Empty batches and sequences in layers that are compiled, trained and stacked."""
 
 import keras
 import numpy as np
@@ -92,7 +92,7 @@ def test_compiled_steps(name):
         output, gradients = run(ops.convert_to_tensor(normal(batch, length, WIDTH)))
         assert tuple(output.shape) == (batch, length, WIDTH)
         for gradient in gradients:
-            # Without outputs, PyTorch may leave a gradient out.
+            # Without outputs, PyTorch may omit a gradient.
             gradient = (
                 0.0
                 if gradient is None

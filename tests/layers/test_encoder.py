@@ -119,7 +119,7 @@ def test_parts_equal_one_call(name, feed_forward, normalize_first):
 
 
 def states_of_others(made):
-    """Return states that are not of a block with channel mixing."""
+    """Return states that do not fit a block with channel mixing."""
     state = made.initial_state(2)
     return {
         "another block": block("rwkv").initial_state(2),

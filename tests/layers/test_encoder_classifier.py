@@ -10,7 +10,7 @@ from keras_twa.testing import harness
 from keras_twa.testing.checks import small_tokens
 from tests.few import a_few
 
-# JAX and TensorFlow compile each of these anew, and each layer fits in the contract.
+# JAX and TensorFlow compile each of these anew, and contract tests fit each layer.
 OTHERS = "full" if keras.backend.backend() == "torch" else "slow"
 NAMES = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS]
 CAUSAL = [

@@ -1,4 +1,4 @@
-"""The feed-forward network, with gates and without, against NumPy."""
+"""The feed-forward network, with and without gates, against NumPy."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Weights on several devices: the same training as on one. Simulated, on jax only."""
+"""Training is the same on several devices as on one. Simulated, on JAX only."""
 
 import json
 import os

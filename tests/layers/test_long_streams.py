@@ -1,6 +1,6 @@
-"""A stream that has been running for a long time: 16 million steps and more.
+"""Streams of 16 million steps and more.
 
-float32 has no number between 2^24 and 2^24 + 2, so a clock in float32 stands still.
+float32 has no number between 2^24 and 2^24 + 2, so a float32 counter stops there.
 """
 
 import numpy as np

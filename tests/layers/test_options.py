@@ -1,4 +1,4 @@
-"""What the gravitational and multi-timescale layers refuse, and how they start."""
+"""Invalid options and initial values of gravitational and multi-timescale layers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Positions inside of attention: their formulas, what they are for, and routes."""
+"""Positions inside attention: their formulas, the layers that take them, routes."""
 
 import keras
 import numpy as np
@@ -161,7 +161,7 @@ def test_causal_alibi_is_a_bias_on_the_keys(dtype, monkeypatch):
     )
     folded = harness.run(layer, call).output
     assert biases[0] is not None and biases[0].shape[2] == 2
-    # Positions as they are by default, but who knows?
+    # The same as the default positions, but the layer cannot know that.
     times = np.arange(33.0)
     tiled = harness.run(layer, {**call, "query_positions": times}).output
     assert_close(folded, tiled, "folded", tolerance)
@@ -199,7 +199,7 @@ def test_goes_on_with_a_state(case):
     checks.parts_equal_one_call(case)
 
 
-# States that hold no times, and so count the steps.
+# Mechanisms whose states hold no times but count the steps.
 @on(some("local-global-rotary", "performer-rotary"))
 def test_a_state_that_counts_steps(case):
     checks.steps_equal_one_call(case)

@@ -1,4 +1,4 @@
-"""Mechanisms of others are found by name, and what does not fit is refused."""
+"""Third-party mechanisms are found by name, and invalid ones raise."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class LastKeyAttention(layers.RecurrentAttention):
 
 
 class CostlyAttention(layers.Attention):
-    """Attention that tells its cost.
+    """Attention that states its cost.
 
     It computes nothing yet.
 
@@ -121,7 +121,7 @@ def test_an_experiment_notes_where_the_class_is():
     experiment = tiny_experiment("last_key")
     assert experiment.defined_in == f"{__name__}:LastKeyAttention"
     CLASSES.clear()
-    # As in a process in which nobody registered it.
+    # As in a process in which it is not registered.
     assert Experiment.from_json(json.loads(json.dumps(experiment.to_json()))) == (
         experiment
     )

@@ -1,4 +1,4 @@
-"""Blocks that compute their activations again: the same numbers, in training only."""
+"""Gradient checkpointing in blocks: the same numbers, in training only."""
 
 from unittest import mock
 
@@ -19,7 +19,7 @@ X = {
     "real": random_mask(BATCH, LENGTH, seed=3),
     "times": timestamps(BATCH, LENGTH),
 }
-# On TensorFlow, XLA takes long, and does nothing else here.
+# On TensorFlow, XLA takes long and would not test anything else here.
 COMPILED = keras.backend.backend() == "jax"
 Y = normal(BATCH, LENGTH, WIDTH, seed=4)
 
@@ -45,7 +45,8 @@ class TwoBlocks(keras.Model):
             normalize_first=True,
             **options,
         )
-        # Both give tensors of every kind that a gradient has to come through.
+        # `before` and `time_scale` require gradients through inputs, times and the
+        # source.
         self.time_scale = self.add_weight((), "ones", name="time_scale")
 
     def build(self, shapes):
@@ -84,7 +85,7 @@ def test_trains_as_without(attention, dtype, tolerance):
     want, want_losses = fitted(False, attention, dtype)
     got, losses = fitted(True, attention, dtype)
     np.testing.assert_allclose(losses, want_losses, rtol=tolerance)
-    # Seeds are among them: both have drawn as often.
+    # This includes the seeds: both models have drawn equally often.
     for found, expected in zip(got.variables, want.variables, strict=True):
         a, b = (harness.to_numpy(v.value) for v in (found, expected))
         harness.assert_close(a, b, found.path, tolerance)
@@ -116,7 +117,8 @@ def test_keeps_what_its_layers_keep():
             self.calls.assign(self.calls + 1)
             return super().attend(call)
 
-    # Half precision, in no model that has it too: Keras casts otherwise then.
+    # Half precision in a float32 model: in a mixed-precision model, Keras casts
+    # differently.
     attention = Counts(2, 4, dtype="mixed_bfloat16")
     made = layers.TransformerEncoder(
         12, 2, attention, remat=True, dtype="mixed_bfloat16"

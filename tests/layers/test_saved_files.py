@@ -14,7 +14,7 @@ SAVED = pathlib.Path(write.__file__).parent
 
 @pytest.fixture(scope="module")
 def expected():
-    """Return what the saved models gave when they were saved."""
+    """Return the outputs of the saved models at the time of saving."""
     with np.load(SAVED / "outputs.npz") as found:
         return dict(found)
 
@@ -39,7 +39,7 @@ def test_every_layer_loads(expected):
 def test_weights_load_into_new_layers(expected, tmp_path):
     with zipfile.ZipFile(SAVED / "every_layer.keras") as archive:
         archive.extract("model.weights.h5", tmp_path)
-    # Others than those that the file has.
+    # Other weights than those in the file.
     keras.utils.set_random_seed(2)
     model = write.every_layer()
     model.load_weights(tmp_path / "model.weights.h5")

@@ -1,4 +1,4 @@
-"""Scores and heads of dot-product attention, and additive attention: whose they are."""
+"""Scores and heads of dot-product attention, and additive attention, against Keras."""
 
 import keras
 import numpy as np
@@ -56,7 +56,7 @@ def test_grouped_heads_equal_those_of_keras(few, gated, call):
 @pytest.mark.parametrize("causal", [False, True])
 def test_additive_attention_equals_that_of_keras(masks, causal):
     width = 4
-    # Theirs aligns the causal rule at the first key.
+    # Keras aligns the causal mask with the first key.
     keys = 7 if causal else 5
     query, value = normal(2, 7, width), normal(2, keys, width, seed=1)
     key = normal(2, keys, width, seed=2)
@@ -108,7 +108,7 @@ def test_luongs_concat_is_additive():
 
 
 def test_tiles_of_additive_attention_hold_no_more_numbers_than_others(monkeypatch):
-    # Of 2 rows, each with 12 x 10 pairs of 8 numbers.
+    # All pairs have 2 x 12 x 10 x 8 numbers, of which a tile may hold at most 200.
     sizes, most = [], 200
     monkeypatch.setattr(tile_loop, "TILE_ELEMENTS", most)
     monkeypatch.setattr(tile_loop, "TILE_QUERIES", 4)

@@ -48,7 +48,7 @@ def in_segments(made, text=TEXT, **options):
 
 
 def data():
-    """Return segments and the tokens that follow, for `fit`."""
+    """Return segments and their next tokens, for `fit`."""
     stream = np.random.default_rng(1).integers(1, 9, BATCH * LENGTH * SEGMENTS + BATCH)
     inputs, targets, _ = cut_into_segments(stream, BATCH, LENGTH)
     return inputs, targets
@@ -64,7 +64,7 @@ def test_segments_equal_one_call(name):
         harness.assert_close(got, whole, "logits", 1e-5)
 
 
-# Padding takes time; where it stands in front, all lags stay.
+# Padding counts as time; at the start, it does not change any lag.
 @pytest.mark.parametrize(
     ("attention", "places"), [("linear", [4, 4, 9]), ("transformer_xl", [0, 0, 0])]
 )
@@ -112,7 +112,7 @@ def test_epochs_begin_without_a_memory():
     options = {"batch_size": BATCH, "verbose": 0}
     losses = made.fit(x, y, epochs=3, **options).history["loss"]
     np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
-    # The same numbers as step by step: the memory was there within an epoch.
+    # The same numbers as step by step: the memory was kept within an epoch.
     made.reset_state()
     np.testing.assert_allclose(made.evaluate(x, y, **options), losses[0], rtol=1e-5)
     got = made.predict(x, **options).reshape(SEGMENTS, BATCH, LENGTH, -1)
@@ -203,7 +203,7 @@ def test_refuses_bad_batches():
 
 
 def copies(count, seed):
-    """Return documents of six random tokens twice: the second time, one can know."""
+    """Return documents that repeat six random tokens: the repetition is predictable."""
     rng = np.random.default_rng(seed)
     documents = [np.tile(rng.integers(1, 7, 6), 3)[:13] for _ in range(count)]
     inputs, targets, weights = cut_into_segments(documents, 16, 6)
@@ -226,8 +226,8 @@ def test_learns_what_only_a_memory_can_know():
         for count, seed, step in ((800, 0, made.fit), (160, 1, made.evaluate)):
             x, y, weights = copies(count, seed)
             result = step(x, y, sample_weight=weights, **options)
-        # Half of the weights are zero, and count in the mean.
+        # Half of the weights are zero, but count in the mean.
         losses[stateful] = 2 * result
     assert losses[True] < 0.1
-    # Guessing gives log(6) = 1.79; what occurred in the segment already is less likely.
+    # Guessing gives log(6) = 1.79; tokens already seen in the segment are less likely.
     assert losses[False] > 1.4

@@ -1,4 +1,4 @@
-"""Steps under the compiler of each backend: compiled once, and never past the room."""
+"""Compiled steps on each backend compile once and never exceed the cache."""
 
 import keras
 import numpy as np
@@ -42,7 +42,8 @@ def compiled_step(layer):
         traces.append(1)
         return graph.forward
 
-    # A state would want a gradient from the second step on, and compile again.
+    # Otherwise, the state would require a gradient from the second step on, and PyTorch
+    # would compile again.
     return torch.no_grad()(torch.compile(layer.step, backend=count)), traces
 
 
@@ -65,7 +66,7 @@ def test_steps_compile_once(name, options):
 
 
 def test_a_full_cache_never_gives_numbers():
-    """Where nobody can count, it gives NaN; PyTorch does not write past the end."""
+    """If the count is unknown, it gives NaN; PyTorch does not write past the end."""
     layer = layers.get("dot_product", num_heads=2, key_dim=4)
     x = ops.convert_to_tensor(normal(2, 3, WIDTH))
     layer(x)

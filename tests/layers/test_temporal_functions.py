@@ -1,4 +1,4 @@
-"""The temporal functions: where they start, and what they may be."""
+"""The temporal functions: their initial values, and custom ones."""
 
 import numpy as np
 import pytest

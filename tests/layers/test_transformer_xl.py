@@ -1,4 +1,4 @@
-"""Transformer-XL's attention: what its memory holds, and times far from zero."""
+"""Transformer-XL's attention: the content of its memory, and times far from zero."""
 
 from unittest import mock
 
@@ -48,7 +48,7 @@ def test_a_short_memory_holds_the_last_steps(held):
     want = made(X[:, first:], query_mask=mask[:, first:], **CAUSAL)[:, held:]
     assert_close(value(got), value(want), "output", 1e-5)
     assert state["memory"].shape == (2, held, WIDTH)
-    # Of the second row, too: padding behind pushes nothing out.
+    # This includes the second row: padding at the end pushes nothing out.
     assert value(state["real"]).all()
     latest = np.stack([X[0, LENGTH - held :], X[1, 6 - held : 6]])
     np.testing.assert_array_equal(value(state["memory"]), latest)

@@ -1,8 +1,8 @@
-"""First and second derivatives by the tools of each backend.
+"""First and second derivatives, computed with the tools of each backend.
 
-The checks differentiate with these, not with what `keras_twa.ops` does for itself: a
-check with the tools of what it checks could not fail. Each function imports its backend
-when it is called, so every module can be imported where only one backend is installed.
+The checks differentiate with these instead of the code of `keras_twa.ops`, so that they
+are independent of the code under test. Each function imports its backend when it is
+called, so every module can be imported where only one backend is installed.
 """
 
 import importlib

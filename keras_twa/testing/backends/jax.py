@@ -2,7 +2,7 @@
 
 
 def gradients(layer, tensors, options, variables, loss_of):
-    """Call a layer and differentiate what `loss_of` makes of the result.
+    """Call a layer and differentiate `loss_of` of the result.
 
     Args:
         layer: The layer.
@@ -12,8 +12,8 @@ def gradients(layer, tensors, options, variables, loss_of):
         loss_of: Function from the layer's result to a scalar and the result.
 
     Returns:
-        The result, a dictionary of gradients to `tensors`, and a list of those to
-        `variables`. A gradient may be `None` where there is none.
+        The result, a dictionary of gradients with respect to `tensors`, and a list of
+        those with respect to `variables`. A gradient may be `None` if there is none.
     """
     import jax
 
@@ -24,7 +24,7 @@ def gradients(layer, tensors, options, variables, loss_of):
         result, _ = layer.stateless_call(weights, states, **tensors, **options)
         return loss_of(result)
 
-    # Jitted, as in `fit`: sooner done than one operation after another.
+    # Jitted, as in `fit`: faster than running one operation after another.
     graded = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
     weights = [v.value for v in layer.trainable_variables]
     (_, result), (weights, inputs) = graded(weights, tensors)
@@ -32,7 +32,7 @@ def gradients(layer, tensors, options, variables, loss_of):
 
 
 def hessian_vector_product(layer, tensors, options, weights, loss_of, directions):
-    """Differentiate the gradients of a loss along a line.
+    """Differentiate the gradients of a loss along a direction.
 
     Args:
         layer: The layer.

@@ -2,7 +2,7 @@
 
 
 def gradients(layer, tensors, options, variables, loss_of):
-    """Call a layer and differentiate what `loss_of` makes of the result."""
+    """Call a layer and differentiate `loss_of` of the result."""
     import tensorflow as tf
 
     tensors = {k: tf.convert_to_tensor(v) for k, v in tensors.items()}
@@ -15,7 +15,7 @@ def gradients(layer, tensors, options, variables, loss_of):
 
 
 def hessian_vector_product(layer, tensors, options, weights, loss_of, directions):
-    """Differentiate the gradients of a loss along a line."""
+    """Differentiate the gradients of a loss along a direction."""
     import tensorflow as tf
 
     tensors = {name: tf.convert_to_tensor(x) for name, x in tensors.items()}

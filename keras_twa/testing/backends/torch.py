@@ -4,7 +4,7 @@ from keras import ops
 
 
 def gradients(layer, tensors, options, variables, loss_of):
-    """Call a layer and differentiate what `loss_of` makes of the result."""
+    """Call a layer and differentiate `loss_of` of the result."""
     import torch
 
     tensors = _leaves(tensors)
@@ -16,7 +16,7 @@ def gradients(layer, tensors, options, variables, loss_of):
 
 
 def hessian_vector_product(layer, tensors, options, weights, loss_of, directions):
-    """Differentiate the gradients of a loss along a line."""
+    """Differentiate the gradients of a loss along a direction."""
     import torch
 
     tensors = _leaves(tensors)

@@ -1,4 +1,4 @@
-"""What every attention layer promises, one module per promise.
+"""The promises of every attention layer, one module for each kind.
 
 Each check takes a `Case` (a layer class, its options, its float64 loop) and raises an
 `AssertionError` if the promise is broken. `keras_twa.testing.check_attention` runs all

@@ -1,4 +1,4 @@
-"""Bad input is refused with a ValueError that shows it."""
+"""Bad input raises a ValueError that shows it."""
 
 import keras
 import numpy as np
@@ -90,7 +90,7 @@ def refuses_bad_call(case, call, name="a bad call"):
 
 
 def assert_refused(action, name="bad input"):
-    """Assert that `action` raises a ValueError that says what it received."""
+    """Assert that `action` raises a ValueError that shows what it received."""
     try:
         action()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Under a causal mask, the future does not reach the past."""
+"""Under a causal mask, later steps do not affect earlier outputs."""
 
 from keras_twa.testing import harness
 from keras_twa.testing.harness import assert_close
@@ -9,8 +9,8 @@ from keras_twa.testing.scenarios import normal
 def future_leaves_past(case):
     """Under a causal mask, later keys change neither earlier outputs nor gradients.
 
-    If the layer is not invariant to what follows a prefix, by its own account, then
-    later keys of other lengths still do not, where their directions stay.
+    If the layer states that later steps may affect earlier outputs, then only the norms
+    of later keys change, not their directions.
     """
     cut, options = 4, {}
     call = itself(use_causal_mask=True)

@@ -14,7 +14,7 @@ STEP = 1e-5
 
 
 def second_derivatives_equal_reference(case, call=None):
-    """A gradient changes along a random line as that of the loop does."""
+    """The gradient changes along a random direction like the gradient of the loop."""
     call = everything_for(case) if call is None else call
     layer = harness.built(case, call)
     fixed = harness.weights_of(layer)
@@ -26,7 +26,7 @@ def second_derivatives_equal_reference(case, call=None):
     got = hessian_vector_product(layer, call, cotangent, along)
 
     def loss(moved):
-        # The complex step moves along one line; all else moves by its number.
+        # The complex step moves along one direction, real numbers along the other.
         at = {name: x + moved["line"] * across[name] for name, x in moved["at"].items()}
         inputs = {name: at.pop(name) for name in tensors}
         output, _ = case.reference({**fixed, **at}, {**inputs, **options})

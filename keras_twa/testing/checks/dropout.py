@@ -12,7 +12,7 @@ from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def dropout_is_sound(case):
-    """Dropped weights keep their expectation, only in training, seeded, fresh."""
+    """Dropout keeps the expectation, is seeded, varies, and is only for training."""
     call = pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH, batch=1)
     copies = 600
     many = {name: np.repeat(x, copies, axis=0) for name, x in call.items()}
@@ -35,7 +35,7 @@ def dropout_is_sound(case):
     same = harness.run(twin, {**many, "training": True}).output
     assert_close(same, first, "output with the same seed", 1e-6)
     if "timescales/expand/kernel" not in harness.weight_names(layer):
-        # Behind a decoder, which is not linear, the expectation says nothing.
+        # Behind a nonlinear decoder, the expectation is not preserved.
         noise = first.std(axis=0) / np.sqrt(copies)
         error = np.abs(first.mean(axis=0) - want[0])
         assert (error <= 5 * noise + 1e-4).all(), "dropout moves the expectation"
@@ -44,7 +44,7 @@ def dropout_is_sound(case):
 def dropout_drops_whole_weights(case):
     """Each weight is dropped or scaled by 1/(1 - rate), at the stated rate.
 
-    For layers without a decoder: there the output shows the weights themselves.
+    Only for layers without a decoder, where the output shows the weights themselves.
     """
     rate, keys = 0.3, 4
     heads = {"num_heads": 1, "key_dim": keys, "value_dim": keys, "use_bias": False}
@@ -67,7 +67,7 @@ def dropout_drops_whole_weights(case):
 
 
 def dropout_has_its_own_gradient(case):
-    """The gradient belongs to the very weights that were dropped in the output."""
+    """The gradient uses the same dropped weights as the output."""
     call = {**everything_for(case), "training": True}
 
     def output_at(shift):

@@ -1,4 +1,4 @@
-"""Batches without rows, and sequences without steps, are calls like any other."""
+"""Batches without rows and sequences without steps are valid."""
 
 import numpy as np
 from keras import ops
@@ -12,12 +12,12 @@ from keras_twa.testing.scenarios import cross
 from keras_twa.testing.scenarios import itself
 
 BATCH, QUERIES, KEYS = harness.BATCH, harness.QUERY_LENGTH, harness.KEY_LENGTH
-# With empty chunks in front, in the middle and behind.
+# With empty chunks at the start, in the middle and at the end.
 CUTS = ((0, 3, 0, QUERIES - 3, 0), None), ((3, 0, QUERIES - 3), QUERIES + 2)
 
 
 def with_everything(call):
-    """Return a causal call with masks of all kinds, and with times."""
+    """Return a causal call with masks of all kinds and with times."""
     (batch, queries), keys = call["query"].shape[:2], call["value"].shape[1]
     return {
         **call,
@@ -31,7 +31,7 @@ def with_everything(call):
 
 
 def for_layer(case, call):
-    """Return the call without what the layer does not take."""
+    """Return the call without arguments that the layer does not take."""
     left_out = set() if case.has_pairs else {"attention_mask"}
     if call["value"] is call["query"]:
         left_out |= {"key_positions"}
@@ -39,7 +39,7 @@ def for_layer(case, call):
 
 
 def empty_calls():
-    """Return calls with an empty batch, no queries or no keys, by what is empty."""
+    """Return calls with an empty batch, no queries or no keys, by name."""
     plain = {
         "batch": itself(batch=0),
         "sequence": itself(length=0),
@@ -76,13 +76,13 @@ def empty_axes_are_answered(case):
             for which, gradient in got.gradients().items():
                 what = f"{name}: gradient to {which}"
                 assert_finite(gradient, what)
-                # Without keys there is an output, made of biases.
+                # Without keys, there still is an output, from biases.
                 if 0 in (batch, queries):
                     assert not gradient.any(), f"{what} is not 0"
 
 
 def no_keys_are_hidden_keys(case):
-    """Without keys, queries get what they get where all keys are hidden."""
+    """Without keys, queries give the same outputs as with all keys hidden."""
     for causal in (False, True):
         layer = harness.built(case, cross())
         hidden = cross(value_mask=np.zeros((BATCH, KEYS), bool), use_causal_mask=causal)
@@ -96,7 +96,7 @@ def no_keys_are_hidden_keys(case):
 
 
 def empty_chunks_leave_states(case):
-    """Chunks without steps change neither the state nor what comes after them."""
+    """Chunks without steps change neither the state nor later outputs."""
     call = itself(use_causal_mask=True)
     layer = harness.built(case, call)
     whole = harness.run(layer, call).output

@@ -1,4 +1,4 @@
-"""Large logits and coincident points do no harm."""
+"""Large logits, small features and coincident points stay exact."""
 
 import numpy as np
 from keras import ops
@@ -25,7 +25,7 @@ def large_logits_stay_finite(case):
             variable = names["gravity/log_gravity"]
             variable.assign(ops.full(variable.shape, float(np.log(2e4))))
         else:
-            # Where there is one projection for both, it is the query's.
+            # A shared projection of queries and keys is called "query".
             for name in {"query/kernel", "key/kernel"} & set(names):
                 variable = names[name]
                 variable.assign(ops.multiply(variable.value, 60.0))
@@ -42,9 +42,9 @@ def large_logits_stay_finite(case):
 
 
 def features_of_any_size_count(case):
-    """Queries and keys of any size give what the loop gives, and not zero.
+    """Queries and keys of any size give the same outputs as the loop, and not zero.
 
-    In one call and in parts, with gradients that are finite.
+    In one call and in parts, with finite gradients.
     """
     real = lengths_mask([7, 5], 7)
     for factor, shift in ((1e-8, 0.0), (1.0, -40.0), (1.0, -150.0), (60.0, 0.0)):
@@ -80,7 +80,7 @@ def features_of_any_size_count(case):
 
 
 def coincident_points_stay_exact(case):
-    """Queries that equal a key get the exact weight, and a finite gradient."""
+    """Queries that equal a key give exact outputs and finite gradients."""
     x = normal(harness.BATCH, harness.QUERY_LENGTH, harness.QUERY_WIDTH, seed=51)
     x[:, 1] = x[:, 0]
     call = {"query": x, "value": x}
@@ -89,7 +89,7 @@ def coincident_points_stay_exact(case):
     for kind in ("kernel", "bias"):
         if {f"query/{kind}", f"key/{kind}"} <= set(names):
             query, key = names[f"query/{kind}"], names[f"key/{kind}"]
-            # A head of keys may serve several of queries.
+            # Several query heads may share a key head.
             group = query.shape[-2] // key.shape[-2]
             query.assign(ops.repeat(key.value, group, axis=-2))
     equals = case.expected(layer, call)[0]

@@ -1,4 +1,4 @@
-"""Under the policy float64, outputs are float64, and as exact as a float32 core."""
+"""Under the policy float64, outputs are float64, with float32 accuracy at least."""
 
 import keras
 import numpy as np
@@ -10,11 +10,11 @@ from keras_twa.testing.scenarios import itself
 
 
 def float64_is_taken(case, tolerance=2e-5):
-    """Outputs have the policy's dtype, weights as well, and equal the float64 loop.
+    """Outputs have the policy's dtype and equal the float64 loop.
 
-    Softmax, decays and memories are computed in float32 under every policy: so they are
-    no closer than that. JAX has no float64 unless it is told to, and the policy means
-    float32 then.
+    Softmax, decays and memories are computed in float32 under every policy, which
+    limits the accuracy. Unless float64 is enabled in JAX, the policy means float32
+    there.
     """
     for use_bias in (True, False):
         call = itself(use_causal_mask=case.layer.causality != "never")
@@ -24,7 +24,7 @@ def float64_is_taken(case, tolerance=2e-5):
         expected, _ = case.expected(layer, call)
         output = layer(**call)
         dtype = keras.backend.standardize_dtype(output.dtype)
-        # JAX has no float64 unless it is told to.
+        # JAX has no float64 unless it is enabled.
         wanted = keras.backend.standardize_dtype(ops.cast(1.0, "float64").dtype)
         assert dtype == wanted, f"an output of {dtype}"
         spec = layer.compute_output_spec(**call)

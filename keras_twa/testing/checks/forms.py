@@ -1,4 +1,4 @@
-"""Arguments may be nested lists, and inputs may have further axes."""
+"""Arguments may be nested lists, and inputs may have additional axes."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from keras_twa.testing.scenarios import random_mask
 
 
 def takes_nested_lists(case):
-    """Nested lists of numbers do what arrays do, and `(T, S)` what `(1, T, S)` does."""
+    """Nested lists of numbers work like arrays, and masks `(T, S)` like `(1, T, S)`."""
     call = everything_for(case)
     layer = harness.built(case, call)
     want = harness.run(layer, call).output
@@ -29,12 +29,12 @@ def takes_nested_lists(case):
 
 
 def as_list(x):
-    """Return nested lists of an array, and all else as it is."""
+    """Return an array as nested lists, and anything else unchanged."""
     return x.tolist() if isinstance(x, np.ndarray) else x
 
 
 def folds_axes(case):
-    """Attention along one axis is that to each sequence along it."""
+    """Attention along one axis equals attention to each sequence along it."""
     x, mask = normal(2, 3, 5, 6), random_mask(2, 3, 5)
     layer = harness.built(case, {"query": x}, attention_axes=2)
     output = layer(x, x, query_mask=mask, value_mask=mask)

@@ -1,4 +1,4 @@
-"""A layer fits, states its shapes and passes masks on, as Keras's own do."""
+"""A layer trains in `fit`, states its shapes and passes masks on, as in Keras."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def fits_at_unknown_length(case, causal=False):
-    """A compiled step of `fit` moves every trainable weight, at any length."""
+    """A compiled step of `fit` changes every trainable weight, at any length."""
     model = functional_model(case, use_causal_mask=causal)
     randomise_model(model)
     model.compile(
@@ -83,7 +83,7 @@ def assert_same_structure(symbolic, eager, what):
 
 
 def masks_propagate(case):
-    """An embedding's mask hides its padding, and goes on to the next layer."""
+    """An embedding's mask hides its padding and is passed on to the next layer."""
     tokens = small_tokens(batch=2)
     real = tokens != 0
     embed = keras.layers.Embedding(9, harness.QUERY_WIDTH, mask_zero=True)

@@ -41,7 +41,7 @@ def masked_rows_give_zero(case):
         what = f"rows masked by {set(call) - set(harness.TENSORS)}"
         layer = harness.built(case, call)
         for name, variable in harness.weight_names(layer).items():
-            # With these at zero, what the layer makes of nothing is 0.
+            # With zero biases, the layer maps zeros to zeros.
             if name.endswith(("bias", "beta")) and "temporal" not in name:
                 variable.assign(ops.zeros(variable.shape))
         scored = harness.run(layer, {**call, **(SCORES if case.has_pairs else {})})

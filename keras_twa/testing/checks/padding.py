@@ -1,4 +1,4 @@
-"""Padding of any content is inert."""
+"""Padding has no effect, whatever it holds."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from keras_twa.testing.scenarios import normal
 
 
 def padding_is_inert(case, poison, causal=False):
-    """Padding of any content changes no valid output and no gradient."""
+    """Padding changes no valid output and no gradient, whatever it holds."""
     extra = 3
     for call, masks in (
         (itself(use_causal_mask=causal), ("query_mask", "value_mask")),
@@ -43,7 +43,7 @@ def padding_is_inert(case, poison, causal=False):
             fill = np.zeros((harness.BATCH, extra), bool)
             parts = [fill, real] if causal else [real, fill]
             padded[name] = np.concatenate(parts, axis=1)
-        # Padding in front must not move the clock.
+        # Padding at the start must not change the times of the other steps.
         for name, side in (("query_positions", "query"), ("key_positions", "value")):
             steps = np.arange(padded[side].shape[1], dtype="float32")
             moved = padded[side].shape[1] - lengths[side] if causal else 0

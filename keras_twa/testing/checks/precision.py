@@ -1,4 +1,4 @@
-"""Halves stay close to float32, and times keep their precision."""
+"""Half precision stays close to float32, and times keep their precision."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from keras_twa.testing.scenarios import normal
 
 
 def half_precision_is_close(case, dtype):
-    """A mixed policy gives halves close to float32, with finite gradients."""
+    """A mixed policy gives half precision close to float32, with finite gradients."""
     tolerance = {"mixed_float16": 1e-2, "mixed_bfloat16": 6e-2}[dtype]
     call = everything_for(case)
     asked = {**call, **(SCORES if case.has_pairs else {})}
@@ -36,7 +36,7 @@ def half_precision_is_close(case, dtype):
     cotangent = normal(*output.shape, seed=60)
     expected = harness.run_with_gradients(exact, call, cotangent).gradients()
     got = harness.run_with_gradients(layer, call, cotangent).gradients()
-    # A gradient that cancels to nothing still has the rounding of its parts.
+    # A gradient whose parts cancel still has their rounding errors.
     least = 0.1 * max(np.abs(want).max() for want in expected.values())
     for name, gradient in got.items():
         what = f"gradient to {name}"
@@ -44,7 +44,7 @@ def half_precision_is_close(case, dtype):
 
 
 def assert_half_close(actual, expected, what, tolerance, least=1e-2):
-    """Assert that the error is small beside the largest entry."""
+    """Assert that the error is small relative to the largest entry."""
     assert_finite(actual, what)
     error = np.abs(actual - expected).max()
     size = max(np.abs(expected).max(), least)
@@ -52,7 +52,7 @@ def assert_half_close(actual, expected, what, tolerance, least=1e-2):
 
 
 def half_precision_does_not_overflow(case):
-    """Large inputs stay finite in float16: no logit is formed in halves."""
+    """Large inputs stay finite in float16: no logit is computed in half precision."""
     call = itself()
     layer = harness.built(case, call, dtype="mixed_float16")
     names = harness.weight_names(layer)
@@ -67,7 +67,7 @@ def half_precision_does_not_overflow(case):
 
 
 def timestamps_keep_their_precision(case):
-    """Times near a million, in a bfloat16 policy, still tell neighbours apart."""
+    """Times near a million, under a bfloat16 policy, still distinguish neighbours."""
     steps = np.cumsum([3, 50, 9, 40, 30, 70, 20]).astype("float32")
     positions = {"query_positions": 1e6 + steps, "key_positions": 1e6 + steps}
     call = itself(**positions)
@@ -95,6 +95,6 @@ def timestamps_keep_their_precision(case):
         names["temporal_function/offset"].assign([0.0, 0.0])
     call = {**call, **rounded, **options}
     output, scores = case.reference(harness.weights_of(exact), call)
-    # Float32 has steps of 1/16 at a million; that much may be lost, and no more.
+    # Float32 resolves 1/16 at a million: no more than that may be lost.
     assert_half_close(want.scores, scores, "float32 scores at large times", 2e-2)
     assert_half_close(want.output, output, "float32 output at large times", 2e-2)

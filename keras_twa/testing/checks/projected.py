@@ -1,4 +1,4 @@
-"""A sequence that is projected once gives what it gives in an ordinary call."""
+"""A sequence that is projected once gives the same outputs as in an ordinary call."""
 
 import keras
 import numpy as np
@@ -12,12 +12,12 @@ from keras_twa.testing.scenarios import itself
 from keras_twa.testing.scenarios import lengths_mask
 from keras_twa.testing.scenarios import normal
 
-# What `project` takes in the place of the call.
+# The arguments that `project` takes instead of the call.
 OF_SOURCE = ("value", "key", "value_mask", "key_mask", "key_positions")
 
 
 def apart(layer, call):
-    """Return the call with what was projected in the place of its source."""
+    """Return the call with `projected` in place of value and key."""
     source = {name: call[name] for name in OF_SOURCE if name in call}
     rest = {name: x for name, x in call.items() if name not in source}
     return {**rest, "projected": layer.project(**source)}
@@ -46,7 +46,7 @@ def projected_equals_one_call(case, tolerance=1e-6):
     layer = harness.built(case, call)
 
     class Apart(type(layer)):
-        """The same layer, which projects and attends one after the other."""
+        """The same layer, which projects first and then attends."""
 
         def call(
             self,
@@ -112,7 +112,7 @@ def projected_has_the_stated_shapes(case):
 
 
 def refuses_bad_projected(case):
-    """What does not fit, or stands beside what it replaces, is refused."""
+    """A `projected` that does not fit, or repeats other arguments, is refused."""
     layer = harness.built(case, cross())
     call = apart(layer, cross())
     given = call["projected"]
@@ -144,7 +144,7 @@ def refuses_bad_projected(case):
 
 
 def refuses_projected(case):
-    """A layer for its own sequence only projects nothing, and takes nothing."""
+    """A layer for self-attention only refuses `project` and `projected`."""
     layer = harness.built(case, itself())
     x = itself()["query"]
     assert_refused(lambda: layer.project(x), "to project")

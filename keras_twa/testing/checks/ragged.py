@@ -1,4 +1,4 @@
-"""Rows of different lengths in one batch: padding is no step, wherever it stands."""
+"""Rows of different lengths in one batch: padding never counts as a step."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ from keras_twa.testing.scenarios import normal
 
 LENGTH = 9
 REAL_STEPS = (4, 7)
-# How the batch comes: parts, and for how many steps a cache has room.
+# The lengths of the parts, and the number of steps that a cache has room for.
 PARTS = (((5, 4), None), ((2, 3, 1, 1, 1, 1), LENGTH))
 
 
 def paddings():
-    """Return masks `(2, LENGTH)` of such rows by where their padding stands."""
+    """Return masks `(2, LENGTH)` of such rows, by the place of their padding."""
     steps = np.arange(LENGTH)[None]
     lengths = np.array(REAL_STEPS)[:, None]
     between = np.ones((2, LENGTH), bool)
@@ -28,7 +28,7 @@ def paddings():
 
 
 def ragged_rows_equal_each_alone(case, tolerance=2e-5):
-    """A padded row gives what it gives alone: whole and in parts."""
+    """A padded row gives the same outputs as alone, whole and in parts."""
     rows = [normal(1, n, harness.QUERY_WIDTH, seed=n) for n in REAL_STEPS]
     causal = {"use_causal_mask": case.layer.causality != "never"}
     layer = harness.built(case, {"query": rows[0], "value": rows[0]})

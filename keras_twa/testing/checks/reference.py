@@ -1,4 +1,4 @@
-"""A layer gives what its float64 loop gives, and so do its gradients."""
+"""The outputs and gradients of a layer equal those of its float64 loop."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from keras_twa.testing.scenarios import pair_of_lengths
 
 
 def equals_reference(case, call):
-    """The output is that of the float64 loop, with and without the scores."""
+    """The output equals that of the float64 loop, with and without the scores."""
     layer = harness.built(case, call)
     output, scores = case.reference(harness.weights_of(layer), call)
     assert_close(harness.run(layer, call).output, output, "output")
@@ -24,7 +24,7 @@ def equals_reference(case, call):
 
 
 def equals_reference_in(case, scenarios):
-    """The output is that of the float64 loop in all the scenarios."""
+    """The output equals that of the float64 loop in all scenarios."""
     for name, call in scenarios.items():
         try:
             equals_reference(case, call)
@@ -33,7 +33,7 @@ def equals_reference_in(case, scenarios):
 
 
 def equals_reference_at_length(case, query_length, key_length):
-    """The output is that of the float64 loop at awkward lengths."""
+    """The output equals that of the float64 loop at unusual lengths."""
     if not case.layer.cross_attention:
         key_length = query_length
     mask = np.ones((harness.BATCH, key_length), bool)
@@ -45,12 +45,12 @@ def equals_reference_at_length(case, query_length, key_length):
 
 
 def gradients_equal_reference(case, call=None):
-    """Gradients to inputs and weights are those of the loop, along random lines."""
+    """Gradients equal those of the loop along random directions."""
     call = everything_for(case) if call is None else call
     layer = harness.built(case, call)
     weights = harness.weights_of(layer)
     tensors, options = harness.split(call, case.layer)
-    # To differentiate, one tensor that is query and value becomes two.
+    # For differentiation, a tensor that is both query and value becomes two.
     tensors = {name: x.copy() for name, x in tensors.items()}
     if not case.layer.cross_attention:
         tensors = {"query": tensors["query"]}

@@ -1,4 +1,4 @@
-"""Configs and files give the same layer back."""
+"""Configs and files restore the same layer."""
 
 import inspect
 import json
@@ -15,7 +15,7 @@ from keras_twa.testing.scenarios import everything_for
 
 
 def config_round_trips(case):
-    """The config rebuilds the layer, through JSON too, and holds every argument."""
+    """The config holds every argument and restores the layer, also through JSON."""
     overrides = {
         "dropout": 0.25,
         "seed": 11,
@@ -75,7 +75,7 @@ def assert_same_config(actual, expected):
 
 
 def saves_and_loads(case, folder):
-    """A model with the layer gives the same output after a trip through a file."""
+    """A model with the layer gives the same output after saving and loading."""
     model = functional_model(case)
     randomise_model(model)
     path = folder / "model.keras"

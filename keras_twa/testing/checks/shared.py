@@ -1,4 +1,4 @@
-"""What several promises share: asking for scores, and one small model."""
+"""Helpers that several checks share."""
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ def small_tokens(batch=4, length=6):
 
 
 def functional_model(case, length=None, **call):
-    """Return embedding, self-attention, pooling, logits; any length by default."""
+    """Return a model with embedding, self-attention, pooling and logits."""
     tokens = keras.Input((length,), dtype="int32", name="tokens")
     x = keras.layers.Embedding(9, harness.QUERY_WIDTH, mask_zero=True)(tokens)
     x = case.make(name="attention")(x, x, **call)
@@ -28,5 +28,5 @@ def functional_model(case, length=None, **call):
 
 
 def randomise_model(model, seed=90):
-    """Give every trainable weight of a model random noise on top."""
+    """Replace or perturb every trainable weight of a model with random noise."""
     harness.randomise(model, seed, scale=0.3)

@@ -1,4 +1,4 @@
-"""A sequence in chunks, or step by step, gives what it gives in one call."""
+"""A sequence in chunks, or step by step, gives the same outputs as one call."""
 
 import numpy as np
 from keras import ops
@@ -13,9 +13,9 @@ from keras_twa.testing.scenarios import random_mask
 from keras_twa.testing.scenarios import timestamps
 
 LENGTH = harness.QUERY_LENGTH
-# How many steps the first of two parts has.
+# The number of steps of the first of two parts.
 FIRST = 3
-# Into how many steps to cut a sequence, and for how many steps a cache has room.
+# The lengths of the parts, and the number of steps that a cache has room for.
 CUTS = (((1,) * LENGTH, None), ((3, 4), None), ((1, 5, 1), LENGTH + 2))
 
 
@@ -52,14 +52,14 @@ def in_parts(layer, call, cuts, state):
         chunk = part(call, first, first + count)
         output, state = layer(**chunk, initial_state=state, return_state=True)
         outputs.append(harness.to_numpy(output))
-        # Through NumPy: a state is nothing but its tensors.
+        # Through NumPy, to show that a state is nothing but its tensors.
         state = {name: ops.convert_to_numpy(x) for name, x in state.items()}
         first += count
     return np.concatenate(outputs, axis=1), state
 
 
 def parts_equal_one_call(case, tolerance=1e-5):
-    """Chunks of any lengths give what one call gives, with any padding."""
+    """Chunks of any lengths give the same outputs as one call, with any padding."""
     for name, call in calls().items():
         layer = harness.built(case, call)
         whole = harness.run(layer, call).output
@@ -71,7 +71,7 @@ def parts_equal_one_call(case, tolerance=1e-5):
 
 
 def steps_equal_one_call(case, tolerance=1e-5):
-    """`step` gives what one call gives, with padding and times."""
+    """`step` gives the same outputs as one call, with padding and times."""
     mask = ~lengths_mask([2, 0], LENGTH)
     times = timestamps(harness.BATCH, LENGTH)
     call = itself(
@@ -93,7 +93,7 @@ def states_carry_gradients(case):
     layer, parts = whole_and_in_parts(case, call)
     cotangent = np.ones(harness.run(layer, call).output.shape, "float32")
     cotangent[:, ::2] = -0.5
-    # All of the gradient must come in by `query`.
+    # In parts, the whole gradient must arrive at `query`.
     want = harness.run_with_gradients(layer, call, cotangent)
     got = harness.run_with_gradients(parts, call, cotangent)
     inputs = sum(want.inputs.values())
@@ -106,8 +106,8 @@ def states_carry_gradients(case):
 def states_stop_gradients(case):
     """The gradient of later steps ends at the state, but reaches all weights.
 
-    Their gradient is that of the whole: what a state holds is made of inputs alone, and
-    projected again.
+    The gradient of the weights equals that of one call, as a state holds only inputs,
+    which are projected again.
     """
     call = itself(use_causal_mask=True)
     layer, parts = whole_and_in_parts(case, call)
@@ -125,7 +125,7 @@ def states_stop_gradients(case):
 
 
 def whole_and_in_parts(case, call):
-    """Return a built layer, and one like it that takes a call in two parts."""
+    """Return a built layer, and one like it that splits a call into two parts."""
     layer = harness.built(case, call)
 
     class InParts(type(layer)):
@@ -140,7 +140,7 @@ def whole_and_in_parts(case, call):
             return ops.concatenate([first, rest], axis=1)
 
         def compute_output_spec(self, query, value=None, **options):
-            """Return what one call gives."""
+            """Return the spec of one call."""
             del value
             return super().compute_output_spec(query, **options)
 
@@ -150,7 +150,7 @@ def whole_and_in_parts(case, call):
 
 
 def states_have_the_stated_shapes(case):
-    """`compute_output_spec` states the shapes of states, and of weights with them."""
+    """`compute_output_spec` states the shapes of states, and of attention weights."""
     call = itself(use_causal_mask=True)
     layer = harness.built(case, call)
     query = call["query"]
@@ -173,7 +173,7 @@ def states_have_the_stated_shapes(case):
 
 
 def refuses_states(case):
-    """A layer that needs the whole sequence neither makes, takes nor returns states."""
+    """A layer that needs the whole sequence has no states."""
     call, layer = itself(use_causal_mask=True), harness.built(case, itself())
     given = {"initial_state": {"any": np.zeros((harness.BATCH, 1), "float32")}}
     token = call["query"][:, 0]
@@ -216,7 +216,7 @@ def bad_streams(layer):
 
 
 def refuses_bad_streams(case):
-    """A state that does not fit is refused, with what was received."""
+    """A state that does not fit raises, and the message shows it."""
     layer = harness.built(case, itself())
     for name, call in bad_streams(layer).items():
         assert_refused(lambda call=call: layer(**call), name)

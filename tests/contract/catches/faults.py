@@ -1,4 +1,4 @@
-"""Dot-product attention with one thing wrong, and whether a check sees it."""
+"""Dot-product attention with one fault, and whether a check finds it."""
 
 import numpy as np
 from keras import ops

@@ -1,4 +1,4 @@
-"""The checks of bad input fail on layers that accept it, or say too little."""
+"""The checks of bad input fail on layers that accept it or raise without details."""
 
 import pytest
 
@@ -11,14 +11,14 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class AcceptsAnything(DotProductAttention):
-    """Puts every argument right by itself."""
+    """Corrects every argument silently."""
 
     def __init__(self, num_heads, key_dim, **options):
         good = {k: v for k, v in options.items() if k in ("name", "dtype")}
         super().__init__(2, 4, **good)
 
     def __call__(self, query, value, **options):
-        """Call with nothing but two good tensors."""
+        """Call with two valid tensors only."""
         return query
 
 
@@ -30,7 +30,7 @@ class RaisesTheWrongError(DotProductAttention):
 
 class RaisesWithoutSayingWhat(DotProductAttention):
     def __call__(self, *arguments, **options):
-        """Refuse with no reason."""
+        """Raise without a reason."""
         raise ValueError("bad shapes")
 
 

@@ -1,4 +1,4 @@
-"""The check of causality fails on a leak, in values or gradients."""
+"""The check of causality fails on a leak in values or gradients."""
 
 import pytest
 

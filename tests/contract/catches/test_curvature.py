@@ -1,4 +1,4 @@
-"""The check of second derivatives fails where only first ones are right."""
+"""The check of second derivatives fails if only first derivatives are right."""
 
 import pytest
 from keras import ops
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class BendsTooMuch(Broken):
-    """Adds what is zero, and so is its gradient, but not the gradient of that."""
+    """Adds a term that is zero, as is its gradient, but not its second derivative."""
 
     def after(self, result, arguments):
         x = arguments["value"]
@@ -21,7 +21,7 @@ class BendsTooMuch(Broken):
 
 
 class ForgetsHowItBends(Broken):
-    """Has the right gradient, which does not depend on one of the inputs any more."""
+    """Has the right gradient, but it no longer depends on one of the inputs."""
 
     def after(self, result, arguments):
         x = arguments["value"]

@@ -1,4 +1,4 @@
-"""The checks of dropout fail on what is not dropout."""
+"""The checks of dropout fail on wrong dropout."""
 
 import pytest
 from keras import ops

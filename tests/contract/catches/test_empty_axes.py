@@ -1,4 +1,4 @@
-"""The checks of empty axes fail on layers that make something of nothing."""
+"""The checks of empty axes fail on layers with wrong results for empty inputs."""
 
 import pytest
 from keras import ops
@@ -12,10 +12,10 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class AddsARow(Broken):
-    """Answers an empty batch with one row."""
+    """Returns one row for an empty batch."""
 
     def after(self, result, arguments):
-        """Put a row in place of none."""
+        """Add a row if there is none."""
         return ops.zeros((1, *result.shape[1:])) if result.shape[0] == 0 else result
 
 
@@ -29,7 +29,7 @@ class IsNotANumber(Broken):
 
 
 class ShowsNothing(Broken):
-    """Gives queries without keys one, and those whose keys are hidden zero."""
+    """Gives 1 for queries without keys, but 0 for queries whose keys are hidden."""
 
     def after(self, result, arguments):
         """Replace the output where there are no keys."""
@@ -37,10 +37,10 @@ class ShowsNothing(Broken):
 
 
 class CountsEmptyChunks(DotProductAttention):
-    """Puts a step into its state for a chunk of none."""
+    """Adds a step to its state for an empty chunk."""
 
     def mix(self, call):
-        """Attend, and hold one more step if there was none."""
+        """Attend, and add one step to the state if the chunk is empty."""
         outputs, weights, state = super().mix(call)
         if state is not None and outputs.shape[1] == 0:
             state = {**state, "real": ops.ones_like(state["real"])}

@@ -25,7 +25,7 @@ class OverflowsLargeLogits(Broken):
 
 
 class ForgetsSmallSums(Broken):
-    """Takes a small sum of products for the sum of none."""
+    """Treats a small sum of products as an empty sum."""
 
     def after(self, result, arguments):
         query = arguments["query"]

@@ -1,4 +1,4 @@
-"""The checks of lists and axes fail on layers that read them in another way."""
+"""The checks of lists and axes fail on layers that misread them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class ForgetsLists(Broken):
-    """Does not see a mask that is a list."""
+    """Ignores a mask that is a list."""
 
     def __call__(self, query, *args, **kwargs):
         kept = {k: x for k, x in kwargs.items() if not (k in MASKS and is_list(x))}
@@ -20,7 +20,7 @@ class ForgetsLists(Broken):
 
 
 class TurnsPairsAround(Broken):
-    """Reads a mask of two axes as one of keys and queries."""
+    """Reads a mask of two axes as (keys, queries)."""
 
     def __call__(self, query, *args, attention_mask=None, **kwargs):
         if np.ndim(attention_mask) == 2:
@@ -29,7 +29,7 @@ class TurnsPairsAround(Broken):
 
 
 class AttendsToAllAxes(Broken):
-    """Takes the axes that are not attended for further steps."""
+    """Treats the axes that are not attended over as additional steps."""
 
     def __init__(self, *args, attention_axes=None, **kwargs):
         super().__init__(*args, **kwargs)

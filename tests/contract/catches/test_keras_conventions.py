@@ -18,7 +18,7 @@ class FreezesTheProjection(Broken):
 
 class StatesAWrongShape(Broken):
     def compute_output_spec(self, *arguments, **options):
-        """State one more length."""
+        """State a length that is too large by 1."""
         spec = super().compute_output_spec(*arguments, **options)
         first = spec[0] if isinstance(spec, (tuple, list)) else spec
         shape = (first.shape[0], 1, first.shape[2])
@@ -28,19 +28,19 @@ class StatesAWrongShape(Broken):
 
 class ForgetsTheScores(Broken):
     def compute_output_spec(self, *arguments, **options):
-        """State one tensor always."""
+        """Always state a single tensor."""
         spec = super().compute_output_spec(*arguments, **options)
         return spec[0] if isinstance(spec, (tuple, list)) else spec
 
 
 class SwallowsTheMask(Broken):
     def compute_mask(self, *arguments, **options):
-        """Pass no mask on."""
+        """Return no mask."""
 
 
 class LosesTheRidingMask(Broken):
     def __call__(self, query, value, **options):
-        """Call with tensors that carry no mask any more."""
+        """Call with tensors that no longer carry a mask."""
         return super().__call__(ops.add(query, 0.0), ops.add(value, 0.0), **options)
 
 

@@ -1,4 +1,4 @@
-"""The check of padding fails on a layer that lets it in."""
+"""The check of padding fails on a layer whose output depends on it."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class LetsPaddingInByZeroTimesIt(Broken):
-    """Hides a masked value by multiplying with 0: Inf and NaN come through."""
+    """Hides a masked value by multiplying with 0, which keeps Inf and NaN."""
 
     def after(self, result, arguments):
         mask, value = arguments["value_mask"], arguments["value"]

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.full, pytest.mark.once]
 
 
 class OverflowsHalves(Broken):
-    """Forms squared sums in the compute dtype, as a careless norm does."""
+    """Computes sums of squares in the compute dtype, as a careless norm does."""
 
     def after(self, result, arguments):
         size = ops.sum(ops.square(ops.multiply(result, 100.0)), axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The checks of what was projected fail on layers that lose or misread it."""
+"""The checks of `projected` fail on layers that lose or misread it."""
 
 import pytest
 from keras import ops
@@ -21,7 +21,7 @@ class ForgetsPadding(DotProductAttention):
 
 class ForgetsTheKey(DotProductAttention):
     def project(self, value, key=None, **options):
-        """Project the value in its place."""
+        """Project the value instead of the key."""
         return super().project(value, **options)
 
 
@@ -42,7 +42,7 @@ class ForgetsTimes(TemporalWeightedAttention):
 
 class MisstatesShapes(DotProductAttention):
     def projected_spec(self, batch, length, **options):
-        """State one step more."""
+        """State one step too many."""
         return super().projected_spec(batch, length + 1, **options)
 
 

@@ -1,4 +1,4 @@
-"""The checks of configs and files fail on what gets lost."""
+"""The checks of configs and files fail if something gets lost."""
 
 import keras
 import pytest

@@ -18,7 +18,7 @@ LINEAR = next(case for case in PLAIN if case.layer is LinearAttention)
 
 
 class Forgets(DotProductAttention):
-    """Begins anew with every call."""
+    """Starts without a past in every call."""
 
     def mix(self, call):
         """Attend to the steps of this call only."""
@@ -38,10 +38,10 @@ class ForgetsPadding(DotProductAttention):
 
 
 class StopsGradients(DotProductAttention):
-    """Hands on a state without its gradient."""
+    """Returns a state without its gradient."""
 
     def mix(self, call):
-        """Attend, and cut the state off."""
+        """Attend, and stop the gradient of the state."""
         outputs, weights, state = super().mix(call)
         if state is not None:
             state = {k: ops.stop_gradient(x) for k, x in state.items()}
@@ -50,12 +50,12 @@ class StopsGradients(DotProductAttention):
 
 class CacheThatStays(KeyValueCache):
     def shapes_after(self, shapes, steps):
-        """Say that a cache does not grow."""
+        """State that the cache does not grow."""
         return shapes
 
 
 class MisstatesShapes(DotProductAttention):
-    """Has a cache that grows, and says that it does not."""
+    """Has a growing cache, but states that it does not grow."""
 
     @property
     def state_kind(self):
@@ -70,10 +70,10 @@ class AcceptsAnyState(LinearAttention):
 
 
 class CountsPadding(TemporalWeightedAttention):
-    """Takes the index of a step for its time."""
+    """Uses the index of a step as its time."""
 
     def counts(self, times):
-        """Leave padding where it is."""
+        """Count padding too."""
         return False
 
 
@@ -81,7 +81,7 @@ class KeepsPaddingInItsWindow(LocalAttention):
     """Holds the last steps of the batch, whether they are real or not."""
 
     def mix(self, call):
-        """Mark all that is held as real steps of zeros."""
+        """Mark all steps in the state as real."""
         outputs, weights, state = super().mix(call)
         if state is not None:
             state = {**state, "real": ops.ones_like(state["real"])}
@@ -110,7 +110,7 @@ def test_gradients():
 
 
 def test_stopped_gradients():
-    # Its states carry them.
+    # The states of dot-product attention carry gradients.
     assert rejects(checks.states_stop_gradients, DotProductAttention)
 
 

@@ -53,7 +53,7 @@ def example():
 
 
 def main():
-    """Write both models, and what they compute."""
+    """Write both models and their outputs."""
     keras.utils.set_random_seed(1)
     first, second = example()
     layers_model, text_model = every_layer(), language_model()
