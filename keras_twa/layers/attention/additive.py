@@ -20,8 +20,8 @@ class AdditiveAttention(PairAttention):
     whose `scale` is `w`. The Keras layer holds a tensor of T S D numbers; this one does
     not.
 
-    Cost: O(T S D) time, O(T + S) memory. A pair costs D hyperbolic tangents, where
-    dot-product attention costs D products.
+    Cost: O(T S D) time, O(T + S) memory. A pair costs D hyperbolic tangents; in
+    dot-product attention, it costs D products.
 
     Args:
         kernel_initializer: Initializer of the projection kernels and of `w`.

@@ -23,9 +23,9 @@ class BlockRecurrentAttention(RecurrentAttention):
 
     Per head, over the `block_size` steps up to `i`:
     `softmax(q_i . k_j / sqrt(D) + b) v_j`, with a learned bias `b` for each lag
-    `i - j`. Next to it, with separate queries, softmax attention to N state vectors. At
-    the end of each block of `block_size` steps, the state vectors attend to one another
-    and to the block, and a gate updates them: `c' = g c + (1 - g) z`, where `z` is a
+    `i - j`. Each head also attends, with separate queries, to N state vectors. At the
+    end of each block of `block_size` steps, the state vectors attend to one another and
+    to the block, and a gate updates them: `c' = g c + (1 - g) z`, where `z` is a
     projection of the result, and `g` is learned for each channel.
 
     A step sees the state vectors from the start of its block, so all steps of a block

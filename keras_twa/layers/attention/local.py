@@ -20,8 +20,9 @@ class LocalAttention(PairAttention):
     `window=1`, a step sees nothing else. Windows count steps, not times.
 
     The first `num_global_tokens` real steps, such as a class token or a question,
-    attend to all steps, and all steps attend to them; under a causal mask, only later
-    steps do. They use the same projections as other steps.
+    attend to all steps, and all steps attend to them. Under a causal mask, they attend
+    to earlier steps only, and only later steps attend to them. They use the same
+    projections as other steps.
 
     Scores of other pairs are not computed, unless the length is unknown, or attention
     weights are dropped, returned, or masked pair by pair.

@@ -27,9 +27,9 @@ class PerformerAttention(RecurrentAttention):
     each of M directions `w`, where `x' = x / D^(1/4)`. Within groups of D, directions
     are orthogonal to one another.
 
-    The estimate is good where logits are small, and its error falls with the square
-    root of M. The directions are drawn once, from `seed`, and saved with the weights;
-    `redraw` draws new ones.
+    The estimate is good where logits are small, and its error falls as `1 / sqrt(M)`.
+    The directions are drawn once, from `seed`, and saved with the weights; `redraw`
+    draws new ones.
 
     Cost: O((T + S) M (C + D)) time with chunks of C steps, O(T + S) memory. Decoding
     holds M (D + 1) numbers per head, and takes the same time at every position.

@@ -18,11 +18,10 @@ from keras_twa.ops.softmax.transformer_xl import sinusoids
 class TransformerXLAttention(PairAttention):
     """Multi-head attention by content and by lag, with a memory of earlier segments.
 
-    Per head, `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D))
-    v_j`, where `R` consists of the sines and cosines of the lag at `position_dim /
-    2` rates, from 1 down to nearly 1 / 10,000, and `u`, `v` and `W` are learned. Lags
-    are differences of times: of real timestamps, or by default of the numbers of the
-    steps.
+    Per head, `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D)) v_j`,
+    where `R` consists of the sines and cosines of the lag at `position_dim / 2` rates,
+    from 1 down to nearly 1 / 10,000, and `u`, `v` and `W` are learned. Lags are
+    differences of times: real timestamps, or by default the numbers of the steps.
 
     A long sequence is processed in segments. The state that a call returns is the input
     of the last `memory_length` steps; the next call projects it again with its current
