@@ -87,7 +87,7 @@ def register(name, layer_class):
     }
     if others - {name}:
         raise ValueError(
-            f"The class is already registered as {others.pop()!r}. Received: "
+            f"The class already has the name {others.pop()!r}. Received: "
             f"name={name!r}, layer_class={layer_class!r}"
         )
     if layer_class not in ATTENTION_LAYERS:
