@@ -37,7 +37,7 @@ class Window:
 
 
 def window_queries(reach):
-    """Number of queries in a tile: the power of two closest to `reach`, in limits."""
+    """Number of queries in a tile: the power of two closest to `reach`, clipped."""
     queries = 2 ** max(0, round(math.log2(max(reach, 1))))
     return min(max(queries, LEAST_QUERIES), MOST_QUERIES)
 
