@@ -1,4 +1,4 @@
-"""Times every attention layer beside what a user would have instead.
+"""Times every attention layer and its alternatives.
 
     KERAS_BACKEND=torch python benchmarks/attention.py
     KERAS_BACKEND=torch python benchmarks/attention.py --scaling
@@ -7,34 +7,34 @@
     python benchmarks/attention.py --render docs/performance
 
 The first command fills the table of targets of the backend: forward and backward, and
-forward alone. The second one follows time and memory from 512 to 32,768 steps. The
-next two do the same for the layers for long sequences, to 65,536 steps, and time single
-steps early and late in a sequence. With `--output`, they record their numbers as JSON,
-and the last one writes the tables of `docs/performance.md` from them.
-`pip install -e ".[peers]"` adds more to compare with.
+forward alone. The second command measures time and memory from 512 to 32,768 steps. The
+next two do the same for the layers for long sequences, up to 65,536 steps, and time
+single steps early and late in a sequence. With `--output`, they record their numbers as
+JSON. The last command writes the tables of `docs/performance.md` from these files.
+`pip install -e ".[peers]"` adds more alternatives.
 
 One step is self-attention forward and backward: the gradients of the sum of the
 squared outputs with respect to the input and all weights. It is compiled as Keras
 compiles training on that backend: `jax.jit`, `tf.function(jit_compile=True)`, and
 eager PyTorch.
 
-Each case runs in processes of its own, so that none pays for the memory or the
-caches of another, and what passes `--memory-limit` or `--time-limit` is ended. There
-a layer first has to be right: on a short sequence, cut into tiles, outputs and
-gradients must equal those of the dense route that also returns the attention
-scores, or, of the layers for long sequences, those of the float64 loops of
-`tests/references`. A layer that fails gets no ratio.
+Each case runs in its own processes, so that no case pays for the memory or the caches
+of another. A process that exceeds `--memory-limit` or `--time-limit` is stopped. Each
+layer is first checked on a short sequence, cut into tiles. Its outputs and gradients
+must equal those of the dense route that also returns the attention scores or, for the
+layers for long sequences, those of the float64 loops of `tests/references`. A layer
+that fails gets no ratio.
 
 The time is the median over `--rounds` times `--repeats` steps, each round in a fresh
-process after two steps that do not count; the range is from the fastest to the
-slowest. All cases run in the first round before any runs in the second. The memory is
-how far the peak rises above what the process held after a short warm-up: resident
-memory on a CPU, the device's own count where the backend tells it. It is measured in
-another process than the time, with `MALLOC_MMAP_THRESHOLD_=65536`: so glibc gives back
-what is freed, instead of keeping up to several times what was in use at once. Asking
-the system for every tensor takes time, so time is measured without it; with
-`--scaling` under `MALLOC_MMAP_MAX_=0`, for glibc does so beyond 32 MB. Numbers of one
-run compare with one another; those of another machine, or of a busy one, do not.
+process after two warm-up steps. The range is from the fastest to the slowest step. All
+cases run in the first round before any runs in the second. The memory is the rise of
+the peak above what the process held after a short warm-up: resident memory on a CPU,
+or the device's own count if the backend reports it. It is measured in a separate
+process with `MALLOC_MMAP_THRESHOLD_=65536`. glibc then returns freed memory, instead of
+keeping up to several times the memory in use. This makes steps slower, so time is
+measured without it. With `--scaling`, time is measured with `MALLOC_MMAP_MAX_=0`, since
+glibc otherwise allocates tensors above 32 MB in another way. Compare only numbers of
+the same run: those of another machine, or of a busy one, differ.
 """
 
 import argparse
@@ -78,8 +78,8 @@ def parse_arguments(arguments=None):
         ("dim", 32, "width of each head"),
         ("repeats", 5, "steps that are timed in each round"),
         ("rounds", 2, "rounds through all cases"),
-        ("time-limit", 900, "seconds until a process is ended"),
-        ("memory-limit", 12, "GB of resident memory at which a process is ended"),
+        ("time-limit", 900, "seconds until a process is stopped"),
+        ("memory-limit", 12, "GB of resident memory at which a process is stopped"),
     ):
         parser.add_argument(
             f"--{name}",
@@ -105,10 +105,10 @@ def parse_arguments(arguments=None):
         "--cases",
         type=lambda text: names(text, ";"),
         metavar="A;B",
-        help="names of cases, as the table shows them, in place of all",
+        help="names of cases, as the table shows them (default: all)",
     )
     parser.add_argument(
-        "--scaling", action="store_true", help="one length after the other instead"
+        "--scaling", action="store_true", help="measure one length after the other"
     )
     parser.add_argument(
         "--lengths",
@@ -117,12 +117,12 @@ def parse_arguments(arguments=None):
         help="lengths for --scaling (default: 512, 1024, ... 32768; for long "
         "sequences 4096, ... 65536)",
     )
-    parser.add_argument("--json", metavar="PATH", help="write the numbers here")
+    parser.add_argument("--json", metavar="PATH", help="write the numbers to this file")
     parser.add_argument(
-        "--output", metavar="DIR", help="record the numbers, and plots, here"
+        "--output", metavar="DIR", help="record numbers and plots in this folder"
     )
     parser.add_argument(
-        "--render", metavar="DIR", help="write docs/performance.md from what is there"
+        "--render", metavar="DIR", help="write docs/performance.md from this folder"
     )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--measure", default="time", help=argparse.SUPPRESS)
@@ -145,7 +145,7 @@ def run(options):
     """Measures, shows and records; returns the exit code."""
     from rich.console import Console
 
-    # The widest table, also where the output is a file.
+    # Wide enough for the widest table, also if the output is a file.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     facts = processes.run_child(cases.FACTS, "time", options)
     if "problem" in facts:
@@ -173,7 +173,7 @@ def run(options):
 
 
 def failed(result):
-    """Whether something went wrong that is no limit and no missing package."""
+    """Whether a case failed, other than by a limit or a missing package."""
     problem = str(result.get("problem") or result.get("stopped") or "")
     wrong = result.get("agrees") is False or problem == "WRONG"
     return wrong or problem.startswith("failed")
@@ -238,7 +238,7 @@ def scaling_report(options, facts, show):
 
 
 def heading(kind, options, facts, kept):
-    """What every record begins with."""
+    """The first entries of every record."""
     return {
         "kind": kind,
         "family": options.family,
@@ -255,7 +255,7 @@ def heading(kind, options, facts, kept):
 
 
 def record(report, options):
-    """Writes the JSON and the plot that were asked for."""
+    """Writes the requested JSON and plot."""
     text = json.dumps(report, indent=2) + "\n"
     if options.json:
         Path(options.json).write_text(text)
@@ -272,7 +272,7 @@ def record(report, options):
 
 
 def record_name(report):
-    """What tells this run from others that are recorded beside it."""
+    """The name that distinguishes this run from others in the same folder."""
     environment, settings = report["environment"], report["settings"]
     parts = [report["kind"], environment["backend"]]
     if report.get("family") == "long":

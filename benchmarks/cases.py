@@ -1,6 +1,6 @@
-"""What the benchmark measures: layers, variants of them, and what a user has instead.
+"""The cases of the benchmark: layers, variants of them, and alternatives.
 
-Nothing here imports a framework, which the waiting process has no use for.
+Nothing here imports a framework, which the waiting process does not need.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ CAUSAL_LINEAR, CAUSAL_FEATURES = "linear, causal", "performer, causal"
 
 @dataclass(frozen=True)
 class Peer:
-    """What a user might take instead of a layer of this package."""
+    """An alternative to a layer of this package."""
 
     name: str
     backends: tuple[str, ...] = BACKENDS
@@ -43,7 +43,7 @@ class Peer:
     package: str | None = None
     # With feed-forward layers and normalisation: more work than attention alone.
     whole_block: bool = False
-    # Where it has no kernel for float32.
+    # The backends on which it has no kernel for float32.
     half_only: tuple[str, ...] = ()
 
     def runs_on(self, backend, gpu):
@@ -78,16 +78,16 @@ class Case:
     """One thing to measure.
 
     Args:
-        name: What tables call it.
+        name: Its name in tables.
         subject: Name of a mechanism or of a peer.
         arguments: Further arguments of the layer's constructor, as pairs.
         causal: Whether to call it with `use_causal_mask=True`.
         training: Whether to call it with `training=True`.
-        positions: Whether to tell it the times of the steps, which are 0, 1, 2, ...
-            It then cannot know that they are evenly spaced.
+        positions: Whether to pass the times of the steps, which are 0, 1, 2, ... The
+            layer then does not know that they are evenly spaced.
         forward: Whether to measure inference: no gradients.
-        compiled: Whether TensorFlow compiles it with XLA: what `jit_compile=True` does.
-        package: What must be installed for it.
+        compiled: Whether TensorFlow compiles it with XLA, as by `jit_compile=True`.
+        package: The package that it requires.
         whole_block: Whether it does more than attention.
         half_only: Backends on which it needs half precision.
     """
@@ -125,7 +125,7 @@ def plain_cases(mechanisms, backend, gpu=False):
 
 
 def cases_of(peers, backend, gpu):
-    """One case for each peer that runs there."""
+    """One case for each peer that runs on a backend."""
     return [
         Case(
             peer.name,
@@ -140,7 +140,7 @@ def cases_of(peers, backend, gpu):
 
 
 def long_cases(mechanisms, backend, gpu=False):
-    """The same for the layers for long sequences, with what their targets compare."""
+    """Cases for the layers for long sequences, with those that their targets need."""
     own = of_family(mechanisms, "long")
     window = (("window", 129), ("num_global_tokens", 1))
     variants = [
@@ -161,11 +161,11 @@ def long_cases(mechanisms, backend, gpu=False):
 
 
 def linear_cases(mechanisms, linear, backend):
-    """Those whose time should be linear in the length.
+    """The cases whose time should be linear in the length.
 
     Args:
         mechanisms: Names of the mechanisms to measure.
-        linear: Names of those that state that their time is linear.
+        linear: Names of mechanisms that state that their time is linear.
         backend: Name of the backend.
     """
     chosen = {*mechanisms} & {*linear}
@@ -192,7 +192,7 @@ def variants(mechanisms, backend):
 
 
 def all_cases(mechanisms, backend, gpu=False):
-    """Everything that the table of one run holds."""
+    """All cases in the table of one run."""
     inference = [
         replace(case, name=forward_name(case.name), forward=True)
         for case in plain_cases(mechanisms, backend, gpu)
@@ -203,7 +203,7 @@ def all_cases(mechanisms, backend, gpu=False):
 
 
 def named(name, mechanisms, backend, gpu=False):
-    """The case of that name."""
+    """The case with this name."""
     known = all_cases(mechanisms, backend, gpu)
     for case in (*known, *long_cases(mechanisms, backend, gpu)):
         if case.name == name:

@@ -1,4 +1,4 @@
-"""Writes what was recorded into docs/performance.md, between two marks."""
+"""Writes the recorded numbers into docs/performance.md, between two marker lines."""
 
 import json
 import os
@@ -18,13 +18,13 @@ KINDS = ("layers", "scaling")
 
 
 def write(folder):
-    """Puts the tables of all recorded runs of a folder into the document."""
+    """Writes the tables of all recorded runs of a folder into the document."""
     text = DOCUMENT.read_text(encoding="utf-8")
     DOCUMENT.write_text(with_measured(text, folder), encoding="utf-8")
 
 
 def with_measured(text, folder):
-    """The document as it should be."""
+    """The text of the document with the tables of a folder."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -38,7 +38,7 @@ def load(folder):
     reports = []
     for path in sorted(Path(folder).glob("*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
-        # Other benchmarks record here, too.
+        # Other benchmarks also record in this folder.
         if report.get("kind") in KINDS:
             plot = path.with_suffix(".png")
             reports.append(report | {"plot": plot.name if plot.exists() else None})
@@ -57,7 +57,7 @@ def on_gpu(report):
 
 
 def render(reports, place):
-    """All sections in Markdown; `place` is where the plots are."""
+    """All sections in Markdown; `place` is the folder of the plots."""
     parts = []
     for where, family, gpu in (
         ("a CPU", "foundation", False),
@@ -102,7 +102,7 @@ def target_table(reports):
 
 
 def beside_torch(reports):
-    """How many times as long each layer takes as on PyTorch."""
+    """The time of each layer as a multiple of its time on PyTorch."""
     by_name = [
         {found["name"]: found for found in report["cases"]} for report in reports
     ]
@@ -138,7 +138,7 @@ def cell(row):
 
 
 def label(report, reports):
-    """The backend, and the length where that differs between runs."""
+    """The backend, and the length if it differs between runs."""
     backend = report["environment"]["backend"]
     lengths = {other["settings"]["length"] for other in reports}
     if len(lengths) == 1:
@@ -170,7 +170,7 @@ def scaling_section(report, place):
 
 
 def description(report):
-    """When, on what, and with what it was measured."""
+    """The date, machine and versions of a run."""
     environment = report["environment"]
     machine = f"{environment['processor']}, {environment['cores']} cores"
     if on_gpu(report):

@@ -1,4 +1,4 @@
-"""What PyTorch's users have for long sequences, as modules that take `(B, T, F)`."""
+"""PyTorch packages for long sequences, as modules that take `(B, T, F)`."""
 
 import sys
 import types
@@ -34,7 +34,7 @@ def local_attention(options):
 
 
 def longformer(options):
-    """Without the projection of the output, which is in another module there."""
+    """Without the output projection, which is in another module of that package."""
     from transformers.models.longformer import modeling_longformer
 
     config = modeling_longformer.LongformerConfig(
@@ -84,7 +84,7 @@ def rwkv_4(options):
 
 def retnet(options):
     """In chunks of 128 steps."""
-    # The package also imports what training on many machines needs.
+    # The package also imports modules for training on many machines.
     names = ("fairscale", "fairscale.nn", "timm", "timm.models", "timm.models.layers")
     with mock.patch.dict(sys.modules, dict.fromkeys(names, mock.MagicMock())):
         from torchscale.architecture.retnet import RetNetRelPos
@@ -115,7 +115,7 @@ def retnet(options):
 
 
 def filled(x, block):
-    """Lengthens a sequence to whole blocks, which a module may insist on."""
+    """Pads a sequence to a multiple of `block`, which some modules require."""
     return torch.nn.functional.pad(x, (0, 0, 0, -x.shape[1] % block))
 
 

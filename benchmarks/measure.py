@@ -1,4 +1,4 @@
-"""Measures one case in this process: whether it is right, its time, its memory."""
+"""Measures one case in this process: its correctness, time and memory."""
 
 import contextlib
 import importlib.metadata
@@ -25,28 +25,28 @@ from keras_twa.experiments import machine
 from keras_twa.ops import backend
 
 WARM_UP_STEPS = 2
-# In seconds. What takes longer for its first step need not warm up again.
+# In seconds. If the first step takes longer, it is the only warm-up.
 SLOW = 20
-# Steps repeat no more after that many seconds: long ones spread little.
+# Steps stop repeating after this many seconds: the times of long steps vary little.
 ENOUGH = 60
-# Where GPUs have kernels of their own, these are for longer sequences.
+# Kernels that only GPUs have are for longer sequences.
 CHECKED_LENGTH, GPU_CHECKED_LENGTH = 37, 300
-# Where in a sequence single steps are timed, and how many of them.
+# The positions at which single steps are timed, and the number of steps.
 POSITIONS, STEPS = (100, 100_000), 50
-# What cuts even a short sequence into tiles, in whatever file of `keras_twa.ops`.
+# Constants that cut even a short sequence into tiles, in any file of `keras_twa.ops`.
 SMALL_TILES = {"TILE_ELEMENTS": 200, "TILE_QUERIES": 1, "LEAST_SPAN": 2}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 3e-2}
 PRODUCT_SIZE, GPU_PRODUCT_SIZE = 2048, 8192
 
 
 def measure(name, what, sizes):
-    """Returns what the waiting process asks for, ready for JSON.
+    """Returns the measurement that the waiting process requests, ready for JSON.
 
     Args:
         name: Name of a case, or "facts".
         what: "time", "memory", "agreement" (with the dense route, or with the loop of
-            the contract tests), "error" (of the layer's own route beside its route in
-            tiles) or "step" (how long one step takes, early and late).
+            the contract tests), "error" (of the layer's own route against the tiled
+            route) or "step" (the time of one step, early and late).
         sizes: The sizes, the dtype and the repeats of this run.
     """
     if name == cases.FACTS:
@@ -67,7 +67,7 @@ def on_gpu():
 
 
 def facts(sizes):
-    """What is the same for all cases of a run."""
+    """The facts that are the same for all cases of a run."""
     versions = {package: version(package) for package in cases.PACKAGES}
     return {
         "environment": {**machine.environment(), **versions, "dtype": sizes.dtype},
@@ -84,7 +84,7 @@ def version(package):
 
 
 def matrix_product_speed(dtype):
-    """Operations per second of one large product: the ceiling of this machine."""
+    """Operations per second of one large matrix product: the limit of this machine."""
     size = GPU_PRODUCT_SIZE if on_gpu() else PRODUCT_SIZE
     x = ops.cast(keras.random.normal((size, size), seed=0), dtype)
     taken = []
@@ -96,7 +96,7 @@ def matrix_product_speed(dtype):
 
 
 def seconds(case, sizes):
-    """How long each step took."""
+    """The time of each step, in seconds."""
     step = Subject.of(case, sizes).step()
     x = sequences(sizes.length, sizes)
     warm_up(step, x)
@@ -109,10 +109,10 @@ def seconds(case, sizes):
 
 
 def memory(case, sizes):
-    """How far the peak rises above what is held after a step on a short sequence."""
+    """The rise of the peak above the memory held after a step on a short sequence."""
     subject = Subject.of(case, sizes)
     step = subject.step()
-    # What the framework loads and keeps on first use is not the layer's.
+    # Memory that the framework allocates on first use does not count for the layer.
     wait_for(step(sequences(SHORT, sizes)))
     x = sequences(sizes.length, sizes)
     grown = peak_growth(lambda: warm_up(step, x))
@@ -129,7 +129,7 @@ def warm_up(step, x):
 
 
 def agreement(case, sizes):
-    """Whether the layer is right, as far as a short sequence can tell."""
+    """Whether the layer is right on a short sequence."""
     use_exact_products()
     if case.subject not in cases.FOUNDATION:
         return {"agrees": equals_loop(peers.mechanisms()[case.subject])}
@@ -158,13 +158,13 @@ def equals_loop(layer):
 
 
 def equals_dense_route(subject, x, tolerance=TOLERANCE["float32"]):
-    """Whether tiles (or a fused kernel) and the dense route give the same numbers."""
+    """Whether tiles (or a fused kernel) and the dense route return the same numbers."""
     with small_tiles():
         output, *gradients = subject.step()(x)
     with mock.patch.dict(subject.options, {"return_attention_scores": True}):
         dense_output, *dense_gradients = subject.step()(x)
-    # Some gradients are zero but for rounding, such as that of the keys' bias, so
-    # the largest sets the scale for all. Negated, so that NaN is no agreement.
+    # Some gradients are zero except for rounding, such as that of the keys' bias, so
+    # the largest sets the scale for all. Negated, so that NaN does not agree.
     return not any(
         not highest(ops.subtract(got, expected)) <= tolerance * scale
         for scale, pairs in (
@@ -200,7 +200,7 @@ def small_tiles():
 
 
 def error(case, sizes):
-    """The largest difference between the layer's own route and the one in tiles."""
+    """The largest difference between the layer's own route and the tiled route."""
     use_exact_products()
     steps = [
         Subject.of(replace(case, forward=True, positions=told), sizes).step()
@@ -212,7 +212,7 @@ def error(case, sizes):
 
 
 def step_seconds(case, sizes):
-    """How long one step takes, early and late, if its state does not grow."""
+    """The time of one step, early and late, if its state does not grow."""
     subject = Subject.of(replace(case, forward=True), sizes)
     if not subject.has_fixed_state():
         return {}
@@ -222,7 +222,7 @@ def step_seconds(case, sizes):
         state = subject.state_after(position - done, sizes, state)
         states[str(position)], done = state, position
     token = sequences(1, sizes)[:, 0]
-    # In turns, so that what slows the machine slows both.
+    # In turns, so that a slow phase of the machine affects both.
     for turn in range(WARM_UP_STEPS + STEPS):
         for name, state in states.items():
             start = time.perf_counter()
@@ -238,7 +238,7 @@ def highest(x):
 
 
 def peak_growth(work):
-    """How far the peak of the device, else of this process, rises during some work."""
+    """The rise of the peak memory, of the device or else of this process."""
     machine.reset_peak_memory()
     before = machine.memory()
     work()

@@ -1,4 +1,4 @@
-"""Makes what a case measures: a layer of this package, or a peer of it."""
+"""Makes the subject of a case: a layer of this package, or a peer of it."""
 
 import cases
 import keras
@@ -13,12 +13,12 @@ def mechanisms():
 
 
 def linear_mechanisms():
-    """The names of those that state that their time is linear in the length."""
+    """The names of layers that state that their time is linear in the length."""
     return [name for name, x in mechanisms().items() if x.linear_time]
 
 
 def make(case, options):
-    """Returns a layer, or a `torch.nn.Module`, and how many inputs it takes."""
+    """Returns a layer or a `torch.nn.Module`, and the number of inputs it takes."""
     name = case.subject
     if name in TORCH_MODULES:
         return TORCH_MODULES[name](options), 1
@@ -76,10 +76,10 @@ class Projected(keras.layers.Layer):
 
 
 class DenseGravitational(Projected):
-    """`GravitationalAttention`, written down as its formula stands.
+    """`GravitationalAttention`, written directly from its formula.
 
-    Distances are expanded to one matrix product, as any user would soon do; every
-    tensor of pairs is `(B, H, T, T)` and is kept for the backward pass.
+    Distances are expanded to one matrix product, as most users would do. Every tensor
+    of pairs is `(B, H, T, T)`, and is kept for the backward pass.
     """
 
     def build(self, shape):
@@ -120,7 +120,7 @@ class FusedAttention(Projected):
             return scaled_dot_product_attention(query, key, value)
         import jax
 
-        # It wants time before heads.
+        # JAX expects time before heads.
         heads = (ops.swapaxes(part, 1, 2) for part in (query, key, value))
         return ops.swapaxes(
             jax.nn.dot_product_attention(*heads, implementation="cudnn"), 1, 2

@@ -28,7 +28,7 @@ def draw_scaling(report, path):
             axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
             axes.tick_params(axis="x", which="minor", length=0, labelbottom=False)
             axes.grid(True)
-            # Under the panel: the lines go everywhere inside it.
+            # Below the panel, as there is no room between the lines.
             axes.legend(
                 fontsize=8,
                 frameon=False,
@@ -48,7 +48,7 @@ def draw_scaling(report, path):
 
 
 def colours_of(names):
-    """The mechanisms in the colours of the reports, peers in the others in turn."""
+    """Mechanisms have the colours of the reports; peers take the others in turn."""
     others = itertools.cycle(style.MORE_COLOURS)
     return {name: style.COLOURS.get(name) or next(others) for name in names}
 
@@ -61,7 +61,7 @@ def draw_series(axes, series, quantity, unit, colour):
         [point[quantity] / unit for point in points],
         marker="o",
         markersize=3.5,
-        # What is not a mechanism of this package is dashed.
+        # The lines of peers are dashed.
         linestyle="-" if series["name"] in style.COLOURS else "--",
         color=colour,
         label=series["name"] + ("" if slope is None else f" ({slope:.2f})"),

@@ -1,4 +1,4 @@
-"""Runs each case in a process of its own, within limits of time and memory."""
+"""Runs each case in its own process, within limits of time and memory."""
 
 import json
 import os
@@ -13,11 +13,12 @@ import psutil
 
 MAIN = Path(__file__).resolve().with_name("attention.py")
 SIZES = ("length", "batch", "heads", "dim", "repeats", "dtype")
-# What is freed goes back to the system at once, so that the peak is what was in use
-# and not what glibc's allocator kept. It makes steps slower: only memory runs so.
+# Returns freed memory to the system at once, so that the peak is the memory in use, and
+# not what glibc's allocator kept. This makes steps slower, so only memory is measured
+# with it.
 MEMORY_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "65536"}
-# Beyond 32 MB glibc asks the system for every tensor anew, whatever its thresholds say,
-# and the lengths on both sides of that would tell nothing about each other.
+# Above 32 MB, glibc requests every tensor from the system, whatever its thresholds are,
+# so that lengths below and above that size could not be compared.
 SCALING_ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0"}
 PAUSE = 0.05
 
@@ -29,7 +30,7 @@ def run_child(name, what, options, **sizes):
         name: Name of the case.
         what: "time", "memory", "agreement", "error" or "step".
         options: The options of the command.
-        **sizes: Sizes to put in the place of those in `options`.
+        **sizes: Sizes that replace those in `options`.
     """
     command = [sys.executable, str(MAIN), "--case", name, "--measure", what]
     for size in SIZES:
@@ -58,7 +59,7 @@ def run_child(name, what, options, **sizes):
 
 
 def watch(child, seconds, gigabytes):
-    """Waits for the end, or returns which limit was passed."""
+    """Waits for the end, or returns which limit was exceeded."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -76,7 +77,7 @@ def watch(child, seconds, gigabytes):
 
 
 def ran_out_of_memory(errors):
-    """Whether a GPU had no more: PyTorch and JAX say so in the same words."""
+    """Whether a GPU ran out of memory: PyTorch and JAX use the same words."""
     errors.seek(0)
     return b"out of memory" in errors.read().lower()
 
@@ -84,16 +85,16 @@ def ran_out_of_memory(errors):
 def last_line(file):
     file.seek(0)
     lines = file.read().decode(errors="replace").strip().splitlines()
-    # Where the files of this machine lie is nobody's business.
+    # Paths of this machine are private.
     return re.sub(r"(?:/[\w.+-]+)+/", "", lines[-1]) if lines else ""
 
 
 def measure_cases(cases, facts, options, show=print, keep=lambda results: None):
     """Runs all cases and returns their results, ready for JSON.
 
-    Time is measured in several rounds, each through all cases: so a machine that
-    slows down meanwhile slows all of them. `keep` gets what there is after each
-    case, so that a run that is killed leaves it.
+    Time is measured in several rounds, each through all cases, so that a machine that
+    slows down affects all of them. `keep` gets the results so far after each case, so
+    that they survive if the run is killed.
     """
     results = [
         {
@@ -119,19 +120,19 @@ def measure_cases(cases, facts, options, show=print, keep=lambda results: None):
 
 
 def first_look(case, facts, options, checked):
-    """What is asked once: whether the case can run and is right, and its memory."""
+    """Measures what is needed once: whether the case runs and is right, and memory."""
     found = missing(case, facts) or gate(case, facts, options, checked)
     if "problem" in found or case.forward:
         return found
     found = {**found, **run_child(case.name, "memory", options)}
     if options.family == "long" and case.name in facts["mechanisms"]:
-        # A step that fails is no reason not to measure the rest.
+        # If a step fails, the rest is still measured.
         found = {**run_child(case.name, "step", options), **found}
     return found
 
 
 def more_time(case, result, options):
-    """The seconds so far and those of one more round, with their median."""
+    """The times so far and those of one more round, with their median."""
     timed = run_child(case.name, "time", options)
     if "problem" in timed:
         return timed
@@ -140,7 +141,7 @@ def more_time(case, result, options):
 
 
 def missing(case, facts):
-    """The problem of a case that has no package, or no kernel, to run with."""
+    """The problem of a case whose package or kernel is missing, else `None`."""
     environment = facts["environment"]
     if case.package is not None and not environment[case.package]:
         return {"problem": "not installed"}
@@ -153,12 +154,12 @@ def missing(case, facts):
 
 
 def gate(case, facts, options, checked):
-    """Whether the layer is right; the same layer is not asked twice."""
+    """Whether the layer is right; each layer is checked once."""
     if case.subject not in facts["mechanisms"]:
         return {}
     key = (case.subject, case.arguments, case.causal, case.positions)
     if options.family == "long":
-        # The loop of a layer is asked for every way to call it at once.
+        # One check of a layer covers every way to call it.
         key = case.subject
     if key not in checked:
         checked[key] = run_child(case.name, "agreement", options)

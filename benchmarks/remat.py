@@ -1,9 +1,9 @@
-"""How much memory a training step takes with activations kept, or computed again.
+"""Memory of a training step with and without gradient checkpointing.
 
     KERAS_BACKEND=torch python benchmarks/remat.py
 
-Each is measured in a process of its own: the peak of one gradient of a stack of encoder
-blocks, over what the process held before.
+Each is measured in its own process, as the peak of one gradient of a stack of encoder
+blocks, above what the process held before.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main():
 
 
 def in_a_process(kind):
-    """The bytes that a process of its own says."""
+    """The bytes that a separate process measures."""
     command = [sys.executable, *sys.argv, "--kind", kind]
     done = subprocess.run(
         command,
@@ -62,7 +62,7 @@ def in_a_process(kind):
 
 
 def growth(options):
-    """The peak of a step, in bytes, over what was held before it."""
+    """The peak of a step, in bytes, above what was held before it."""
     keras.utils.set_random_seed(0)
     width = options.heads * options.dim
     model = keras.Sequential(
@@ -81,7 +81,7 @@ def growth(options):
     model.build((None, None, width))
     step = steps.Subject(model, inputs=1, training=True).step()
     options.batch, options.dtype = 1, "float32"
-    # What is loaded or compiled at the first step is no activation.
+    # A first step, so that loading and compiling do not count as activations.
     steps.wait_for(step(steps.sequences(steps.SHORT, options)))
     x = steps.sequences(options.length, options)
     return measure.peak_growth(lambda: steps.wait_for(step(x)))

@@ -13,15 +13,16 @@ LENGTHS = {
     "foundation": tuple(512 * 2**power for power in range(7)),
     "long": tuple(4096 * 2**power for power in range(5)),
 }
-# Short sequences mostly cost what any call costs: only the longest tell the slope.
+# Short sequences mostly cost the overhead of a call: only the longest show the slope.
 FITTED = 4
 QUANTITIES = ("median", "memory")
 
 
 def measure_scaling(chosen, facts, options, show=print, keep=lambda series: None):
-    """Runs each case at one length after the other until it fails or passes a limit.
+    """Runs each case at one length after the other, until it fails or hits a limit.
 
-    `keep` gets what there is after each case, so that a run that is killed leaves it.
+    `keep` gets the results so far after each case, so that they survive if the run is
+    killed.
     """
     all_series = []
     for case in chosen:
@@ -45,13 +46,13 @@ def measure_scaling(chosen, facts, options, show=print, keep=lambda series: None
 
 
 def stop_before(case, facts, options):
-    """Why a case must not run at all."""
+    """Why a case must not run, or `None`."""
     found = missing(case, facts) or gate(case, facts, options, {})
     return targets.problem_of(found)
 
 
 def measure_point(case, length, options):
-    # Memory first: where it does not fit there is no need to wait for the time.
+    # Memory first: if it does not fit, there is no need to measure time.
     sizes = {"length": length, "batch": 1}
     point = {"length": length, **run_child(case.name, "memory", options, **sizes)}
     if "problem" not in point:
@@ -62,7 +63,7 @@ def measure_point(case, length, options):
 
 
 def slope(points, quantity):
-    """The power of the length that fits the longest ones, or `None`."""
+    """The power of the length that fits the longest sequences, or `None`."""
     logs = [
         (math.log(point["length"]), math.log(point[quantity]))
         for point in points
@@ -74,7 +75,7 @@ def slope(points, quantity):
 
 
 def judge_scaling(all_series, facts, options, show=print):
-    """Whether long sequences fit, and what the near field and the far field save."""
+    """Whether long sequences fit, and what near and far fields save."""
     longest = max(options.lengths)
     rows = []
     for series in all_series:
@@ -100,7 +101,7 @@ def judge_scaling(all_series, facts, options, show=print):
 
 
 def judge_near_and_far(own, facts, options, show):
-    """The linear route of fixed discounts beside its own route in tiles."""
+    """Compares the linear route of fixed discounts with the tiled route."""
     target = targets.NEAR_AND_FAR
     length = min(targets.NEAR_AND_FAR_LENGTH, own["points"][-1]["length"])
     show(f"{target.against}, length {length}")

@@ -9,7 +9,7 @@ import peers
 from keras import ops
 
 SHORT = 8
-# How many steps a layer takes in one call on its way to a late one.
+# How many steps a layer takes in one call on the way to a late step.
 PART = 10_000
 
 
@@ -19,9 +19,9 @@ class Subject:
     Args:
         layer: A Keras layer or a `torch.nn.Module`.
         inputs: How many times it takes the sequence.
-        forward: Whether gradients are not wanted.
+        forward: Whether to compute no gradients.
         compiled: Whether TensorFlow compiles with XLA.
-        positions: Whether it is told the times of the steps.
+        positions: Whether to pass the times of the steps.
         **options: Further arguments of the call.
     """
 
@@ -45,7 +45,7 @@ class Subject:
     def of(cls, case, sizes):
         """Returns the subject of a case, built."""
         # Layers with the same weights in the same order get the same numbers. Keras's
-        # own way to seed would load TensorFlow on every backend.
+        # own function for seeds would load TensorFlow on every backend.
         random.seed(0)
         layer, inputs = peers.make(case, sizes)
         options = {"use_causal_mask": True} if case.causal else {}
@@ -80,14 +80,14 @@ class Subject:
         return self.layer(*inputs, **options)
 
     def has_fixed_state(self):
-        """Whether single steps leave the shapes of a state as they are."""
+        """Whether single steps do not change the shapes of a state."""
         layer = self.layer
         if not getattr(layer, "prefix_invariant", True):
             return False
         return layer.has_fixed_state()
 
     def state_after(self, steps, sizes, state=None):
-        """The state after so many further steps, taken in parts."""
+        """The state after this many further steps, taken in parts."""
         with no_gradients():
             while steps > 0:
                 count = min(steps, PART)
@@ -119,7 +119,7 @@ class Subject:
         return step
 
     def step(self):
-        """A function from `x` to the output, its gradient in `x` and in each weight.
+        """A function from `x` to the output, and the gradients of `x` and all weights.
 
         It is compiled as Keras compiles training on that backend.
         """
@@ -128,7 +128,7 @@ class Subject:
 
 
 def use_exact_products():
-    """Keeps GPUs from rounding float32 in matrix products, as JAX and TensorFlow do."""
+    """Stops JAX and TensorFlow from rounding float32 in matrix products on GPUs."""
     if keras.backend.backend() == "jax":
         import jax
 
@@ -209,7 +209,7 @@ def torch_step(subject):
 
 
 def no_gradients():
-    """Where PyTorch keeps nothing for a backward pass; the others never do."""
+    """A context in which PyTorch keeps nothing for a backward pass."""
     if keras.backend.backend() == "torch":
         import torch
 
@@ -218,7 +218,7 @@ def no_gradients():
 
 
 def first(outputs):
-    """The output, without the weights that came with it."""
+    """The output, without the attention weights that a layer may return with it."""
     return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
@@ -227,7 +227,7 @@ def summed_squares(outputs):
 
 
 def wait_for(results):
-    """Returns when the numbers are there: devices work while Python runs ahead."""
-    # A scalar that depends on each of them, copied to the host.
+    """Waits for the numbers: devices compute while Python runs ahead."""
+    # Copies one number of each result to the host.
     for result in results[:2]:
         ops.convert_to_numpy(ops.cast(result[(0,) * len(result.shape)], "float32"))

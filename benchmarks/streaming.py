@@ -1,10 +1,10 @@
-"""How far a sequence in chunks, or step by step, is from the same in one call.
+"""Differences between a sequence in chunks, or step by step, and in one call.
 
     KERAS_BACKEND=torch python benchmarks/streaming.py
 
-For each causal mechanism with a state: the largest difference between any two outputs,
-over the largest output, in float32. Rows of mixed lengths, padded on the right and on
-the left, go once as a whole, once in chunks of uneven lengths, and once step by step.
+For each causal mechanism with a state: the largest difference between two outputs,
+divided by the largest output, in float32. Rows of mixed lengths, padded on the right
+and on the left, are passed in one call, in chunks of uneven lengths, and step by step.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FIRST_CHUNKS = (1, 7, 64, 100)
 
 def main():
     options = parse_arguments()
-    # The others need the whole sequence, and say so.
+    # The others need the whole sequence, and have no state.
     chosen = [x for x in layers.ATTENTION_LAYERS if x.prefix_invariant]
     names = [name_of(layer) for layer in chosen]
     rows = [{"name": name, **errors(name, options.length)} for name in names]
@@ -45,11 +45,11 @@ def main():
 
 
 def errors(name, length):
-    """The largest differences of a mechanism, by how the sequence came."""
+    """The largest differences of a mechanism, in chunks and step by step."""
     keras.utils.set_random_seed(0)
     options = {"num_heads": HEADS, "key_dim": WIDTH // HEADS}
     if name == "transformer_xl":
-        # It forgets what is further back, as it should.
+        # It attends to no steps beyond its memory, by definition.
         options["memory_length"] = length
     layer = layers.get(name, **options)
     rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def errors(name, length):
 
 
 def in_parts(layer, x, real, ends):
-    """The outputs of a sequence that comes in parts, which end at `ends`."""
+    """The outputs of a sequence that is passed in parts, which end at `ends`."""
     outputs, first = [], 0
     state = layer.initial_state(len(x), max_length=x.shape[1])
     for end in ends:
@@ -86,7 +86,7 @@ def in_parts(layer, x, real, ends):
 
 
 def difference(got, expected):
-    """The largest difference, over the largest output."""
+    """The largest difference, divided by the largest output."""
     return float(np.abs(got - expected).max() / np.abs(expected).max())
 
 

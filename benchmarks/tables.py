@@ -1,4 +1,4 @@
-"""The tables of a run: a title, headings and rows of text, for screen and document."""
+"""The tables of a run: title, headings and rows of text, for screen and document."""
 
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ def all_tables(report):
 
 
 def notes(report):
-    """What a reader should know beside the tables."""
+    """Notes that readers need to understand the tables."""
     speed = report["operations_per_second"]
     found = [f"Matrix products: {speed / 1e9:,.0f} GFLOP/s."]
     if "cases" in report:
@@ -51,13 +51,13 @@ def notes(report):
 
 
 def attention_products(sizes):
-    """Operations of the matrix products of all pairs, forward and backward."""
+    """Operations in the matrix products of all pairs, forward and backward."""
     pairs = sizes["batch"] * sizes["heads"] * sizes["length"] ** 2
     return 7 * 2 * pairs * sizes["dim"]
 
 
 def case_tables(report):
-    """What each case took, forward and backward, and forward only, if any was run."""
+    """Time and memory of each case, forward and backward, and forward only if run."""
     sizes = report["settings"]
     title = ", ".join(
         f"{key} {sizes[key]}" for key in ("length", "batch", "heads", "dim")
@@ -107,7 +107,7 @@ def memory_cells(result, peer):
 
 
 def target_table(rows):
-    """Each target, what was measured, and whether it is met."""
+    """Each target, the measurement, and whether it is met."""
     return Table(
         "Targets",
         ("target", "measured", "at most", "verdict"),
@@ -130,7 +130,7 @@ def number(value, row):
 
 
 def scaling_table(report):
-    """Slopes, and what the longest sequence took."""
+    """Slopes, and time and memory of the longest sequence."""
     rows = []
     for series in report["series"]:
         points = series["points"]

@@ -1,4 +1,4 @@
-"""What a layer should reach, and whether it does."""
+"""The targets of layers, and whether they meet them."""
 
 import statistics
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from cases import RETNET
 from cases import RWKV_4
 from cases import forward_name
 
-# They take the backend's own kernel where it has one; all others go tile by tile.
+# These take the backend's own kernel if it has one; all others compute in tiles.
 FOLDED = ("dot_product", "temporal_weighted")
 LONG = 32_768
 LONG_BYTES = 2e9
@@ -33,7 +33,7 @@ NEAR_AND_FAR_ERROR = 1e-5
 
 @dataclass(frozen=True)
 class Target:
-    """One case must take at most so many times what another one takes.
+    """The largest ratio of the time or memory of one case to that of another.
 
     Args:
         case: Name of the case.
@@ -90,16 +90,16 @@ LONG_TARGETS = (
     Target("rwkv", RWKV_4, {"torch": 0.1}),
     Target("retention", RETNET, {"torch": 0.8}),
 )
-# Of the time that the same layer takes on PyTorch.
+# Relative to the time of the same layer on PyTorch.
 MOST_ELSEWHERE = 1.5
 MOST_SLOPE = 1.1
-# A step at position 100,000, of the time of one at position 100.
+# The time of a step at position 100,000, relative to one at position 100.
 MOST_LATE = 1.2
 NEAR_AND_FAR = Target("multi_timescale", IN_TILES, everywhere(1 / 3))
 
 
 def targets_for(mechanisms, backend, gpu=False):
-    """The targets that these mechanisms have on this backend."""
+    """The targets of these mechanisms on this backend."""
     inference = [
         Target(
             forward_name(name),
@@ -127,7 +127,7 @@ def judge(targets, results, backend):
 
 
 def judge_steps(results):
-    """Whether a step costs the same late in a sequence as early."""
+    """Whether a step takes as long late in a sequence as early."""
     rows = []
     for result in results:
         times = result.get("step_seconds")
@@ -141,7 +141,7 @@ def judge_steps(results):
 
 
 def verdict(name, measured, most, unit=""):
-    """What was measured, or the word that says why it was not, beside its limit."""
+    """The measurement, or why there is none, and its limit."""
     row = {"target": name, "most": most, "unit": unit}
     if isinstance(measured, str):
         return {**row, "measured": None, "verdict": measured}
@@ -153,20 +153,20 @@ def verdict(name, measured, most, unit=""):
 
 
 def ratio(result, other, quantity):
-    """How many times as much `result` took as `other`, or why nobody can say."""
+    """The ratio of `result` to `other`, or why there is none."""
     for side in (result, other):
         problem = "not measured" if side is None else problem_of(side)
         if problem:
             return problem
     if quantity == "memory":
-        # Short sequences can fit in what the framework holds anyway.
+        # Short sequences may fit in memory that the framework already holds.
         least = min(result["memory"], other["memory"])
         return result["memory"] / other["memory"] if least > 0 else "too little"
     return result["median"] / other["median"]
 
 
 def problem_of(result):
-    """Why a result must not be compared, if it must not."""
+    """Why a result must not be compared, or `None`."""
     if result.get("agrees") is False:
         return "WRONG"
     return result.get("problem")

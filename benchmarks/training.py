@@ -1,4 +1,4 @@
-"""Times training: a classifier beside its peers, and an epoch with bucketed lengths.
+"""Times training: a classifier and its peers, and an epoch with bucketed lengths.
 
     KERAS_BACKEND=torch python benchmarks/training.py
     KERAS_BACKEND=jax python benchmarks/training.py --bucketing --data aclImdb_v1.tar.gz
@@ -6,22 +6,22 @@
 The first command times one training step (forward, loss, backward, Adam) of
 `EncoderClassifier(attention="dot_product")` and of the same classifier with blocks
 made of `keras.layers.MultiHeadAttention` or, on PyTorch, of
-`torch.nn.TransformerEncoderLayer` in a plain PyTorch loop. All normalise first, use
-the exact GELU, and drop 0.1 of the embeddings, of what each branch adds and of the
-hidden layer of the head, but no attention weights. They have the same number of
-parameters and, with the same weights, the same logits. Every row fills between half
-of the length and all of it; the rest is padding, which all of them mask.
+`torch.nn.TransformerEncoderLayer` in a plain PyTorch loop. All normalise first and use
+the exact GELU. Dropout of 0.1 applies to the embeddings, to the output of each residual
+branch and to the hidden layer of the head, but not to attention weights. They have the
+same number of parameters and, with the same weights, the same logits. Each row fills
+between half of the length and all of it. The rest is padding, which all of them mask.
 
-The second command compares an epoch over the IMDb training reviews in the batches
-of `keras-twa compare` with one where every review is padded to the full length. No
-epoch is run: a step is measured for each shape of batch, on real batches, and the
-epoch is the sum of these times over the batches that the real data gives.
+The second command compares an epoch over the IMDb training reviews in the batches of
+`keras-twa compare` with an epoch where every review is padded to the full length. No
+epoch is run: a step is measured for each shape of batch, on real batches. The time of
+an epoch is the sum of these times over the batches of the real data.
 
 A Keras step is `train_on_batch` as Keras compiles it by default, from NumPy arrays
-to a loss on the host. Each case runs in a process of its own. Its time is the median
-of `--repeats` steps after those that load and compile, its range from the fastest to
-the slowest. Numbers of one run compare with one another; those of another machine,
-or of a busy one, do not.
+to a loss on the host. Each case runs in its own process. Its time is the median of
+`--repeats` steps after the warm-up steps, and its range is from the fastest to the
+slowest. Compare only numbers of the same run: those of another machine, or of a busy
+one, differ.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-# None of these imports a framework, which the waiting process has no use for.
+# None of these imports a framework, which the waiting process does not need.
 from keras_twa.datasets.batches import BucketedBatches
 from keras_twa.datasets.imdb import NUM_CLASSES
 from keras_twa.datasets.imdb import VOCABULARY_SIZE
@@ -48,7 +48,7 @@ from keras_twa.experiments.data import load_task
 OURS = "keras_twa"
 KERAS_PEER = "keras.layers.MultiHeadAttention"
 TORCH_PEER = "torch.nn.TransformerEncoderLayer"
-# The most that a step, or an epoch in buckets, may take of the other's time.
+# The largest ratio of our step to the peer's, or of a bucketed epoch to a padded one.
 STEP_TARGETS = {
     ("torch", TORCH_PEER): 1.0,
     ("jax", KERAS_PEER): 0.5,
@@ -76,7 +76,7 @@ def main():
         table = compare(options, report)
     except (OSError, ValueError, RuntimeError) as error:
         parser.error(" ".join(str(error).split()))
-    # A file gets 80 columns otherwise, too few for the table.
+    # If the output is a file, the default of 80 columns is too few for the table.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
     for key, value in report["environment"].items():
         console.print(f"{key}: {value}")
@@ -106,7 +106,7 @@ def make_parser():
         add(f"--{name}", type=positive, default=default, metavar="N", help=what)
     add("--bucketing", action="store_true", help="compare two ways to make batches")
     add("--data", metavar="PATH", help="IMDb for --bucketing: a path, or `sample`")
-    add("--json", metavar="PATH", help="also write the numbers here")
+    add("--json", metavar="PATH", help="also write the numbers to this file")
     add("--case", help=argparse.SUPPRESS)
     return parser
 
@@ -118,7 +118,7 @@ def positive(text):
 
 
 def check(options):
-    """Refuses what does not fit together, before an hour of measuring."""
+    """Raises an error for invalid options, before an hour of measuring."""
     options.length = options.length or (4096 if options.bucketing else 1024)
     if options.width % options.heads:
         raise ValueError(
@@ -126,9 +126,9 @@ def check(options):
             f"Received: --width {options.width} --heads {options.heads}"
         )
     if options.bucketing != (options.data is not None):
-        raise ValueError("--bucketing and --data come together.")
+        raise ValueError("--bucketing and --data must be used together.")
     if options.json and not Path(options.json).resolve().parent.is_dir():
-        raise ValueError(f"There is no such folder. Received: --json {options.json}")
+        raise ValueError(f"The folder does not exist. Received: --json {options.json}")
 
 
 def compare_models(options, report):
@@ -155,7 +155,7 @@ def compare_models(options, report):
 
 def compare_batching(options, report):
     """Fills in the report, and returns the table."""
-    # The path of the data is nobody's business; what it holds is.
+    # Records what the data is, but not its path, which is private.
     report["settings"]["data"], ways = ways_to_batch(options)
     report["cases"], rows, epochs = [], [], {}
     for way, batches in ways.items():
@@ -171,8 +171,8 @@ def compare_batching(options, report):
     ratio = epochs["bucketed"] / epochs["padded"]
     report |= {"epoch_seconds": epochs, "ratio": ratio, "target": BUCKETING_TARGET}
     report["notes"] = [
-        "No epoch was run: it is the measured step of each shape, times the number of "
-        "batches of that shape in the data.",
+        "No epoch was run: its time is that of the measured step of each shape, times "
+        "the number of batches of that shape in the data.",
         f"bucketed / padded: {ratio:.2f} (target {verdict(ratio, BUCKETING_TARGET)})",
         *report["notes"],
     ]
@@ -181,7 +181,7 @@ def compare_batching(options, report):
 
 
 def ways_to_batch(options):
-    """Returns what the data is, and the training batches made in both ways."""
+    """Returns the source of the data, and the training batches made in both ways."""
     settings = preset_settings("imdb", "mvp", max_length=options.length)
     task = load_task("imdb", options.data, settings)
     bucketed = task.train_batches(options.batch, seed=0)
@@ -190,7 +190,7 @@ def ways_to_batch(options):
 
 
 def run_case(name):
-    """Returns what `measure` gives in a fresh process, and its environment."""
+    """Returns the result of `measure` in a fresh process, and its environment."""
     command = [sys.executable, __file__, *sys.argv[1:], "--case", name]
     with Console(stderr=True).status(name):
         done = subprocess.run(command, capture_output=True, text=True)
@@ -234,14 +234,14 @@ def time_steps(step, batches, repeats):
     for _ in range(WARM_UP_STEPS + repeats):
         batch = next(batches)
         start = time.perf_counter()
-        # Gives a number on the host, so the device is done too.
+        # Returns a number on the host, so the device is done, too.
         step(*batch)
         seconds.append(time.perf_counter() - start)
     return seconds[WARM_UP_STEPS:]
 
 
 def made_up_batch(options):
-    """Tokens and labels at random; rows end somewhere in their second half."""
+    """Random tokens and labels; each row ends somewhere in its second half."""
     rng = np.random.default_rng(0)
     shape = (options.batch, options.length)
     lengths = rng.integers(-(-options.length // 2), options.length + 1, options.batch)
@@ -251,7 +251,7 @@ def made_up_batch(options):
 
 
 def real_batches(name, options):
-    """The first batches of one shape, at most as many as there are steps to time."""
+    """The first batches of one shape, at most one for each step to time."""
     way, length = name.split()
     batches = ways_to_batch(options)[1][way].epoch()
     wanted = (batch for batch in batches if batch[0].shape[1] == int(length))
@@ -316,7 +316,7 @@ def torch_peer(options):
         block = nn.TransformerEncoderLayer(
             width, options.heads, inner, DROPOUT, "gelu", EPSILON, **choices
         )
-        # It would also drop attention weights and hidden features; ours does not.
+        # It would also drop attention weights and hidden features; our blocks do not.
         block.self_attn.dropout = 0.0
         block.dropout.p = 0.0
         return block

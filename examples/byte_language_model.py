@@ -1,15 +1,15 @@
-"""A language model of bytes, trained on film reviews, that writes some of its own.
+"""Trains a language model of bytes on film reviews, and lets it write some.
 
 KERAS_BACKEND=jax python examples/byte_language_model.py
 KERAS_BACKEND=jax python examples/byte_language_model.py --data aclImdb_v1.tar.gz
 
-Each byte is a token. Without `--data`, the archive of the Large Movie Review Dataset or
-its folder, reviews that a program put together take the place of the real ones. Nothing
-is downloaded. `--full` trains on all reviews and wants a GPU.
+Each byte is a token. `--data` is the archive of the Large Movie Review Dataset, or its
+folder. Without it, the model trains on generated reviews. Nothing is downloaded.
+`--full` trains on all reviews and needs a GPU.
 
-The table compares bits per byte with models that only count: how often each byte
-occurs, and which follows the last four. On the reviews by a program, after some minutes
-on two processor cores with JAX: 0.40 bits against 4.49 and 0.45.
+The table compares bits per byte with models that only count how often each byte occurs,
+alone or after the last four. On the generated reviews, after some minutes on two
+processor cores with JAX: 0.40 bits against 4.49 and 0.45.
 """
 
 import argparse
@@ -34,43 +34,43 @@ BATCH = 16
 NGRAM = 5
 PROMPTS = (b"I found the ", b"The plot was ", b"What a ")
 NEW_BYTES = 80
-# Those that can write one byte after the other.
+# Mechanisms that can generate one byte after the other.
 ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS if layer.prefix_invariant]
 
 
 def stream(reviews, limit):
-    """The reviews one after the other, as tokens, no more than a limit."""
+    """All reviews as one sequence of tokens, at most `limit` of them."""
     ended = [np.append(review, END) for review in reviews]
     return np.concatenate(ended)[:limit].astype("int32")
 
 
 def cut(tokens, length):
-    """Pieces of a stream, and for each token the one that follows."""
+    """Cuts a stream into rows, with the next token for each token."""
     count = (len(tokens) - 1) // length
     inputs, targets = tokens[: count * length], tokens[1 : count * length + 1]
     return inputs.reshape(count, length), targets.reshape(count, length)
 
 
 def text_of(tokens):
-    """Tokens as text; what is no character becomes a mark."""
+    """Tokens as text; invalid characters are replaced."""
     text = bytes(token - 1 for token in tokens if token != END)
     return text.decode("utf-8", errors="replace")
 
 
 def positive(text):
-    """An integer above zero, of the command line."""
+    """Parses a positive integer of the command line."""
     if int(text) < 1:
         raise ValueError
     return int(text)
 
 
 def main(arguments=None):
-    """Trains, compares, and generates."""
+    """Trains the model, compares it with counts, and generates text."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="sample", help="aclImdb, archive or folder")
     parser.add_argument("--attention", default="dot_product", choices=ATTENTION)
     parser.add_argument("--epochs", type=positive, default=6)
-    parser.add_argument("--segment", type=positive, default=128, help="bytes of a row")
+    parser.add_argument("--segment", type=positive, default=128, help="bytes per row")
     parser.add_argument("--full", action="store_true", help="all reviews; for a GPU")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, markup=False, emoji=False)
@@ -87,7 +87,7 @@ def main(arguments=None):
     }
     if options.segment >= min(len(tokens) for tokens in streams.values()):
         parser.error(f"--segment must be shorter than the data, not {options.segment}")
-    name = "reviews by a program, not IMDb" if reviews.source == "sample" else "IMDb"
+    name = "generated reviews, not IMDb" if reviews.source == "sample" else "IMDb"
     console.print(f"{name}: {len(streams['train']):,} bytes to train on")
 
     keras.utils.set_random_seed(0)

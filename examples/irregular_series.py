@@ -1,24 +1,23 @@
-"""Forecasts of irregularly sampled series, where it matters when things were seen.
+"""Forecasts irregularly sampled series, where the times of observations matter.
 
 KERAS_BACKEND=jax python examples/irregular_series.py
 KERAS_BACKEND=jax python examples/irregular_series.py --attention dot_product,gru
 KERAS_BACKEND=jax python examples/irregular_series.py --full
 
-A series is an oscillation on a slow drift, both of which change as they go. It was
-observed 32 times, with noise, at random moments and with gaps; its value at a later
-moment is to be forecast. See `keras_twa.datasets.irregular_series`.
+A series is an oscillation on a slow drift, both of which change over time. It is
+observed 32 times, with noise, at random times and with gaps. The task is to forecast
+its value at a later time. See `keras_twa.datasets.irregular_series`.
 
-All models with attention get the same input: each observation beside sines and cosines
-of its time, and last a step without an observation, at the time of the forecast. The
-forecast is read from what stands there in the end. They differ in the attention only,
-which gets the timestamps too, and have about as many weights. "dot_product" makes no
-use of timestamps but those of its input; "dot_product_steps" has sines and cosines of
-the numbers of the steps there, and never sees a time. A GRU is given the observations
-and the times between them. What can be had without training, and the best forecast that
-is possible, stand beside them.
+All models with attention get the same input: each observation with sines and cosines of
+its time, followed by a step without an observation, at the time of the forecast. The
+forecast is the output at that step. The models differ only in the attention, which also
+gets the timestamps, and have about the same number of model weights. "dot_product" uses
+timestamps only in its input. "dot_product_steps" has sines and cosines of step indices
+instead, and never sees a time. A GRU gets the observations and the times between them.
+The table also has forecasts without training, and the best possible forecast.
 
-The numbers are the mean squared error of the forecasts in per cent of their variance,
-and its standard deviation over the seeds.
+The numbers are the mean squared error of the forecasts in per cent of the variance of
+the targets, and its standard deviation over the seeds.
 """
 
 import argparse
@@ -50,23 +49,23 @@ BATCH = 64
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
 
-# Training series, epochs, width of the models and seeds, as it comes and with `--full`.
+# Training series, epochs, width of the models and seeds, by default and with `--full`.
 QUICK = {"rows": 8_192, "epochs": 4, "width": 32, "seeds": 3}
 FULL = {"rows": 65_536, "epochs": 30, "width": 64, "seeds": 5}
 TEST_ROWS = 2_048
 
 # Ten observations, more or less: the unit in which functions of time are learned.
 LEARNED = {"temporal_function": "learned", "time_scale": 10.0}
-# Weights that swing with the lag, from where the sigmoid is steepest. Of the functions
-# and of starts at 0, 1, 2 and 4, all tried on these series, it did best.
+# Attention weights that oscillate with the lag, starting where the sigmoid is steepest.
+# This was the best function and offset on these series, of offsets 0, 1, 2 and 4.
 SINUSOIDAL = {
     "temporal_function": "sinusoidal",
     "time_scale": 10.0,
     "applies_to": "lag",
     "initial_offset": 0.0,
 }
-# Class, its own arguments, and which part of the width its heads have together, so that
-# all have about as many weights.
+# Class, its own arguments, and the total width of its heads relative to the model, so
+# that all models have about the same number of weights.
 ATTENTION = {
     "dot_product_steps": (DotProductAttention, {}, 1),
     "dot_product": (DotProductAttention, {}, 1),
@@ -86,7 +85,7 @@ NAMES = (*ATTENTION, "gru")
 
 
 def build_transformer(name, width):
-    """Encoder blocks; the mechanism is all that differs."""
+    """A model of encoder blocks; only the mechanism differs."""
     layer_class, options, part = ATTENTION[name]
     values = keras.Input((LENGTH + 1, 2))
     times = keras.Input((LENGTH + 1,))
@@ -111,7 +110,7 @@ def build_transformer(name, width):
 
 
 def build_gru(width):
-    """A GRU of about as many weights, which sees how much time went by."""
+    """A GRU with about as many weights, which sees the times between observations."""
     values = keras.Input((LENGTH + 1, 2))
     times = keras.Input((LENGTH + 1,))
     waits = ops.pad(ops.diff(times, axis=1), ((0, 0), (1, 0)))
@@ -131,7 +130,7 @@ def build_model(name, width):
 
 
 def as_inputs(inputs):
-    """Observations and, last, a step that asks: `(value, whether it asks)`; times."""
+    """Adds the step of the forecast: `(value, whether it is that step)`, and times."""
     values = np.pad(inputs["values"], ((0, 0), (0, 1)))
     asks = np.zeros_like(values)
     asks[:, -1] = 1.0
@@ -144,7 +143,7 @@ def unexplained(forecasts, targets):
 
 
 def baselines(train, test):
-    """What is left unexplained without training, and by the best forecast."""
+    """The unexplained variance of forecasts without training, and of the best one."""
     (inputs, targets), (test_inputs, test_targets) = train, test
 
     def ahead(values):
@@ -161,11 +160,11 @@ def baselines(train, test):
 
 
 def train_and_test(name, sizes, train, validation, test, console):
-    """The errors of each seed, the number of weights, and the seconds of a seed."""
+    """The error for each seed, the number of weights, and the seconds per seed."""
     model = build_model(name, sizes["width"])
     errors, seconds = [], []
     for seed in range(sizes["seeds"]):
-        # Compiled once: each seed gives new weights to the same model.
+        # Compiled once: each seed sets new weights in the same model.
         keras.utils.set_random_seed(seed)
         model.set_weights(build_model(name, sizes["width"]).get_weights())
         for variable in model.optimizer.variables:
@@ -216,7 +215,7 @@ def parse(arguments):
 
 
 def main(arguments=None):
-    """Trains all models on the same series, and prints what came of it."""
+    """Trains all models on the same series, and prints the results."""
     names, sizes = parse(arguments)
     splits = irregular_series.load_data(
         sizes["rows"], TEST_ROWS // 2, TEST_ROWS, length=LENGTH

@@ -3,10 +3,10 @@
 KERAS_BACKEND=jax python examples/lra_imdb.py
 KERAS_BACKEND=jax python examples/lra_imdb.py --data path/to/aclImdb_v1.tar.gz
 
-The task is whether a review is positive. Without options the first bytes of some of
-the official reviews are used; they are downloaded the first time. Without a network,
-generated reviews take their place, and the report is headed "sample, not IMDb".
-`--preset mvp` trains on all reviews. `--help` lists the other options.
+The task is to decide whether a review is positive. By default, the models read the
+first bytes of some of the official reviews, which are downloaded once. Without a
+network, generated reviews replace them, and the heading of the report says "sample, not
+IMDb". `--preset mvp` trains on all reviews. `--help` lists the other options.
 """
 
 import sys

@@ -2,13 +2,13 @@
 
 KERAS_BACKEND=jax python examples/lra_listops.py
 
-ListOps asks for the value of a nested expression such as
+The task of ListOps is to compute the value of a nested expression such as
 
     [MAX 4 3 [MIN 2 3 ] 1 0 [MED 1 5 8 9 2 ] ]
 
-Without options the expressions are short, so that all five are trained in about four
-minutes on two processor cores. `--preset mvp` takes the 500 to 2,000 tokens of Long
-Range Arena, and a GPU. `--help` lists the other options.
+By default, the expressions are short, and all five mechanisms train in about four
+minutes on two processor cores. `--preset mvp` has the 500 to 2,000 tokens of Long Range
+Arena, and needs a GPU. `--help` lists the other options.
 """
 
 import sys

@@ -1,15 +1,15 @@
-"""Conventional against temporal weighted attention on reversing sequences.
+"""Compares conventional and temporal weighted attention on reversing sequences.
 
 KERAS_BACKEND=jax python examples/sequence_reversal.py
 
-Each sequence of random symbols is to be given back in reverse order. Which symbol
-belongs at a place depends on the position alone: the first output is the last input,
-the second the one before it. So a model has to find its way by positions, and one
-with conventional attention gets them only from the embeddings added to its input.
+The task is to return each sequence of random symbols in reverse order. The symbol at
+each place depends on the position alone: the first output is the last input, the second
+output is the one before it. So a model must use positions. With conventional attention,
+it gets them only from the embeddings added to its input.
 
-Temporal weighted attention scales each score by a gate that is a function of the
-key's position, one per head. The gates start out open, where the mechanism all but
-equals the conventional one, and learn from there.
+Temporal weighted attention scales each score by a gate, a function of the key's
+position for each head. The gates start almost open, where the mechanism nearly equals
+the conventional one, and are then learned.
 """
 
 import argparse
@@ -32,13 +32,13 @@ ROWS = 4_096
 
 
 def make_rows(count, seed):
-    """Random sequences, and the same reversed."""
+    """Random sequences, and the same sequences reversed."""
     rows = np.random.default_rng(seed).integers(SYMBOLS, size=(count, LENGTH))
     return rows.astype("int32"), rows[:, ::-1].astype("int32").copy()
 
 
 def build_model(attention):
-    """An ordinary functional model; the name is all that differs."""
+    """An ordinary functional model; only the name of the attention differs."""
     inputs = keras.Input((LENGTH,), dtype="int32")
     x = keras.layers.Embedding(SYMBOLS, 64)(inputs)
     x = SinusoidalPositions()(x)
@@ -61,7 +61,7 @@ def build_model(attention):
 
 
 def main(arguments=None):
-    """Trains both on the same rows, and prints what came of it."""
+    """Trains both models on the same rows, and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.parse_args(arguments)
     train = make_rows(ROWS, seed=0)
@@ -76,7 +76,7 @@ def main(arguments=None):
         title=f"Reversing {LENGTH} symbols, {keras.backend.backend()} backend",
     )
     for attention in ("dot_product", "temporal_weighted"):
-        # The same seed: both start from the same projections.
+        # With the same seed, both models start from the same projections.
         keras.utils.set_random_seed(0)
         model = build_model(attention)
         start = time.perf_counter()

@@ -1,20 +1,19 @@
-"""Translates dates in words to digits, byte by byte, or pairs of sentences of a file.
+"""Translates dates in words to digits, byte by byte, or the sentences of a file.
 
 KERAS_BACKEND=jax python examples/sequence_to_sequence.py
 KERAS_BACKEND=jax python examples/sequence_to_sequence.py --data fra.txt
 
-Without options, "thursday, the fourth of march nineteen eighty-two" is to become
-"1982-03-04": dates from 1900 to 2099, in eight ways to say or write them. They are
-generated, and no date of the test was seen in training. See `keras_twa.datasets.dates`.
+By default, "thursday, the fourth of march nineteen eighty-two" should become
+"1982-03-04". The dates are from 1900 to 2099, in eight spoken or written forms. They
+are generated, and no test date is in the training data. See `keras_twa.datasets.dates`.
 
-With `--data`, the pairs are those of a file of lines `source TAB target`, such as those
-of https://www.manythings.org/anki/, and the model is larger: for a GPU.
+With `--data`, the pairs come from a file of lines `source TAB target`, such as those of
+https://www.manythings.org/anki/, and the model is larger and needs a GPU.
 
-The model is an encoder and a decoder. Each byte of the target is predicted from the
-source and from the right bytes before it (teacher forcing); what it then writes by
-itself, the best next byte each time or by beam search, is compared with the references.
-Beside it stands what copying gives: the target of the training source that has the most
-in common with the one to translate.
+The model is an encoder and a decoder. In training, it predicts each byte of the target
+from the source and the correct earlier bytes (teacher forcing). It then translates on
+its own, by greedy search and by beam search, and the results are compared with the
+references. The baseline copies the target of the most similar training source.
 """
 
 import argparse
@@ -41,9 +40,9 @@ BATCH = 64
 BEAM = 4
 LABEL_SMOOTHING = 0.1
 ROWS = 20_000
-# Translations are compared on as many test pairs.
+# Number of test pairs on which translations are compared.
 TEST_ROWS = 500
-# Those that can write one byte after the other.
+# Mechanisms that can generate one byte after the other.
 ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS if layer.prefix_invariant]
 
 DATES = {
@@ -91,18 +90,18 @@ def build_model(settings, attention="dot_product"):
 
 
 def shifted(source, target):
-    """The inputs of teacher forcing, and what is to be predicted from them."""
+    """The inputs of teacher forcing, and their targets."""
     return {"source": source, "target": target[:, :-1]}, target[:, 1:]
 
 
 def copied(train, source):
-    """The target of the training source that shares the most trigrams with each."""
+    """For each source, the target of the training source with the closest trigrams."""
     vectors, wanted = _trigrams(train[0]), _trigrams(source)
     return train[1][np.argmax(wanted @ vectors.T, axis=1)]
 
 
 def _trigrams(tokens):
-    """Counts of hashed trigrams of each row, of length 1."""
+    """Counts of hashed trigrams of each row, as vectors of length 1."""
     grams = (tokens[:, :-2] * 31 + tokens[:, 1:-1]) * 31 + tokens[:, 2:]
     counts = np.zeros((len(tokens), 1024), "float32")
     np.add.at(
@@ -112,7 +111,7 @@ def _trigrams(tokens):
 
 
 def compare(found, references, tokenize):
-    """What the table says of translations: how much of them is right."""
+    """The cells of the table: how much of the translations is right."""
     same = sum(
         a == b
         for text, reference in zip(found, references, strict=True)
@@ -131,7 +130,7 @@ def compare(found, references, tokenize):
 
 
 def translate(model, source, length, beam_size):
-    """What the model writes, as texts."""
+    """The translations of the model, as texts."""
     found = model.generate(
         source,
         max_length=length,
@@ -143,14 +142,14 @@ def translate(model, source, length, beam_size):
 
 
 def positive(text):
-    """An integer above zero, of the command line."""
+    """Parses a positive integer of the command line."""
     if int(text) < 1:
         raise ValueError
     return int(text)
 
 
 def main(arguments=None):
-    """Trains, translates the test pairs, and prints how many came out right."""
+    """Trains, translates the test pairs, and prints how many are right."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", help="file of lines `source TAB target`")
     parser.add_argument(
@@ -184,7 +183,7 @@ def main(arguments=None):
         ).history
         console.print(
             f"epoch {epoch + 1}/{epochs}  validation: perplexity "
-            f"{logs['val_perplexity'][-1]:.3f}, bytes right after the right ones "
+            f"{logs['val_perplexity'][-1]:.3f}, right bytes with teacher forcing "
             f"{100 * logs['val_accuracy'][-1]:.1f} %"
         )
     seconds = time.perf_counter() - start

@@ -1,17 +1,17 @@
-"""A Vision Transformer on CIFAR-10, or on drawings where that is not at hand.
+"""Trains a Vision Transformer on CIFAR-10, or on generated drawings.
 
 KERAS_BACKEND=jax python examples/vit_cifar10.py
 KERAS_BACKEND=jax python examples/vit_cifar10.py --data cifar-10-batches-py --full
 
 `--data` is the folder of the official batches, or an `.npz` file such as
 `np.savez("cifar10.npz", x_train=..., y_train=..., x_test=..., y_test=...)`. Without it,
-striped discs and squares drawn by a program take its place: five directions of the
-stripes and two shapes are ten classes. Nothing is downloaded.
+the model trains on generated drawings of striped discs and squares: five directions of
+the stripes and two shapes are ten classes. Nothing is downloaded.
 
-`--full` trains a larger model on all images, as they are, and wants a GPU.
+`--full` trains a larger model on all images, without augmentation, and needs a GPU.
 
-The table compares the accuracy with that of the nearest mean image. On the drawings,
-after a minute or two on two processor cores with JAX: 56.4 % against 11.6 %.
+The table compares the accuracy with that of a baseline, the nearest mean image. On the
+drawings, after a minute or two on two processor cores with JAX: 56.4 % against 11.6 %.
 """
 
 import argparse
@@ -42,14 +42,14 @@ ATTENTION = [name_of(layer) for layer in ATTENTION_LAYERS]
 
 
 def positive(text):
-    """An integer above zero, of the command line."""
+    """Parses a positive integer of the command line."""
     if int(text) < 1:
         raise ValueError
     return int(text)
 
 
 def main(arguments=None):
-    """Trains, and compares."""
+    """Trains the model, and compares it with the baseline."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="sample", help="folder or .npz of CIFAR-10")
     parser.add_argument("--attention", default="dot_product", choices=ATTENTION)
@@ -78,7 +78,7 @@ def main(arguments=None):
         cifar10.SIZE,
         num_classes=cifar10.NUM_CLASSES,
         attention=options.attention,
-        # A mean also suits attention that is always causal.
+        # A mean also works for attention that is always causal.
         pooling="mean",
         **(FULL_MODEL if options.full else MODEL),
     )

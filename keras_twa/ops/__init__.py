@@ -1,4 +1,4 @@
-"""Pure attention kernels: `(batch, length, heads, dim)` in and out, no weights."""
+"""Pure attention kernels: `(batch, length, heads, dim)` in and out, no variables."""
 
 from keras_twa.ops.log_softplus import log_softplus
 from keras_twa.ops.recurrent.block_recurrent import block_recurrent_attention

@@ -1,10 +1,10 @@
-"""Empty batches, queries and keys, for kernels that need one of each.
+"""Lets kernels take empty batches, queries and keys.
 
-Filtered batches and streams bring tensors with B = 0, T = 0 or S = 0, where a maximum
-is not defined and there are no tiles to cut. So a kernel gets one row, query or hidden
-key where there is none, and its results are cut to the sizes that were asked for.
-Gradients pass through both: they are zero, or empty. On TensorFlow this also works for
-sizes that are known only when a graph runs.
+Filtered batches and streams can have B = 0, T = 0 or S = 0. A maximum is then not
+defined, and there are no tiles to cut. So a kernel gets one row, query or hidden key
+where there is none, and its results are cut to the requested sizes. Gradients pass
+through both steps: they are zero, or empty. On TensorFlow this also works for sizes
+that are known only when a graph runs.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ from keras_twa.masks import real_keys
 def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
     """Lets a kernel take B = 0, T = 0 and S = 0.
 
-    A query that sees no key gets an output of zero. A state is returned as it came.
+    A query that sees no key gets an output of zero. A state is returned unchanged.
 
     Args:
         queries: Names of the arguments of shape `(B or 1, T, ...)`, or dictionaries of
-            these. With none, T = S.
+            these. If there are none, T = S.
         keys: Names of the arguments of shape `(B or 1, S, ...)`, or dictionaries of
             these. One of them is "value".
-        rows: Names of the arguments of shape `(B, ...)`, or dictionaries of these: the
-            state.
+        rows: Names of the arguments that hold the state, of shape `(B, ...)`, or
+            dictionaries of these.
     """
 
     def decorate(kernel):
@@ -39,14 +39,14 @@ def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
         def call(*args, **kwargs):
             given = {**dict(zip(names, args, strict=False)), **kwargs}
             if not {"value", *queries[:1]} <= given.keys():
-                # Python says which argument is missing.
+                # Python's own error names the missing argument.
                 return kernel(*args, **kwargs)
             batch, num_keys = ops.shape(given["value"])[:2]
             num_queries = _length(given[queries[0]]) if queries else num_keys
             if not any(map(_may_be_empty, (batch, num_queries, num_keys))):
                 return kernel(*args, **kwargs)
             for name in (*queries, *keys):
-                # Scores of ones are finite, those of zeros need not be.
+                # Scores of ones are finite; scores of zeros may not be.
                 number = 0 if name == "value" else 1
                 given[name] = _filled(given.get(name), 0, 1, number=number)
             for name in rows:
@@ -72,12 +72,12 @@ def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
 
 
 def _may_be_empty(size):
-    """Whether a size is 0, or a tensor of which nobody knows yet."""
+    """Whether a size is 0, or a tensor whose value is not known yet."""
     return ops.is_tensor(size) or (isinstance(size, int) and size == 0)
 
 
 def _missing(size):
-    """How many entries an axis of such a size needs to have one."""
+    """How many entries an axis of this size lacks to have at least one."""
     if ops.is_tensor(size):
         return ops.maximum(1 - size, 0)
     return int(_may_be_empty(size))
@@ -89,7 +89,7 @@ def _length(x):
 
 
 def _longer(x, axis, count, number=0):
-    """A tensor with so many further entries of a number at the end of an axis."""
+    """Appends `count` entries of a number to an axis of a tensor."""
     if isinstance(count, int) and count == 0:
         return x
     shape = [*ops.shape(x)]
@@ -98,7 +98,7 @@ def _longer(x, axis, count, number=0):
 
 
 def _filled(x, *axes, number=0):
-    """The tensors of a nest, with one entry along axes that have none."""
+    """The tensors of a nest, with one entry added to each empty axis."""
 
     def fill(x):
         if x is not None:
@@ -127,10 +127,10 @@ def _filled_lags(lags, num_queries, num_keys):
 
 
 def _filled_mask(mask, batch, num_keys, has_state):
-    """A mask for at least one row, query and key, which hides what was not there."""
+    """A mask for at least one row, query and key, which hides added keys."""
     keys = mask.keys
-    # Where nobody knows yet, a key of zeros does no harm: its value is zero, too. But a
-    # state would count it.
+    # If the number of keys is not known yet, an added key does no harm, as its value is
+    # zero. But a state would count it.
     is_empty = _may_be_empty(num_keys) and not ops.is_tensor(num_keys)
     if is_empty or (has_state and ops.is_tensor(num_keys)):
         keys = real_keys(mask, batch, num_keys)
@@ -144,7 +144,7 @@ def _filled_mask(mask, batch, num_keys, has_state):
 
 
 def _cut(x, sizes):
-    """The tensors of a nest, cut to the sizes of some axes where these may be 0."""
+    """Cuts the tensors of a nest along the axes whose sizes may be 0."""
 
     def cut(x):
         if x is None:

@@ -1,4 +1,4 @@
-"""Steps of sequences by their numbers."""
+"""Gathers steps of sequences by index."""
 
 import math
 
@@ -6,12 +6,12 @@ from keras import ops
 
 
 def steps_at(x, index):
-    """The steps of each row with such numbers.
+    """Gathers the steps of each row at these indices.
 
-    Rows are gathered whole, which is faster than one number after the other.
+    Each step is gathered as a whole, which is faster than element by element.
 
     Args:
-        x: `(B, L, ...)` with known sizes behind the length.
+        x: `(B, L, ...)`, where all sizes after the length are known.
         index: Integer `(B, n)`.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Tensors by name: dictionaries of tensors, and of further dictionaries and tuples.
+"""Nests of tensors: dictionaries of tensors, which may hold dictionaries and tuples.
 
-`keras.tree` does the same, but takes up to ten times as long on PyTorch, which counts
-where a loop does this in every turn. Dictionaries with the same names are the same,
-whatever their order.
+`keras.tree` does the same, but takes up to ten times as long on PyTorch, which matters
+in loops that do this in every iteration. The order of names in a dictionary does not
+matter.
 """
 
 
@@ -16,12 +16,12 @@ def flatten(nest):
 
 
 def pack(like, tensors):
-    """The nest with the structure of `like` that `flatten` gives as these tensors."""
+    """The inverse of `flatten`: puts tensors into the structure of `like`."""
     return _pack(like, iter(tensors))
 
 
 def map_tensors(function, nest, *others):
-    """Applies a function to each tensor, and to those in its place in other nests."""
+    """Applies a function to each tensor and its counterparts in other nests."""
     if isinstance(nest, dict):
         return {
             name: map_tensors(function, part, *(other[name] for other in others))
@@ -56,7 +56,7 @@ def _pack(like, tensors):
 
 
 class FlatPasses:
-    """Passes for backends that differentiate functions of lists of tensors.
+    """Adapts passes to backends that differentiate functions of lists of tensors.
 
     Args:
         passes: See `differentiable` in `backend/interface.py`.

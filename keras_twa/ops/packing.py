@@ -1,8 +1,8 @@
-"""The real steps of each row put first, and everything back in its place.
+"""Moves the real steps of each row to the front, and back to their places.
 
-Rows of a batch may have padding in front, behind or between their steps. Once the real
-steps stand together at the beginning, the number of a step is its index, and kernels
-that count steps need not know of padding at all.
+Rows of a batch may have padding before, after or between their steps. Once the real
+steps are together at the front, the index of a step is the number of real steps before
+it, and kernels that count steps can ignore padding.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from keras_twa.ops.gather import steps_at
 
 
 def numbers(real, before=0):
-    """The number of each step among the real ones of its row, integer `(B, L)`.
+    """The index of each step among the real steps of its row, integer `(B, L)`.
 
-    They count from 0. Padding has the number of the last real step before it, or 0.
+    Indices start at 0. Padding has the index of the last real step before it, or 0.
 
     Args:
         real: Boolean `(B, L)`, `True` for real steps.
@@ -33,14 +33,14 @@ def count(real):
 
 
 def latest(real, most):
-    """Where the last real steps of each row are.
+    """The indices of the last real steps of each row.
 
     Args:
         real: Boolean `(B, L)`.
         most: How many to find; `most <= L`.
 
     Returns:
-        Integer `(B, most)`, in order. Rows with fewer real steps have padding in front.
+        Integer `(B, most)`, in order. Rows with fewer real steps begin with padding.
     """
     length = ops.shape(real)[1]
     index = ops.arange(0, length, dtype="int32")[None]
@@ -53,11 +53,11 @@ class Packing:
     """How to put the real steps of each row first, and how to undo it.
 
     Args:
-        order: The step for each place, integer `(B, L)`.
-        place: The place of each step, integer `(B, L)`.
-        filled: Boolean `(B, L)`: the places that real steps fill.
-        apart: Boolean scalar: whether any row has padding before a real step. If none
-            has, nothing is to be moved.
+        order: The index of the step that goes to each place, integer `(B, L)`.
+        place: The place that each step goes to, integer `(B, L)`.
+        filled: Boolean `(B, L)`, `True` for the places of real steps.
+        apart: Boolean scalar: whether any row has padding before a real step. If not,
+            no step has to move.
     """
 
     order: Any
@@ -76,7 +76,7 @@ class Packing:
         index = ops.arange(0, length, dtype="int32")[None]
         so_far = ops.cumsum(ops.cast(real, "int32"), axis=1)
         total = count(real)[:, None]
-        # Padding goes behind, in order.
+        # Padding goes to the end, in order.
         place = ops.where(real, so_far - 1, total + index - so_far)
         order = backend.inverse(place)
         apart = ops.any(ops.not_equal(place, index))
@@ -87,11 +87,11 @@ class Packing:
         return backend.apply_if(self.apart, lambda y: steps_at(y, self.order), x)
 
     def pack_mask(self, mask, real):
-        """The same for a mask `(B, L)` or `None`, which hides the padding, too.
+        """Packs a mask `(B, L)` or `None`, and hides the padding, too.
 
         Args:
             mask: The mask.
-            real: What `of` got.
+            real: The argument of `of`.
         """
         if mask is None or mask is real:
             return None if mask is None else self.filled
@@ -99,11 +99,11 @@ class Packing:
         return ops.logical_and(packed, self.filled)
 
     def unpack(self, x):
-        """`(B, L, ...)` with each step where it was."""
+        """`(B, L, ...)` with each step back in its place."""
         return backend.apply_if(self.apart, lambda y: steps_at(y, self.place), x)
 
     def unpack_pairs(self, x):
-        """`(B, H, L, L)` with each query and each key where it was."""
+        """`(B, H, L, L)` with each query and each key back in its place."""
 
         def moved(y):
             for _ in range(2):

@@ -1,4 +1,4 @@
-"""Rotary positions: pairs of channels turn with time."""
+"""Rotary positions: pairs of channels rotate with time."""
 
 import math
 
@@ -9,23 +9,23 @@ from keras import ops
 from keras_twa.ops import backend
 
 LONGEST = 10_000.0
-# Numbers of steps up to 2^31 have so many digits.
+# Step indices up to 2^31 have this many digits in this base.
 BASE, DIGITS = 16, 8
-# Channels that turn at least so often in the original length keep their rate, and those
-# that turn no more than once have it divided: the paper's numbers.
+# Pairs that make at least this many turns in the original length keep their rate; the
+# rate of those that make at most one is divided. Both numbers are the paper's.
 MOST_TURNS, LEAST_TURNS = 32.0, 1.0
 
 
 def rotate(x, times, rates=None):
-    """Turns each pair of neighbouring channels by an angle that grows with time.
+    """Rotates each pair of neighbouring channels by an angle that grows with time.
 
-    The inner product of two vectors then depends on the difference of their times. A
-    last channel without a neighbour stays as it is.
+    The inner product of two vectors then depends on the difference of their times. If
+    D is odd, the last channel stays unchanged.
 
     Args:
         x: `(B, T, H, D)`.
-        times: `(B or 1, T)`, float32, or int32 for the numbers of steps, whose angles
-            are exact however large they are.
+        times: `(B or 1, T)`, float32, or int32 for step indices, whose angles stay
+            accurate however large they are.
         rates: Angle per unit of time of each pair, a NumPy array `(D // 2,)`. Defaults
             to `10_000^(-2i / D)`.
 
@@ -49,11 +49,11 @@ def rotate(x, times, rates=None):
 
 
 def angles_at(times, rates):
-    """By which angle pairs of channels have turned, float32 `(B or 1, T, pairs)`.
+    """The angles by which pairs of channels rotate, float32 `(B or 1, T, pairs)`.
 
-    A float32 angle of `n` turns has lost as many digits as `n` has. Numbers of steps
-    are taken apart, `n = sum_k d_k BASE^k`, and the angles of `BASE^k` steps are known
-    modulo one turn: so what is added up stays small.
+    A float32 angle of `n` turns loses as many digits as `n` has. So step indices are
+    split into digits, `n = sum_k d_k BASE^k`, and the angle of `BASE^k` steps is taken
+    modulo one turn. The sum then stays small.
 
     Args:
         times: `(B or 1, T)`, float32 or int32.
@@ -64,7 +64,7 @@ def angles_at(times, rates):
     rates = np.asarray(rates, "float64")
     angles, left = 0.0, times
     for power in range(DIGITS):
-        # The last digit has the sign.
+        # The most significant digit carries the sign.
         digit = left % BASE if power < DIGITS - 1 else left
         turn = np.mod(BASE**power * rates + math.pi, 2 * math.pi) - math.pi
         turn = ops.convert_to_tensor(turn, dtype="float32")
@@ -79,10 +79,10 @@ def rotary_rates(pairs, max_wavelength=LONGEST, factor=1.0, original_length=None
     Args:
         pairs: How many pairs of channels there are.
         max_wavelength: The longest wavelength is less than 2 pi times this.
-        factor: What times are divided by (position interpolation).
-        original_length: With it, only the slow pairs are slowed down: those that turn
-            no more than once in that length by `factor`, those that turn 32 times not
-            at all, and those between in proportion (the rates of YaRN).
+        factor: Number that times are divided by (position interpolation).
+        original_length: If given, only slow pairs are slowed down, as in YaRN: pairs
+            that make at most one turn in this length by `factor`, pairs that make at
+            least 32 not at all, and those between in proportion.
 
     Returns:
         A NumPy array `(pairs,)`.

@@ -1,6 +1,6 @@
-"""Kernels work on rows, the pairs of a batch element and a head.
+"""Reshapes tensors into rows: the pairs of a batch element and a head.
 
-Queries are `(rows, T, ...)` and keys are `(rows, ..., S)`.
+In kernels, queries are `(rows, T, ...)` and keys are `(rows, ..., S)`.
 """
 
 from keras import ops
@@ -16,7 +16,7 @@ def as_queries(x, batch, heads):
 
 def as_keys(x, batch, heads):
     """`(B or 1, S, H or 1, ...)` to float32 `(B * H, ..., S)`."""
-    # By tuples: PyTorch's `vmap` knows no other way.
+    # Axes as tuples: PyTorch's `vmap` supports no other form.
     return ops.moveaxis(as_queries(x, batch, heads), (1,), (-1,))
 
 

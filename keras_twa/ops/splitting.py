@@ -1,16 +1,16 @@
-"""Sequences are cut into parts of equal size."""
+"""Cuts sequences into parts of equal size."""
 
 from keras import ops
 
 
 def even_size(part, size):
-    """The smallest part of which no more are needed than of `part`."""
+    """The smallest size of parts that needs no more parts than the size `part`."""
     count = -(-size // part)
     return -(-size // count)
 
 
 def in_chunks(x, chunk):
-    """`(rows, T, ...)` to `(chunks, rows, chunk, ...)`, the last filled with zeros."""
+    """`(rows, T, ...)` to `(chunks, rows, chunk, ...)`, the last padded with zeros."""
     rows, length, *rest = ops.shape(x)
     missing = -length % chunk
     if not isinstance(missing, int) or missing:

@@ -163,7 +163,7 @@ def test_the_language_model_compares_and_generates(monkeypatch, capsys):
     monkeypatch.setattr(example, "NEW_BYTES", 4)
     example.main(["--epochs", "1", "--segment", "16", "--attention", "retention"])
     text = capsys.readouterr().out
-    assert "reviews by a program, not IMDb: 600 bytes" in text
+    assert "generated reviews, not IMDb: 600 bytes" in text
     assert "counts, order 5" in text
     assert "CausalLM, retention" in text
     assert "The plot was " in text

@@ -203,9 +203,9 @@ def test_the_command(benchmark, monkeypatch, tmp_path, capsys):
     [
         (["--length", "0"], "positive integer"),
         (["--width", "10", "--heads", "4"], "multiple of --heads"),
-        (["--bucketing"], "come together"),
+        (["--bucketing"], "be used together"),
         (["--bucketing", "--data", "nowhere"], "nowhere"),
-        (["--json", "nowhere/numbers.json"], "no such folder"),
+        (["--json", "nowhere/numbers.json"], "folder does not exist"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, hint, benchmark, monkeypatch, capsys):

@@ -1,7 +1,7 @@
 """The only package that knows which backend runs.
 
-Each module offers the functions of `Backend`, in `interface.py`, which documents them.
-This one picks the module, once.
+Each module provides the functions of `Backend`, which `interface.py` documents. This
+one selects the module, once.
 """
 
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_twa.ops.backend import tensorflow
     from keras_twa.ops.backend import torch
 
-    # So that type checkers compare them.
+    # So that type checkers compare the modules with the protocol.
     MODULES: tuple[Backend, ...] = (jax, tensorflow, torch)
 
 NAME = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""What each backend module offers: the functions that Keras does not have."""
+"""The functions that each backend module provides, since Keras does not have them."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ Shape = Sequence[int]
 
 
 class Passes(Protocol):
-    """A forward pass, and the backward pass that belongs to it.
+    """A forward pass and its backward pass.
 
-    Passes are hashable, and equal ones compute the same: a compiler needs to compile
-    them once only.
+    Passes are hashable, and equal passes compute the same, so that a compiler compiles
+    them only once.
     """
 
     def forward(self, tensors: Mapping[str, Nest]) -> dict[str, Nest]:
@@ -35,36 +35,36 @@ class Passes(Protocol):
         """Computes the gradients of the tensors.
 
         Args:
-            tensors: What `forward` got.
-            outputs: What it returned.
+            tensors: The argument of `forward`.
+            outputs: The outputs of `forward`.
             gradients: The gradients of the outputs.
-            needed: For each tensor, whether its gradient is asked for.
+            needed: For each tensor, whether its gradient is needed.
 
         Returns:
-            The gradients, without the names of `tensors` that have none.
+            The gradients by name, without those names of `tensors` that have none.
         """
 
 
 class Backend(Protocol):
     """The functions of a backend module.
 
-    Keyword names are those of the methods here. What the documentation calls a nest is
-    a tensor, or a dictionary, list or tuple of nests.
+    Keyword arguments have the names that the methods have here. A nest is a tensor, or
+    a dictionary, list or tuple of nests.
     """
 
     @property
     def KEY_SPAN(self) -> int | None:
-        """Tiles of one row are divided into spans of at least so many keys.
+        """The least number of keys in each span that a tile of one row is divided into.
 
-        With `None`, they are not divided.
+        `None` if tiles are not divided.
         """
 
     @property
     def FUSED_MASKS(self) -> bool:
-        """Whether `fused_attention` takes a mask of keys as it is, `(B, 1, 1, S)`."""
+        """Whether `fused_attention` takes a mask of keys `(B, 1, 1, S)` directly."""
 
     def prepare_process(self) -> None:
-        """Sets what the backend needs set once in a process, if anything.
+        """Configures the backend once per process, if it needs that.
 
         `keras_twa.ops.backend` calls it once, as soon as the backend is known.
         """
@@ -76,11 +76,11 @@ class Backend(Protocol):
         slices: Nest,
         results: Nest,
     ) -> tuple[Nest, Nest]:
-        """Loops over the first axis of tensors. Cannot be differentiated.
+        """Loops over the first axis of tensors. The loop cannot be differentiated.
 
         Args:
-            body: Function of the carry, the part of `slices` and its number, which is
-                an integer or a tensor of one. It returns the next carry, and results.
+            body: Function of the carry, one part of `slices`, and its index, which is
+                an integer or an integer tensor. It returns the next carry and results.
             carry: Nest of float32 tensors.
             slices: Nest of tensors of the same length.
             results: A nest with the structure of the results, with anything in place
@@ -95,7 +95,7 @@ class Backend(Protocol):
 
         Args:
             x: `(..., n)`.
-            first: The first column, an integer or a tensor of one.
+            first: Index of the first column, an integer or an integer tensor.
             count: How many columns.
         """
 
@@ -111,17 +111,17 @@ class Backend(Protocol):
         Args:
             total: `(rows, n, ...)`.
             part: `(rows, m, ...)`.
-            places: Integers `(m,)`, some of which may be the same.
+            places: Integers `(m,)`, which may repeat.
         """
 
     def differentiable(self, passes: Passes, tensors: dict[str, Nest]) -> Any:
-        """Runs a forward pass, with its backward pass for the gradients.
+        """Runs a forward pass whose gradients come from its backward pass.
 
-        Gradients of gradients are those of the operations in the forward pass.
+        Higher derivatives are those of the operations in the forward pass.
 
         Args:
             passes: The two passes.
-            tensors: The tensors that they get.
+            tensors: The tensors that both take.
 
         Returns:
             The dictionary of outputs.
@@ -135,7 +135,8 @@ class Backend(Protocol):
         Args:
             function: Function of a nest of tensors, to a nest of tensors.
             tensors: The nest.
-            needed: For each tensor, whether its gradient is needed; others may be zero.
+            needed: For each tensor, whether its gradient is needed. Gradients that are
+                not needed may be zero.
 
         Returns:
             The output, and a function from its gradient to that of the tensors.
@@ -150,15 +151,15 @@ class Backend(Protocol):
         """
 
     def softmax(self, logits: Tensor, axes: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """The parts of a softmax, not yet divided. Finite where all logits are `-inf`.
+        """The terms of a softmax before division, finite even if all logits are `-inf`.
 
         Args:
             logits: Float32 tensor.
             axes: An axis or a tuple of axes.
 
         Returns:
-            The exponentials of the logits, over that of the largest along `axes`;
-            their sums; and the logarithms of the sums of `exp(logits)` themselves.
+            The exponentials of the logits, divided by the largest along `axes`; their
+            sums; and the logarithms of the sums of `exp(logits)`.
         """
 
     def exp_difference(self, x: Tensor, y: Tensor) -> Tensor:
@@ -170,23 +171,23 @@ class Backend(Protocol):
         """`weights * (gradient - mean)`. May reuse the memory of `gradient`."""
 
     def future_bias(self, last_visible: Tensor, keys: Tensor) -> Tensor:
-        """0, or `-inf` where a key is after the last one that a query sees.
+        """`-inf` where a key is after the last one that a query sees, else 0.
 
         Args:
             last_visible: Integers `(t,)`, the last key that each query sees.
-            keys: Integers `(g, s)`, the numbers of the keys.
+            keys: Integers `(g, s)`, the indices of the keys.
 
         Returns:
             Float32 `(g, t, s)`.
         """
 
     def kept(self, left: Tensor, right: Tensor, threshold: int) -> Tensor:
-        """Decides for pairs whether dropout keeps their weights.
+        """Decides for each pair whether dropout keeps its weight.
 
         Args:
             left: Well-mixed int32 `(g, t)`.
             right: Well-mixed int32 `(g or 1, s)`.
-            threshold: Keeps a pair if 31 random bits, made of both, are below it.
+            threshold: A pair is kept if 31 random bits, made from both, are below it.
 
         Returns:
             `(g, t, s)`, in the form that `keep` takes.
@@ -196,7 +197,7 @@ class Backend(Protocol):
         """Float32 weights where they are kept, else zero."""
 
     def keep_only(self, weights: Tensor, kept: Tensor) -> Tensor:
-        """What `keep` does. May use up `weights`, and need not have a gradient."""
+        """Like `keep`, but may overwrite `weights`, and need not have a gradient."""
 
     def floored_inverse(self, x: Tensor, floor: Tensor) -> Tensor:
         """`1 / max(x, floor)`, with a positive `floor` that gets no gradient."""
@@ -207,7 +208,7 @@ class Backend(Protocol):
         """`keras.ops.layer_normalization` along the last axis, differentiable twice."""
 
     def turned(self, pairs: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        """Turns pairs of numbers by an angle.
+        """Rotates pairs of numbers by an angle.
 
         Args:
             pairs: Float32 `(..., n, 2)`.
@@ -216,31 +217,31 @@ class Backend(Protocol):
         """
 
     def on_gpu(self, x: Tensor) -> bool:
-        """Whether `x` is on a GPU that the backend has kernels of its own for."""
+        """Whether `x` is on a GPU for which the backend has its own kernels."""
 
     def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles a function of nests of tensors, once for the shapes of arguments.
+        """Compiles a function of nests of tensors, once for each set of shapes.
 
-        Where this would not make it faster, it stays as it is. The function must not
+        If compiling would not make it faster, it is not compiled. The function must not
         assign variables, and has no gradients.
         """
 
     def known(self, x: Any) -> int | None:
-        """The integer in a tensor.
+        """The value of an integer tensor.
 
         `None` while tracing, and where reading it would have to wait for a GPU.
         """
 
     def array(self, x: Any) -> np.ndarray | None:
-        """A tensor as a NumPy array, or `None`, as for `known`."""
+        """A tensor as a NumPy array, or `None` in the same cases as `known`."""
 
     def apply_if(
         self, condition: Tensor, function: Callable[[Tensor], Tensor], x: Tensor
     ) -> Tensor:
         """`function(x)` if a condition is true, else `x`.
 
-        Where reading the condition would stop a GPU or a compiler, it is `function(x)`,
-        which must then change nothing.
+        Where reading the condition would stall a GPU or a compiler, the result is
+        `function(x)`. So where the condition is false, `function` must change nothing.
 
         Args:
             condition: Boolean scalar.
@@ -252,13 +253,13 @@ class Backend(Protocol):
         """The inverses of permutations, int32 `(B, L)`."""
 
     def needs_gradient(self, x: Tensor) -> bool:
-        """Whether a gradient of `x` may be asked for; true where this is not known."""
+        """Whether a gradient of `x` may be needed; true where this is not known."""
 
     def fuses(self, gpu: bool, dtype: str, width: int, pairs: bool) -> bool:
-        """Whether `fused_attention` takes a call, and is as fast as tiles.
+        """Whether `fused_attention` supports a call, and is as fast as tiles.
 
         Args:
-            gpu: What `on_gpu` says.
+            gpu: The result of `on_gpu`.
             dtype: Dtype of the values.
             width: Width of a head.
             pairs: Whether there is a mask of pairs.
@@ -278,9 +279,9 @@ class Backend(Protocol):
         Args:
             query: `(B, T, H, D)`.
             key: `(B, S, H, D)`.
-            value: `(B, S, H, D)`: the kernel wants the width of the keys.
+            value: `(B, S, H, D)`: the kernel requires the width of the keys.
             mask: Boolean, broadcastable to `(B, H, T, S)`, or `None`.
-            causal: Whether to hide the future; needs T = S and no mask.
+            causal: Whether to hide later keys; requires T = S and no mask.
             scale: Factor on the logits.
 
         Returns:
@@ -288,10 +289,10 @@ class Backend(Protocol):
         """
 
     def flexes(self, gpu: bool, dtype: str, width: int, value_width: int) -> bool:
-        """Whether `flex_attention` takes a call.
+        """Whether `flex_attention` supports a call.
 
         Args:
-            gpu: What `on_gpu` says.
+            gpu: The result of `on_gpu`.
             dtype: Dtype of the values.
             width: Width of queries and keys.
             value_width: Width of values.
@@ -308,10 +309,10 @@ class Backend(Protocol):
         log: bool,
         adds: bool,
     ) -> Tensor:
-        """Softmax attention to forces in one kernel, in memory linear in length.
+        """Softmax attention with forces in one kernel, in memory linear in length.
 
-        With `x` the inner product of query `i` and key `j`, or `floor[i]` if that is
-        more, the score is `x^(-exponent / 2)` or its logarithm, times or plus a fade.
+        Let `x` be the inner product of query `i` and key `j`, but at least `floor[i]`.
+        The score is `x^(-exponent / 2)` or its logarithm, times or plus a fade.
 
         Args:
             query: Float32 `(B, T, H, D)`.
@@ -321,20 +322,20 @@ class Backend(Protocol):
                 "fade" `(H, T + S - 1)`, for each `i - j` from -(S - 1) on, or
                 "log_discount" and "query_time" `(B, H, T)` with "key_time" `(B, H, S)`,
                 or nothing.
-            mask: An `AttentionMask`; that of the queries is not looked at.
+            mask: An `AttentionMask`, whose mask of queries is ignored.
             exponent: Power of the distance.
             log: Whether the score is the logarithm.
-            adds: Whether the fade is added, not multiplied.
+            adds: Whether the fade is added instead of multiplied.
 
         Returns:
-            `(B, T, H, E)` in the dtype of `value`; 0 where a query sees nothing.
+            `(B, T, H, E)` in the dtype of `value`; 0 where a query sees no key.
         """
 
     def device_name(self) -> str:
         """The name of the accelerator, or "CPU"."""
 
     def device_peak_memory(self) -> int | None:
-        """The most bytes that an accelerator has held in this process.
+        """The peak memory of an accelerator in this process, in bytes.
 
         `None` on a CPU.
         """
@@ -342,7 +343,7 @@ class Backend(Protocol):
     def random_states(self) -> list[np.ndarray]:
         """The states of the backend's global random generators that Keras reads.
 
-        Only PyTorch has some: its dropout without a seed reads them.
+        Only PyTorch has any: dropout without a seed reads them there.
         """
 
     def set_random_states(self, states: list[np.ndarray]) -> None:

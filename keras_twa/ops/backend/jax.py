@@ -11,14 +11,14 @@ from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.backend.limits import LEAST_TOTAL
 
 FUSED_KERNEL: Literal["cudnn", "xla"] = "cudnn"
-# A mask of keys would become a bias of the size of all pairs.
+# JAX would turn a mask of keys into a bias on all pairs.
 FUSED_MASKS = False
 FUSED_DTYPES = ("float16", "bfloat16")
 KEY_SPAN = None
 
 
 def prepare_process():
-    """There is nothing to set; see `Backend`."""
+    """Does nothing: JAX needs no configuration; see `Backend`."""
 
 
 def device_name():
@@ -28,30 +28,30 @@ def device_name():
 
 
 def device_peak_memory():
-    """The most bytes an accelerator has held in this process, `None` on a CPU."""
+    """The peak memory of an accelerator in bytes, `None` on a CPU."""
     return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
 
 
 def random_states():
-    """Keras gives all operations here a seed: there are none."""
+    """Returns no states: Keras passes a seed to every random operation here."""
     return []
 
 
 def set_random_states(states):
-    """Does nothing: there are none."""
+    """Does nothing: there are no states."""
     del states
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `Backend`."""
+    """Rotates pairs of numbers by an angle; see `Backend`."""
     x, y = pairs[..., 0], pairs[..., 1]
     return jax.numpy.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
 
 
 def on_gpu(x):
-    """Whether cuDNN's attention runs where new arrays go; see `Backend`."""
+    """Whether new arrays go to a GPU that runs cuDNN's attention; see `Backend`."""
     del x
-    # JAX adds its settings to `config` when it runs: no type checker can see them.
+    # JAX adds its settings to `config` at run time: type checkers cannot see them.
     chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
     device = chosen or jax.devices()[0]
     device = jax.devices(device)[0] if isinstance(device, str) else device
@@ -66,45 +66,45 @@ def compiled(function):
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `Backend`."""
+    """The value of an integer tensor, if available; see `Backend`."""
     return None if isinstance(x, jax.core.Tracer) else int(x)
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `Backend`."""
+    """A tensor as a NumPy array, if available; see `Backend`."""
     if isinstance(x, jax.core.Tracer):
         return None
     x = jax.numpy.asarray(x)
-    # On a GPU, to look would wait for all that is still to be computed.
+    # On a GPU, reading would wait for all pending computations.
     cpu = x.is_fully_addressable and {d.platform for d in x.devices()} == {"cpu"}
     return numpy.asarray(x) if cpu else None
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, decided when it runs; see `Backend`."""
+    """`function(x)` or `x`, decided at run time; see `Backend`."""
     return jax.lax.cond(condition, function, lambda y: y, x)
 
 
 def inverse(places):
-    """The permutations that undo others; see `Backend`."""
+    """The inverses of permutations; see `Backend`."""
     return jax.numpy.argsort(places, axis=1).astype("int32")
 
 
 def needs_gradient(x):
-    """Only the transformation that traces knows; see `Backend`."""
+    """Always true, as only the tracing transformation knows; see `Backend`."""
     return True
 
 
 def fuses(gpu, dtype, width, pairs):
-    """Whether cuDNN takes it, without a bias of all pairs; see `Backend`.
+    """Whether cuDNN supports the call without a bias on all pairs; see `Backend`.
 
-    It shows all keys to a query that a mask of pairs shows none.
+    Given a mask of pairs, it would show all keys to a query that sees none.
     """
     return gpu and dtype in FUSED_DTYPES and width <= 128 and not pairs
 
 
 def flexes(gpu, dtype, width, value_width):
-    """There is no such kernel; see `Backend`."""
+    """Always false: JAX has no such kernel; see `Backend`."""
     return False
 
 
@@ -138,7 +138,7 @@ def add_entries(total, part, places):
 
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `Backend`."""
-    # Outside of jit, loops would be compiled anew in each call.
+    # Outside of `jit`, each call would compile its loops again.
     return _compiled(passes, tensors)
 
 
@@ -166,14 +166,14 @@ _compiled = jax.jit(_run, static_argnums=0)
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `Backend`."""
+    """Runs `function` and prepares its gradient; see `Backend`."""
     del needed
     output, pull = jax.vjp(function, tensors)
     return output, lambda gradient: pull(gradient)[0]
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Keras's own; see `Backend`."""
+    """Keras's own function; see `Backend`."""
     return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
@@ -220,9 +220,9 @@ def keep(weights, kept):
 
 
 def fused_attention(query, key, value, mask, causal, scale):
-    """Attention of cuDNN, without a mask; see `Backend`."""
+    """Attention by cuDNN, without a mask; see `Backend`."""
     width = query.shape[-1]
-    # The kernel wants a multiple of 8.
+    # The kernel requires a multiple of 8.
     beside = [(0, 0)] * 3 + [(0, -width % 8)]
     query, key, value = (jax.numpy.pad(x, beside) for x in (query, key, value))
     output = jax.nn.dot_product_attention(
@@ -241,12 +241,12 @@ keep_only = keep
 
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):
-    """There is no such kernel; see `flexes`."""
-    raise NotImplementedError("FlexAttention is PyTorch's. Received: backend=jax")
+    """Not available on JAX; see `flexes`."""
+    raise NotImplementedError("FlexAttention needs PyTorch. Received: backend=jax")
 
 
 def future_bias(last_visible, keys):
-    """0, or `-inf` for keys after the last visible; see `Backend`."""
+    """0, or `-inf` for keys after the last visible one; see `Backend`."""
     return jax.numpy.where(
         keys[:, None, :] > last_visible[:, None], -jax.numpy.inf, 0.0
     )

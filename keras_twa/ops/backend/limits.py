@@ -2,5 +2,5 @@
 
 # The maximum of such a row is -inf, and -inf + inf is NaN.
 LEAST_LOGIT = -1e30
-# One is the least sum of any row with a visible key.
+# The sum of any row with a visible key is at least 1.
 LEAST_TOTAL = 0.5

@@ -16,7 +16,7 @@ KEY_SPAN = None
 
 
 def prepare_process():
-    """There is nothing to set; see `Backend`."""
+    """Does nothing: TensorFlow needs no configuration; see `Backend`."""
 
 
 def device_name():
@@ -28,45 +28,45 @@ def device_name():
 
 
 def device_peak_memory():
-    """The most bytes an accelerator has held in this process, `None` on a CPU."""
+    """The peak memory of an accelerator in bytes, `None` on a CPU."""
     if not tf.config.list_physical_devices("GPU"):
         return None
     return tf.config.experimental.get_memory_info("GPU:0")["peak"]
 
 
 def random_states():
-    """Keras gives all operations here a seed: there are none."""
+    """Returns no states: Keras passes a seed to every random operation here."""
     return []
 
 
 def set_random_states(states):
-    """Does nothing: there are none."""
+    """Does nothing: there are no states."""
     del states
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `Backend`."""
+    """Rotates pairs of numbers by an angle; see `Backend`."""
     x, y = pairs[..., 0], pairs[..., 1]
     return tf.stack([x * cosine - y * sine, x * sine + y * cosine], axis=-1)
 
 
 def on_gpu(x):
-    """No kernel here is for GPUs; see `Backend`."""
+    """Always false: there are no GPU kernels to choose here; see `Backend`."""
     return False
 
 
 def compiled(function):
-    """Makes a graph of a function; see `Backend`."""
+    """Compiles a function into a graph; see `Backend`."""
     return tf.function(function, autograph=False)
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `Backend`."""
+    """The value of an integer tensor, if available; see `Backend`."""
     return int(x) if not tf.is_tensor(x) or tf.executing_eagerly() else None
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `Backend`."""
+    """A tensor as a NumPy array, if available; see `Backend`."""
     if not tf.is_tensor(x):
         return numpy.asarray(x)
     at_hand = hasattr(x, "numpy") and "GPU" not in x.device
@@ -74,28 +74,28 @@ def array(x):
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, decided when it runs; see `Backend`."""
+    """`function(x)` or `x`, decided at run time; see `Backend`."""
     result = tf.cond(condition, lambda: function(x), lambda: x)
     return tf.ensure_shape(result, x.shape)
 
 
 def inverse(places):
-    """The permutations that undo others; see `Backend`."""
+    """The inverses of permutations; see `Backend`."""
     return tf.argsort(places, axis=1)
 
 
 def needs_gradient(x):
-    """Only tapes know; see `Backend`."""
+    """Always true, as only gradient tapes know; see `Backend`."""
     return True
 
 
 def fuses(gpu, dtype, width, pairs):
-    """There is no such kernel; see `Backend`."""
+    """Always false: TensorFlow has no such kernel; see `Backend`."""
     return False
 
 
 def flexes(gpu, dtype, width, value_width):
-    """There is no such kernel; see `Backend`."""
+    """Always false: TensorFlow has no such kernel; see `Backend`."""
     return False
 
 
@@ -115,7 +115,7 @@ def scan(body, carry, slices, results):
         after, found = body(pack(carry, tensors), part, index)
         after, found = flatten(after), flatten(found)
         shapes[:] = [x.shape for x in found]
-        # A sum may know less about its shape than the loop demands.
+        # The static shape of a sum may be less specific than the loop requires.
         after = [tf.ensure_shape(x, s) for x, s in zip(after, static, strict=True)]
         written = [a.write(index, x) for a, x in zip(arrays, found, strict=True)]
         return index + 1, after, written
@@ -141,7 +141,7 @@ def add_columns(total, part, first):
     zeros = [0] * (len(total.shape) - 1)
     count = tf.shape(part)[-1]
 
-    # What the update becomes has no gradient in TensorFlow.
+    # The operation behind `slice_update` has no gradient in TensorFlow.
     @tf.custom_gradient
     def add(total, part):
         there = columns(total, first, count)
@@ -167,7 +167,7 @@ def differentiable(passes, tensors):
     flat = FlatPasses(passes, tensors)
     forward = flat.forward
     if tf.executing_eagerly():
-        # A tape would keep all tiles of an eager call. It does not see inside of this.
+        # A tape would keep all tiles of an eager call. It does not record inside this.
         forward = tf.recompute_grad(forward)
 
     @tf.custom_gradient
@@ -180,13 +180,13 @@ def differentiable(passes, tensors):
 
         return outputs, differentiate
 
-    # Of a variable, the gradient would be asked in another way.
+    # For variables, TensorFlow would call the gradient function in another way.
     outputs = run(*map(tf.convert_to_tensor, flatten(tensors)))
     return pack(flat.outputs, outputs)
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `Backend`."""
+    """Runs `function` and prepares its gradient; see `Backend`."""
     del needed
     with tf.GradientTape() as tape:
         tape.watch(flatten(tensors))
@@ -205,10 +205,10 @@ def pullback(function, tensors, needed):
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Not Keras's; see `Backend`.
+    """Not Keras's own function; see `Backend`.
 
-    That takes the variance from `tf.nn.moments`, which takes the mean in it for a
-    constant: the gradient is right, and the gradient of the gradient is not.
+    Keras takes the variance from `tf.nn.moments`, which treats the mean in it as a
+    constant: first derivatives are right, but second derivatives are not.
     """
     dtype = x.dtype
     x = tf.cast(x, keras.backend.result_type(dtype.name, "float32"))
@@ -269,19 +269,19 @@ keep_only = keep
 
 
 def fused_attention(query, key, value, mask, causal, scale):
-    """There is no such kernel; see `fuses`."""
+    """Not available on TensorFlow; see `fuses`."""
     raise NotImplementedError(
         "TensorFlow has no fused attention. Received: backend=tensorflow"
     )
 
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):
-    """There is no such kernel; see `flexes`."""
+    """Not available on TensorFlow; see `flexes`."""
     raise NotImplementedError(
-        "FlexAttention is PyTorch's. Received: backend=tensorflow"
+        "FlexAttention needs PyTorch. Received: backend=tensorflow"
     )
 
 
 def future_bias(last_visible, keys):
-    """0, or `-inf` for keys after the last visible; see `Backend`."""
+    """0, or `-inf` for keys after the last visible one; see `Backend`."""
     return tf.where(keys[:, None, :] > last_visible[:, None], float("-inf"), 0.0)

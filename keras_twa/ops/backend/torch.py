@@ -20,8 +20,8 @@ from keras_twa.ops.nests import flatten
 from keras_twa.ops.nests import pack
 
 LOG2_E = math.log2(math.e)
-# Products of stacks of such matrices run at up to four times the speed of one with
-# all keys, on a CPU.
+# On a CPU, a stack of products with spans of this size is up to four times as fast as
+# one product with all keys.
 KEY_SPAN = 512
 FUSED_MASKS = True
 # The bits of -inf in float32, as a signed integer.
@@ -29,12 +29,12 @@ MINUS_INFINITY = 0xFF800000 - 2**32
 
 
 def prepare_process():
-    """Makes the C library keep memory that is freed; see `Backend`.
+    """Makes the C library keep freed memory; see `Backend`.
 
-    glibc gives freed memory back to the system at once, and getting it again, page by
-    page, can take as long as the arithmetic on it. How much has to be free before it
-    does so is twice the largest piece that was freed so far, of up to 32 MB. So a piece
-    of that size is taken and freed here; it is not touched, and costs nothing.
+    glibc returns freed memory to the system at once. Getting it back, page by page, can
+    take as long as the arithmetic on it. The amount of free memory that glibc keeps is
+    twice the largest allocation freed so far, up to 32 MB. So an allocation of that
+    size is made and freed here. It is never written to, and costs nothing.
     """
     torch.empty(2**25 - 2**14, dtype=torch.uint8)
 
@@ -45,7 +45,7 @@ def device_name():
 
 
 def device_peak_memory():
-    """The most bytes an accelerator has held in this process, `None` on a CPU."""
+    """The peak memory of an accelerator in bytes, `None` on a CPU."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
@@ -58,10 +58,10 @@ def random_states():
 
 
 def set_random_states(states):
-    """Puts PyTorch's own generators into states that `random_states` gave."""
+    """Sets PyTorch's own generators to states that `random_states` returned."""
     host, *devices = map(torch.from_numpy, states)
     torch.set_rng_state(host)
-    # Another machine may have fewer.
+    # The states may come from a machine with more GPUs.
     for device, state in zip(range(torch.cuda.device_count()), devices, strict=False):
         torch.cuda.set_rng_state(state, device)
 
@@ -96,7 +96,7 @@ def add_entries(total, part, places):
 def matmul(x, y):
     """Product of two stacks of matrices; see `Backend`."""
     rows = max(x.shape[0], y.shape[0])
-    # One large product runs on all cores, a stack of one does not.
+    # One large product runs on all cores; a stack of one product does not.
     if rows == 1:
         return torch.mm(x[0], y[0])[None]
     return torch.bmm(x.expand(rows, -1, -1), y.expand(rows, -1, -1))
@@ -131,7 +131,7 @@ def exp_difference(x, y):
 
 def softmax(logits, axes):
     """The terms of a softmax, unnormalised; see `Backend`."""
-    # It cancels, and so needs no gradient.
+    # The largest logit cancels, and so needs no gradient.
     highest = torch.amax(logits.detach(), axes, keepdim=True).clamp_min_(LEAST_LOGIT)
     weights = exp_difference(logits, highest)
     total = torch.sum(weights, axes, keepdim=True).clamp_min_(LEAST_TOTAL)
@@ -145,7 +145,7 @@ def softmax_gradient(weights, gradient, mean):
 
 def future_bias(last_visible, keys):
     """0, or `-inf` for keys after the last visible; see `Backend`."""
-    # By the bits: the sign of the difference selects those of -inf. Arithmetic with
+    # On bits: the sign of the difference selects the bits of -inf. Arithmetic with
     # booleans is slow on a CPU.
     hidden = torch.sub(last_visible[:, None], keys[:, None, :])
     hidden.bitwise_right_shift_(31)
@@ -153,7 +153,7 @@ def future_bias(last_visible, keys):
 
 
 def kept(left, right, threshold):
-    """Which weights to keep, as masks of bits; see `Backend`."""
+    """Which weights to keep, as bit masks; see `Backend`."""
     x = torch.bitwise_xor(left[:, :, None], right[:, None, :]).mul_(0x7FEB352D)
     x = x.bitwise_xor_(x >> 15).mul_(0x846CA68B - 2**32)
     return x.bitwise_and_(0x7FFFFFFF).sub_(threshold).bitwise_right_shift_(31)
@@ -167,7 +167,7 @@ def keep(weights, kept):
 
 
 def keep_only(weights, kept):
-    """The same, in place; see `Backend`."""
+    """Like `keep`, in place; see `Backend`."""
     if torch.is_grad_enabled() or transformed():
         return keep(weights, kept)
     return weights.view(torch.int32).bitwise_and_(kept).view(torch.float32)
@@ -186,7 +186,7 @@ class _Keep(torch.autograd.Function):
 
 
 class _FlooredInverse(torch.autograd.Function):
-    """In few passes: memory traffic is what this costs."""
+    """Makes few passes over memory, whose traffic dominates the cost."""
 
     @staticmethod
     def forward(ctx, x, floor):
@@ -203,25 +203,25 @@ class _FlooredInverse(torch.autograd.Function):
 def floored_inverse(x, floor):
     """`1 / max(x, floor)`; see `Backend`."""
     if transformed():
-        # The gradient does not look at the floor.
+        # The gradient ignores the floor.
         return torch.reciprocal(x + (torch.maximum(x, floor) - x).detach())
     return _FlooredInverse.apply(x, floor)
 
 
 def layer_normalization(x, gamma, beta, epsilon):
-    """Keras's own; see `Backend`."""
+    """Keras's own function; see `Backend`."""
     return keras.ops.layer_normalization(x, gamma, beta, epsilon=epsilon)
 
 
 def turned(pairs, cosine, sine):
-    """Turns pairs of numbers by an angle; see `Backend`."""
-    # As complex numbers it is one pass.
+    """Rotates pairs of numbers by an angle; see `Backend`."""
+    # With complex numbers, this is one pass.
     turn = torch.complex(cosine, sine)
     return torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
 
 
 def on_gpu(x):
-    """Whether `x` is where Triton's kernels run; see `Backend`."""
+    """Whether `x` is on a GPU that runs Triton kernels; see `Backend`."""
     return torch.is_tensor(x) and x.is_cuda and _runs_triton(x.device)
 
 
@@ -232,19 +232,19 @@ def _runs_triton(device):
 
 
 def compiled(function):
-    """A function as it is, without gradients; see `Backend`."""
+    """The function itself, without gradients; see `Backend`."""
     return torch.no_grad()(function)
 
 
 def known(x):
-    """The number in a tensor, if that is at hand; see `Backend`."""
+    """The value of an integer tensor, if available; see `Backend`."""
     if not torch.is_tensor(x):
         return int(x)
     return None if x.is_cuda or torch.compiler.is_compiling() else int(x)
 
 
 def array(x):
-    """The NumPy array of a tensor, if at hand; see `Backend`."""
+    """A tensor as a NumPy array, if available; see `Backend`."""
     if not torch.is_tensor(x):
         return numpy.asarray(x)
     if x.is_cuda or torch.compiler.is_compiling():
@@ -256,12 +256,12 @@ def array(x):
 
 
 def apply_if(condition, function, x):
-    """`function(x)` or `x`, as far as it is known; see `Backend`."""
+    """`x` if the condition is known to be false, else `function(x)`; see `Backend`."""
     return x if known(condition) == 0 else function(x)
 
 
 def inverse(places):
-    """The permutations that undo others; see `Backend`."""
+    """The inverses of permutations; see `Backend`."""
     # Not a sort, which PyTorch does not export to ONNX.
     steps = torch.arange(places.shape[1], device=places.device, dtype=places.dtype)
     found = torch.zeros_like(places)
@@ -269,18 +269,18 @@ def inverse(places):
 
 
 def needs_gradient(x):
-    """Whether a gradient may be asked of `x`; see `Backend`."""
+    """Whether `x` requires a gradient; see `Backend`."""
     return torch.is_tensor(x) and x.requires_grad
 
 
 def fuses(gpu, dtype, width, pairs):
-    """PyTorch picks the best that there is; see `Backend`."""
+    """Always true: PyTorch selects the best kernel for a call; see `Backend`."""
     return True
 
 
 def fused_attention(query, key, value, mask, causal, scale):
-    """PyTorch picks a kernel that takes this call; see `Backend`."""
-    # Heads that lie apart cost the kernel more than to put them together.
+    """Attention by a kernel that PyTorch selects; see `Backend`."""
+    # The kernel loses more time on strided heads than this copy takes.
     query, key, value = (x.transpose(1, 2).contiguous() for x in (query, key, value))
     tensors = [query, key, value, *([] if mask is None else [mask])]
     options = {"is_causal": causal, "scale": scale}
@@ -294,23 +294,23 @@ def fused_attention(query, key, value, mask, causal, scale):
 
 
 def _attention_in_steps(*tensors, **options):
-    """The same from products and a softmax, differentiable however often."""
+    """The same by products and a softmax, differentiable any number of times."""
     with sdpa_kernel(SDPBackend.MATH):
         attend = torch.nn.functional.scaled_dot_product_attention
         return (attend(*tensors, **options),)
 
 
 def flexes(gpu, dtype, width, value_width):
-    """Whether a block's vectors fit into a GPU's cache; see `Backend`."""
+    """Whether the vectors of a tile fit into a GPU's cache; see `Backend`."""
     if dtype == "bfloat16":
-        # In three parts; see `torch_flex.py`.
+        # Queries and keys have three parts; see `torch_flex.py`.
         return gpu and 3 * width <= 256 and value_width <= 256
     return gpu and width <= 128 and value_width <= 128
 
 
 def flex_attention(query, key, value, constants, mask, exponent, log, adds):
     """FlexAttention for forces; see `Backend`."""
-    # It takes a while to load, and few need it.
+    # Imported here, as the import is slow and rarely needed.
     from keras_twa.ops.backend import torch_flex
 
     return torch_flex.attend(query, key, value, constants, mask, exponent, log, adds)

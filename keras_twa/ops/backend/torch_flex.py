@@ -1,4 +1,4 @@
-"""PyTorch's FlexAttention for forces: a module of its own, loaded where it is used."""
+"""PyTorch's FlexAttention for forces, in a module that is imported only when used."""
 
 import functools
 
@@ -12,10 +12,10 @@ from keras_twa.ops.backend.torch_gradients import kernel_output
 from keras_twa.ops.backend.torch_gradients import transformed
 
 BLOCK = 128
-# Tensor cores want at least so many channels, and a power of two.
+# Tensor cores require at least this many channels, and a power of two.
 LEAST_WIDTH = 16
-# Each combination of score, masks and dtype is compiled, once more where lengths vary.
-# Beyond its limit, 8 unless told, PyTorch would go on without compiling, and hold the
+# Each combination of score, masks and dtype is compiled, and once more if lengths vary.
+# Beyond its limit, 8 by default, PyTorch would continue without compiling, and hold the
 # scores of all pairs.
 MOST_KERNELS = 256
 
@@ -55,7 +55,7 @@ def _compiled():
 
 
 def _in_steps(score_mod, causal, query, key, values):
-    """The same from products and a softmax, differentiable however often."""
+    """The same by products and a softmax, differentiable any number of times."""
     sizes = (*query.shape[:3], key.shape[2])
     indices = torch.meshgrid(
         *(torch.arange(size, device=query.device) for size in sizes), indexing="ij"
@@ -70,10 +70,11 @@ def _in_steps(score_mod, causal, query, key, values):
 
 
 def _in_parts(query, key):
-    """Vectors in bfloat16 with the inner product of these, to about 16 bits.
+    """Converts vectors to bfloat16, with inner products accurate to about 16 bits.
 
-    It has 8 bits, too few for the difference of squares that a distance is. So each
-    vector comes as its rounded self and the rest of it, which needs no gradient.
+    The dtype has 8 bits, too few for a distance, which is a difference of squares. So
+    each vector is split into its rounded value and the remainder, which needs no
+    gradient.
     """
     (query, query_rest), (key, key_rest) = map(_rounded, (query, key))
     queries = torch.cat([query, query, query_rest], dim=-1)
@@ -86,17 +87,17 @@ def _rounded(x):
 
 
 def _ready(x, dtype):
-    """`(B, T, H, D)` to `(B, H, T, D')` with a width that the kernel likes."""
+    """`(B, T, H, D)` to `(B, H, T, D')` with a width that the kernel supports."""
     width = max(LEAST_WIDTH, 2 ** (x.shape[-1] - 1).bit_length())
     x = torch.nn.functional.pad(x.to(dtype), (0, width - x.shape[-1]))
-    # The gradient of an expanded tensor would get lost in the kernel.
+    # The kernel would lose the gradient of an expanded tensor.
     return x.contiguous().transpose(1, 2)
 
 
 def _score_mod(constants, mask, num_keys, exponent, log, adds):
-    """What makes a score of the inner product of query `i` and key `j`.
+    """Returns the function from the inner product of a query and a key to their score.
 
-    Numbers are tensors: so others of them need no other kernel.
+    Numbers are tensors, so that other values do not need another kernel.
     """
     floor = constants["floor"]
     power = torch.full((1,), -0.5 * exponent, device=floor.device)
@@ -107,7 +108,7 @@ def _score_mod(constants, mask, num_keys, exponent, log, adds):
     keys = None if mask.keys is None else mask.keys.expand(batch, -1)
     pairs = mask.pairs
     if pairs is not None:
-        # Heads that share one head of the mask stand that many apart.
+        # Heads that share one head of the mask are that many heads apart.
         mask_head = torch.arange(heads, device=floor.device) % pairs.shape[1]
         pairs = pairs.expand(batch, -1, num_queries, -1)
     inverse = exponent == 2 and not log
@@ -136,7 +137,7 @@ def _score_mod(constants, mask, num_keys, exponent, log, adds):
 
 
 def causal_blocks(num_queries, num_keys, device):
-    """Which keys `j <= i + S - T` the queries see, as blocks, with no mask of pairs."""
+    """The `BlockMask` of the rule `j <= i + S - T`, made without a mask of pairs."""
     ahead = num_keys - num_queries
     offset = torch.full((1,), ahead, dtype=torch.int32, device=device)
 
@@ -145,14 +146,14 @@ def causal_blocks(num_queries, num_keys, device):
 
     rows, columns = -(-num_queries // BLOCK), -(-num_keys // BLOCK)
     first = torch.arange(rows, dtype=torch.int32, device=device) * BLOCK
-    # The last key that the first query of a block sees, and that its last one sees.
+    # The last keys that the first and the last query of a block see.
     least = first + ahead
     most = torch.clamp(least + BLOCK, max=num_keys) - 1
     whole = torch.clamp((least + 1) // BLOCK, min=0)
     whole = torch.where(first + BLOCK <= num_queries, whole, 0)
     part = torch.clamp(most // BLOCK + 1, min=0) - whole
     block = torch.arange(columns, dtype=torch.int32, device=device)
-    # Those that are seen in part follow on those that are seen whole.
+    # Blocks that are visible in part follow those that are visible as a whole.
     parts = (block + whole[:, None]) % columns
     return BlockMask.from_kv_blocks(
         part[None, None],

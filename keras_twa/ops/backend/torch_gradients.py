@@ -1,12 +1,12 @@
-"""PyTorch: gradients computed by hand, and what stands in where they cannot serve.
+"""PyTorch: hand-written gradients, and ordinary operations where they cannot be used.
 
-A backward pass by hand is fast since it works in place and keeps little, and PyTorch
-cannot look into it: nothing may differentiate it again. The mark that PyTorch has for
-that, `once_differentiable`, does not help: `torch.autograd.grad` leaves out whatever
-does not lead to the tensors it was asked about, with it the error, and gives a number
-that lacks a part. So where a gradient is to be differentiated (`create_graph=True`), it
-is taken of the forward pass in ordinary operations, and all of `torch.func` and of
-forward mode runs in these from the beginning. They keep their tiles.
+A hand-written backward pass is fast, since it works in place and keeps little. But
+PyTorch cannot differentiate it again. Its decorator for this case,
+`once_differentiable`, does not help: `torch.autograd.grad` prunes everything that does
+not lead to the requested tensors, and the error with it. The result would then silently
+lack a term. So if a gradient is to be differentiated (`create_graph=True`), it is that
+of the forward pass in ordinary operations. `torch.func` and forward mode use ordinary
+operations from the beginning. These operations keep their tiles.
 """
 
 import torch
@@ -19,7 +19,7 @@ from keras_twa.ops.nests import pack
 
 
 def transformed():
-    """Whether `torch.func` or forward mode, which need ordinary operations, runs."""
+    """Whether `torch.func` or forward mode is active: they need ordinary operations."""
     if torch.compiler.is_compiling():
         return False
     # PyTorch has no public names for these.
@@ -27,7 +27,7 @@ def transformed():
     return levels or forward_ad._current_level >= 0
 
 
-# A compiler would unroll the loops over tiles, and take minutes: it leaves them alone.
+# Not compiled: a compiler would unroll the loops over tiles, and take minutes.
 @torch.compiler.disable
 def differentiable(passes, tensors):
     """Runs a forward pass with its backward pass; see `Backend`."""
@@ -49,7 +49,7 @@ class _Differentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients):
-        # Asked for once: where activations are computed again, they are given once.
+        # Read once: with gradient checkpointing, they can be read only once.
         saved = ctx.saved_tensors
         tensors, outputs = saved[: ctx.num_inputs], saved[ctx.num_inputs :]
         needed = ctx.needs_input_grad[1:]
@@ -62,14 +62,14 @@ def kernel_output(output, function, tensors):
     """The output of a kernel whose own gradient cannot be differentiated.
 
     Args:
-        output: What the kernel made of the tensors.
-        function: A function of the tensors that gives a tuple of the same, by ordinary
-            operations.
+        output: The output of the kernel for the tensors.
+        function: Function of the tensors that returns a tuple of the same output, in
+            ordinary operations.
         tensors: The tensors.
 
     Returns:
-        The output, with the kernel's gradient where that is all that is wanted, and
-        with that of the function where it is to be differentiated.
+        The output. Its gradient is that of the kernel, or that of the function if the
+        gradient is to be differentiated.
     """
     if torch.compiler.is_compiling() or not output.requires_grad:
         return output
@@ -93,10 +93,10 @@ class _KernelOutput(torch.autograd.Function):
 
 
 def _by_hand(gradients):
-    """Whether what comes of these needs no more than a number for each input."""
+    """Whether a hand-written backward pass is enough for these gradients."""
     if torch.is_grad_enabled() or transformed():
         return False
-    # Several gradients at once, with `is_grads_batched`.
+    # `is_grads_batched` passes several gradients at once.
     return not any(torch._C._functorch.is_legacy_batchedtensor(x) for x in gradients)
 
 
@@ -104,7 +104,7 @@ def _gradients(function, tensors, gradients, needed):
     """The gradients of a function of ordinary operations, `None` if not needed."""
     differentiated_again = torch.is_grad_enabled()
     with torch.enable_grad():
-        # One tensor may be made of another: of views, none is.
+        # One tensor may be computed from another; no view is.
         views = [x.view_as(x) for x in tensors]
         outputs = function(*views)
         wanted = [x for x, need in zip(views, needed, strict=True) if need]
@@ -126,7 +126,7 @@ def _gradients(function, tensors, gradients, needed):
 
 
 def pullback(function, tensors, needed):
-    """Runs `function` and says how to differentiate it; see `Backend`."""
+    """Runs `function` and prepares its gradient; see `Backend`."""
     leaves = [
         tensor.detach().requires_grad_(need)
         for tensor, need in zip(flatten(tensors), flatten(needed), strict=True)

@@ -1,8 +1,8 @@
-"""Attention to the steps nearby, and to vectors that go on from block to block.
+"""Block-recurrent attention: to nearby steps, and to state vectors.
 
-A sequence is cut into blocks of steps. Within a block all is softmax attention; from
-one block to the next go the state vectors, and the keys and values that the next window
-reaches. Only real steps count: those of each row are first put together, so that
+A sequence is cut into blocks of steps. Within a block, all is softmax attention. Each
+block passes on the state vectors, and the keys and values in the window of the next
+block. Only real steps count: those of each row are first moved together, so that
 padding belongs to no block.
 """
 
@@ -18,8 +18,8 @@ from keras_twa.ops.gather import steps_at
 from keras_twa.ops.packing import Packing
 from keras_twa.ops.recurrent.chunks import run_in_chunks
 
-# Added to a logit, it leaves no weight. Each step sees itself, so that no query has
-# nothing but these.
+# Added to a logit, it makes the weight zero. Each step sees itself, so that no query
+# has hidden keys only.
 HIDDEN = -1e30
 # Added to the mean square of a state vector.
 EPSILON = 1e-6
@@ -29,29 +29,29 @@ EPSILON = 1e-6
 def block_recurrent_attention(
     query, state_query, key, value, block_size, weights, gate, mask=None, state=None
 ):
-    """Attends to the window of a step, and to the state vectors as its block began.
+    """Attends to the window of a step, and to the state vectors before its block.
 
     Args:
         query: Queries for steps `(B, T, H, D)`.
         state_query: Queries for state vectors, likewise.
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
-        block_size: Steps per block, and of the window.
+        block_size: Number of steps in a block, and in the window.
         weights: Dictionary of float32 tensors. With N state vectors of width M:
             "lag_bias" `(block_size, H)`, added to the logits of each lag; "initial" and
             "ids" `(N, M)`; "query_kernel", "step_query_kernel" and "key_kernel"
-            `(M, H, D)`; "value_kernel" `(M, H, E)`; and those of the gate, see
+            `(M, H, D)`; "value_kernel" `(M, H, E)`; and the tensors of the gate, see
             `_gated`.
         gate: "fixed" or "lstm".
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
-        state: Dictionary of what the steps before left, or `None`: how many were real,
-            "count" `(B,)`; the "states" `(B, N, M)`; the "key" and "value" of the last
-            complete block and, behind them, of the one that is not complete,
-            `(B, 2 block_size - 1, H, width)`.
+        mask: An `AttentionMask` without pairs; attention is always causal.
+        state: Dictionary of the state after the earlier steps, or `None`: the number
+            of real steps, "count" `(B,)`; the "states" `(B, N, M)`; the "key" and
+            "value" of the last complete block, followed by those of the incomplete
+            block, `(B, 2 block_size - 1, H, width)`.
 
     Returns:
-        Beside each other, what a step finds in its window and in the state vectors,
-        `(B, T, H, 2 E)`; and the next state, or `None` where none was given.
+        The outputs over the window and over the state vectors, concatenated,
+        `(B, T, H, 2 E)`; and the next state, or `None` if no state was given.
     """
     mask = AttentionMask() if mask is None else mask
     dtype, length = value.dtype, ops.shape(value)[1]
@@ -93,14 +93,14 @@ def block_recurrent_attention(
 class Advance:
     """One block; see `run_in_chunks`.
 
-    Its state: the state vectors `(B, N, M)`, the keys and values of the block before,
+    Its state: the state vectors `(B, N, M)`, the keys and values of the previous block,
     and whether there was one `(B, 1, 1, 1)`.
 
     Args:
         names: Names of the parameters.
         gate: "fixed" or "lstm".
-        slots: Steps per block.
-        recurrent: Whether there are blocks to come; if not, the state stays.
+        slots: Number of steps in a block.
+        recurrent: Whether more blocks may follow. If not, the state does not change.
     """
 
     names: tuple[str, ...]
@@ -130,7 +130,7 @@ class Advance:
             _attend(of_states["step_query"], key, value),
         ]
         found = ops.concatenate(found, axis=-1)
-        # Real steps come first, so the last one tells of them all.
+        # Real steps come first: if the last one is real, all are.
         complete = ops.greater(steps["real"][:, -1:], 0.0)
         states = ops.where(complete, _gated(states, found, weights, self.gate), states)
         complete = complete[..., None]
@@ -164,7 +164,7 @@ def _gated(states, found, weights, gate):
 
     Args:
         states: `(B, N, M)`.
-        found: What they found in one another and in the block, `(B, N, H, 2 E)`.
+        found: Their outputs over the state vectors and the block, `(B, N, H, 2 E)`.
         weights: "candidate_kernel" `(H, 2 E, M)` and, if any, "candidate_bias" `(M,)`.
             For the gate "fixed", "keep_logits" `(M,)`; for "lstm", kernels and biases
             of "forget" and "input" as well.
@@ -180,13 +180,13 @@ def _gated(states, found, weights, gate):
     if gate == "fixed":
         keep = ops.sigmoid(weights["keep_logits"])
         return keep * states + (1.0 - keep) * dense("candidate")
-    # They begin by keeping much and taking in little.
+    # Initially, the gates keep most of the state and add little.
     keep, enter = ops.sigmoid(dense("forget") + 1.0), ops.sigmoid(dense("input") - 1.0)
     return keep * states + enter * ops.tanh(dense("candidate"))
 
 
 def _bias_of_slots(lag_bias, slots):
-    """What is added to logits of the block before and of a block: `(H, t, 2 t)`."""
+    """The bias on logits of the previous and the current block, `(H, t, 2 t)`."""
     keys = ops.arange(0, 2 * slots, dtype="int32")
     lags = keys[:slots, None] + slots - keys[None]
     inside = ops.logical_and(
@@ -218,12 +218,12 @@ def _beginning(steps, weights, block_size, slots, state):
 
 
 def _behind_open_block(steps, real, state, block_size):
-    """Steps and which are real, behind those of the block that is not complete."""
+    """Puts steps, and the mask of real ones, after those of the incomplete block."""
     batch, length = ops.shape(steps["key"])[:2]
     held = {name: state[name][:, block_size:] for name in ("key", "value")}
     room = (batch, block_size - 1)
     for name in ("query", "state_query"):
-        # Their outputs were given by an earlier call.
+        # An earlier call returned their outputs.
         held[name] = ops.zeros((*room, *ops.shape(steps[name])[2:]))
     steps = {
         name: ops.concatenate([ops.cast(held[name], "float32"), x], axis=1)
@@ -237,7 +237,7 @@ def _behind_open_block(steps, real, state, block_size):
 
 
 def _next_state(state, end, steps, filled, block_size):
-    """The state after these steps, which are put together behind the open block."""
+    """The state after these steps, which begin with those of the incomplete block."""
     states, *before, _ = end
     length = ops.shape(filled)[1]
     total = ops.cast(ops.sum(filled, axis=1), "int32")
@@ -246,7 +246,7 @@ def _next_state(state, end, steps, filled, block_size):
     slots = ops.arange(0, block_size - 1, dtype="int32")
     index = ops.minimum(first[:, None] + slots[None], length - 1)
     count = count - count % block_size + total
-    # Before the first block ends, there is nothing to hold.
+    # Until the first block is complete, the state vectors do not change.
     begun = ops.greater_equal(count, block_size)[:, None, None]
     states = ops.where(begun, states, ops.cast(state["states"], states.dtype))
     found = {"count": count, "states": states}

@@ -1,9 +1,8 @@
 """Recurrences over a sequence, a chunk of steps at a time, in memory linear in length.
 
-Within a chunk a mechanism is a few products of matrices; from one chunk to the next it
-hands on a state. The backward pass goes through the chunks in reverse and computes each
-of them again from the state that it began with, so nothing is kept of what happens
-inside.
+Within a chunk, a mechanism is a few matrix products. Each chunk passes a state to the
+next one. The backward pass goes through the chunks in reverse and recomputes each from
+its initial state, so that no intermediate result of a chunk is kept.
 """
 
 import operator
@@ -26,15 +25,15 @@ def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
     Args:
         advance: Function of a state, the steps of a chunk (`steps` and `constants` in
             one dictionary) and `parameters`, to the next state and the chunk's output
-            `(rows, t, ...)`; hashable, and equal where it computes the same. A step
-            that is not `real` must leave the state as it is.
+            `(rows, t, ...)`. It is hashable, and equal functions compute the same. A
+            step that is not `real` must not change the state.
         state: List of float32 tensors.
         steps: Dictionary of float32 tensors `(rows, T, ...)`.
         constants: The same for tensors that get no gradient. One of them is "real",
             `(rows, T, 1)`: 1 for real steps, 0 for padding.
-        parameters: Float32 tensors of any shape that `advance` needs whole.
-        chunk: Steps of a chunk, no more than there are if their number is known.
-            Defaults to `chunk_for` their number.
+        parameters: Float32 tensors of any shape, which `advance` gets undivided.
+        chunk: Number of steps in a chunk, at most T if T is known. Defaults to
+            `chunk_for(T)`.
 
     Returns:
         The output `(rows, T, ...)`, and the state after the last step.
@@ -59,11 +58,11 @@ def run_in_chunks(advance, state, steps, constants, parameters=(), chunk=None):
 
 
 def chunk_for(length, longest=None):
-    """How many steps a chunk should have: all, or about as many in each.
+    """Number of steps in a chunk: all, or about equally many in each chunk.
 
     Args:
         length: Number of steps, an integer where it is known.
-        longest: The most steps of a chunk. Defaults to `CHUNK`.
+        longest: Largest number of steps in a chunk. Defaults to `CHUNK`.
     """
     longest = CHUNK if longest is None else longest
     return even_size(longest, max(length, 1)) if isinstance(length, int) else longest

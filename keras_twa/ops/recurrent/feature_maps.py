@@ -1,4 +1,4 @@
-"""Feature maps of linear attention: what takes the place of the exponential."""
+"""Feature maps of linear attention, which replace the exponential of softmax."""
 
 from keras import ops
 
@@ -38,7 +38,7 @@ def log_elu_plus_one(x):
 
 
 def log_squared_relu(x):
-    """`log(max(x, 0)^2)`, likewise, and very small where it is zero."""
+    """`log(max(x, 0)^2)`, likewise, and very negative where the square is zero."""
     return 2.0 * logs_of(ops.relu(x))
 
 

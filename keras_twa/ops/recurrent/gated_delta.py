@@ -1,9 +1,9 @@
-"""The gated delta rule: a memory that fades, and corrects what it holds of a key.
+"""The gated delta rule: a memory that decays, and corrects its value for a key.
 
-A step writes what its value differs by from what the memory already gives for its key.
-So it depends on all that is written before it, and a chunk of steps is a system of
-linear equations with a unit lower triangle, which the representation of Bischof and
-Van Loan (1987, "WY") gives: solved once, the chunk is products of matrices again.
+A step writes the difference between its value and what the memory returns for its key.
+So each write depends on all earlier ones, and a chunk of steps is a system of linear
+equations with a unit lower triangular matrix. This is the WY representation of Bischof
+and Van Loan (1987). Once the system is solved, the chunk is a few matrix products.
 """
 
 import math
@@ -20,24 +20,24 @@ from keras_twa.ops.recurrent.linear import run_with_memory
 
 # The pairs of a chunk cost as much as its memory at about this many steps.
 CHUNK = 64
-# A step that fades more has forgotten all.
+# A step with a smaller logarithm of its decay has forgotten everything.
 LEAST_LOG_DECAY = -50.0
 
 
 @takes_empty(keys=("key", "value", "log_decay", "rate"), rows=("memory",))
 def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
-    """Computes `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T`, `S_t^T q_t`.
+    """Computes `S_t^T q_t`, `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T`.
 
-    A padded step leaves `S` as it is.
+    A padded step does not change `S`.
 
     Args:
         query: `(B, T, H, D)`.
         key: `(B, T, H, D)` of length 1 at most, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        mask: An `AttentionMask` without pairs; attention is always causal.
         log_decay: The logarithms of `a`, not positive, `(B, T, H, 1)`.
-        rate: The `b`, from 0 to 1, `(B, T, H, 1)`.
-        memory: Float32 `S` `(B, H, D, E)` of the steps before, or `None`.
+        rate: `b`, from 0 to 1, `(B, T, H, 1)`.
+        memory: Float32 `S` `(B, H, D, E)` after the earlier steps, or `None`.
 
     Returns:
         `(B, T, H, E)` in float32, and the memory after the last step.
@@ -62,12 +62,12 @@ class Advance:
         length = ops.shape(key)[1]
         seen = past(length)
         later = ops.logical_not(ops.swapaxes(seen, 1, 2))
-        # Of each step what fades after it, added up: no difference of large sums.
+        # The decay after each step, summed directly: no difference of large sums.
         lasting = ops.cumsum(ops.where(later, log_decay, 0.0), axis=1)
         lasting = ops.exp(ops.where(seen, lasting, -math.inf))
         level = ops.exp(ops.cumsum(log_decay, axis=1))
         keys = ops.swapaxes(key, 1, 2)
-        # What a step finds of the earlier ones of the chunk, and of the memory.
+        # What a step reads from the earlier steps of the chunk, and from the memory.
         found = backend.matmul(key, keys) * lasting * rate
         system = ops.where(ops.swapaxes(seen, 1, 2), ops.eye(length), found)
         missing = steps["value"] - backend.matmul(key * level, memory)

@@ -1,8 +1,8 @@
 """The generalized delta rule of RWKV-7, in time linear in length.
 
-What a step takes from the memory depends on what all steps before it did there. Within
-a chunk these are the unknowns of a triangular system of equations, which is solved for
-all steps at once; the rest is a few products of matrices.
+What a step removes from the memory depends on all earlier steps. Within a chunk, what
+the steps remove is the solution of a triangular system of equations, which is solved
+for all steps at once. The rest is a few matrix products.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from keras_twa.ops.recurrent.chunks import chunk_for
 from keras_twa.ops.recurrent.linear import past
 from keras_twa.ops.recurrent.linear import run_with_memory
 
-# What is kept over a chunk, exp(-64 e^-0.5) at the least, and its inverse are far
-# inside the range of float32.
+# The decay over a chunk, at least exp(-64 e^-0.5), and its inverse are well within the
+# range of float32.
 CHUNK = 64
 
 
@@ -27,17 +27,17 @@ def generalized_delta_rule(
     """Computes `q_i M_i` with a memory that forgets, corrects itself, and learns.
 
     `M_i = diag(exp(log_decay_i)) M_(i-1) - (rate_i removal_i)^T (removal_i M_(i-1)) +
-    k_i^T v_i`. A step that is not real leaves the memory as it is.
+    k_i^T v_i`. A step that is not real does not change the memory.
 
     Args:
         query: `(B, T, H, D)`.
-        key: `(B, T, H, D)`, finite wherever `mask` hides a key; so are the others.
+        key: `(B, T, H, D)`, finite wherever `mask` hides a key, as all arguments below.
         value: `(B, T, H, E)`.
         log_decay: `(B, T, H, D)`, from -e^-0.5 to 0.
         removal: `(B, T, H, D)`, of length 1 at most.
         rate: `(B, T, H, D)`, from 0 to 1.
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
-        memory: Float32 `(B, H, D, E)` of the steps before, or `None`.
+        mask: An `AttentionMask` without pairs; attention is always causal.
+        memory: Float32 `(B, H, D, E)` after the earlier steps, or `None`.
 
     Returns:
         `(B, T, H, E)` in float32, and the memory after the last step.
@@ -51,10 +51,10 @@ def generalized_delta_rule(
 class Advance:
     """One chunk; see `run_in_chunks`.
 
-    With `c` the sum of the logarithms of the decays so far, `exp(-c_i) M_i` does not
-    decay. In its terms step `j` writes with `exp(-c_j)` times its key, and step `i`
-    reads with `exp(c_i)` times its query. The exponents are taken from the middle of
-    the chunk, to be as small as they can.
+    Let `c` be the running sum of the logarithms of the decays. Then `exp(-c_i) M_i`
+    does not decay: step `j` writes with `exp(-c_j)` times its key, and step `i` reads
+    with `exp(c_i)` times its query. Exponents are relative to the middle of the chunk,
+    which keeps them as small as possible.
     """
 
     def __call__(self, state, steps):
@@ -72,8 +72,8 @@ class Advance:
         writes = ops.concatenate(writes, axis=1)
         memory = memory * _as_column(ops.exp(middle))
 
-        # Steps as rows: all that ask, then all that read. As columns: all that remove,
-        # then all that learn.
+        # Rows: steps that ask, then steps that read. Columns: steps that remove, then
+        # steps that learn.
         rows = ops.concatenate([asks, reads], axis=1)
         scores = backend.matmul(rows, ops.swapaxes(writes, 1, 2))
         found = backend.matmul(rows, memory)

@@ -1,20 +1,20 @@
-"""What sums with several discounts say about when something was."""
+"""Estimates of when something was added, from sums with several discounts."""
 
 import numpy as np
 
 
 def inverse_laplace(discounts, lags, alpha):
-    """A matrix from discounted sums to estimates of what was added at some lags.
+    """A matrix from discounted sums to estimates of what was added at each lag.
 
     If `p_m` is added at `lag_m`, the sums are `L p` with `L[n, m] = gamma_n^lag_m`: the
     samples of a Laplace transform. Its singular values fall fast, so a plain inverse
-    would be all noise. In Tikhonov's, with `L = U diag(s) V^T`, each `1 / s` gives way
-    to `s / (s^2 + alpha^2)`: what is too faint to tell counts as zero.
+    would mostly amplify noise. Tikhonov regularization, with `L = U diag(s) V^T`,
+    replaces each `1 / s` by `s / (s^2 + alpha^2)`, which suppresses weak components.
 
     Args:
         discounts: The N gammas, in (0, 1).
         lags: M lags.
-        alpha: Singular values below are suppressed.
+        alpha: Singular values below this are suppressed.
 
     Returns:
         NumPy array `(M, N)`.

@@ -1,9 +1,9 @@
-"""Attention without a softmax, in time linear in length: a state in, a state out.
+"""Attention without a softmax, in time linear in length, with a state of fixed size.
 
 With features in place of queries and keys, `sum_j (q_i . k_j) v_j` is `q_i` times the
-sum of the products `k_j v_j^T`, which does not grow with the sequence. A chunk of steps
-does it the other way round, by the scores of its own pairs, and takes what came before
-from that sum.
+sum of the products `k_j v_j^T`, whose size does not grow with the sequence. Within a
+chunk of steps, scores of pairs are computed instead; earlier chunks contribute through
+that sum.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ def linear_attention(query, key, value, mask=None, state=None):
             a key.
         value: `(B, S, H, D)`, finite likewise.
         mask: An `AttentionMask` without pairs, or `None` to attend everywhere.
-        state: What a call for the steps before returned, or `None`. Needs a causal mask
-            and T = S.
+        state: The state that the call for the earlier steps returned, or `None`.
+            Requires a causal mask and T = S.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`, and under a causal mask the state after
@@ -54,9 +54,10 @@ def log_linear_attention(query, key, value, mask=None, state=None):
         key: Logarithms of features `(B, S, H, M)`, finite wherever `mask` hides a key.
         value: `(B, S, H, D)`, finite likewise.
         mask: An `AttentionMask` without pairs, or `None` to attend everywhere.
-        state: A pair, or `None`: the "memory" of the steps before, float32
-            `(B, H, M, D + 1)`, with each feature over the exponential of the "highest"
-            logarithm of it so far, float32 `(B, H, M)`. Needs a causal mask and T = S.
+        state: A pair, or `None`: the "memory" of the earlier steps, float32
+            `(B, H, M, D + 1)`, and the "highest" logarithm of each feature so far,
+            float32 `(B, H, M)`. Features in the memory are divided by the exponential
+            of the highest. Requires a causal mask and T = S.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`, and under a causal mask the state after
@@ -93,10 +94,10 @@ class Advance:
 
 
 def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
-    """Runs what `log_linear.advance` is the core of; see `run_causally`.
+    """Runs a recurrence based on `log_linear.advance`; see `run_causally`.
 
     Args:
-        advance: From the steps of a subchunk to what one chunk does.
+        advance: From the number of steps in a subchunk to the function for one chunk.
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`.
         values: From `with_one`, `(B, S, H, E)`.
@@ -107,7 +108,7 @@ def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
         parameters: See `run_causally`.
 
     Returns:
-        What `over_sum` takes, `(B, T, H, E)`, and the next state.
+        The argument of `over_sum`, `(B, T, H, E)`, and the next state.
     """
     batch, num_keys, heads, dim = ops.shape(values)
     if state is None:
@@ -130,7 +131,7 @@ def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
 
 
 def run_with_memory(advance, query, key, value, mask, chunk, memory=None, further=None):
-    """Runs a recurrence whose state is one memory, at first zero; see `run_causally`.
+    """Runs a recurrence whose state is one memory, initially zero; see `run_causally`.
 
     Returns:
         The output `(B, T, H, D)` in float32, and the memory after the last step.
@@ -158,18 +159,18 @@ def run_causally(
     """Runs a recurrence over each head of each sequence; see `run_in_chunks`.
 
     Args:
-        advance: What one chunk does. Its steps are "query", "key", "value", "real",
-            "time" if there are times, and what is `further`.
+        advance: The function for one chunk. Its steps are "query", "key", "value",
+            "real", "time" if there are times, and the tensors of `further`.
         state: List of float32 tensors `(B, H or 1, ...)`.
         query: `(B, T, H, M)`.
         key: `(B, S, H, M)`.
         value: `(B, S, H, D)`.
-        mask: An `AttentionMask`; causal, whatever it says.
-        chunk: Steps of a chunk.
-        times: Times of the steps, float32 `(B or 1, T)`, or `None`. Needs T = S. As
+        mask: An `AttentionMask`; attention is always causal.
+        chunk: Number of steps in a chunk.
+        times: Times of the steps, float32 `(B or 1, T)`, or `None`. Requires T = S. As
             "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is not real.
         parameters: Float32 tensors of any shape, the same at each step.
-        further: Dictionary of what else the keys have, `(B, S, H, ...)`, or `None`.
+        further: Dictionary of further tensors of keys, `(B, S, H, ...)`, or `None`.
 
     Returns:
         The output `(B, T, H, D)` in float32, and the state after the last step.
@@ -184,7 +185,7 @@ def run_causally(
     if times is not None:
         steps["time"] = ops.where(real, times, NOTHING)[:, :, None]
     length = longer(num_queries, num_keys)
-    # The last query sees the last key: what is missing is missing in front.
+    # The last query is aligned with the last key: padding goes to the front.
     length = chunk * (-(-length // chunk))
     steps = {
         name: _behind(x, length - ops.shape(x)[1], NOTHING if name == "time" else 0.0)
@@ -199,21 +200,21 @@ def run_causally(
 
 
 def with_one(value):
-    """Float32 values with a channel of ones: what comes of it is the sum of weights."""
+    """Float32 values with a channel of ones, whose output is the sum of weights."""
     value = ops.cast(value, "float32")
     return ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1)
 
 
 def over_sum(output, value, mask):
-    """Divides `(B, T, H, D + 1)` by the last channel; zero where nothing was seen.
+    """Divides `(B, T, H, D + 1)` by the last channel; zero where no key was seen.
 
     Args:
-        output: What `with_one(value)` came to, with a largest weight of about 1.
-        value: Its dtype is that of the result.
+        output: Weighted sums of `with_one(value)`; the largest weight is about 1.
+        value: The result has its dtype.
         mask: An `AttentionMask`, whose padded queries get zero.
     """
     output, total = output[..., :-1], output[..., -1:]
-    # Where something is seen, the largest weight alone is more.
+    # Where a key is seen, the largest weight alone exceeds this.
     output = output / ops.maximum(total, LEAST_TOTAL)
     return hide_padding(ops.cast(output, value.dtype), mask.queries)
 
@@ -225,7 +226,7 @@ def memory_shape(key, value):
 
 
 def past(length):
-    """`True` where a step of a chunk sees a step: `(1, t, t)`."""
+    """`True` where one step of a chunk sees another: `(1, t, t)`."""
     return masks.past(ops.arange(0, length, dtype="int32"), length, length)[None]
 
 
@@ -236,14 +237,14 @@ def _as_rows(x):
 
 
 def longer(length, other):
-    """The larger of two lengths, each a number or a tensor."""
+    """The larger of two lengths, each an integer or a tensor."""
     if isinstance(length, int) and isinstance(other, int):
         return max(length, other)
     return ops.maximum(length, other)
 
 
 def _behind(x, count, fill):
-    """`(rows, T, ...)` behind so many steps of a number, if any."""
+    """Puts `count` steps, filled with a number, in front of `(rows, T, ...)`."""
     if isinstance(count, int) and count == 0:
         return x
     rows, _, *rest = ops.shape(x)

@@ -1,12 +1,12 @@
-"""Linear attention by the logarithms of features, so that these may be of any size.
+"""Linear attention by the logarithms of features, whose range is then not limited.
 
 The weight of key `j` for query `i` is `sum_m exp(q_im + k_jm)`. As in a softmax, the
-largest exponent is taken off first, and drops out of the quotient. For keys that are
-all seen by the same queries, each feature has its own largest logarithm, and a query
-that of `q_im + max_j k_jm`: what is left are two products of matrices. A causal call is
-cut into such parts: for each subchunk all subchunks before it, and in a subchunk the
-first half for the second one, then the same in each half. What a query finds in its
-parts is added up.
+largest exponent is subtracted first, and cancels in the quotient. Where all queries see
+the same keys, it suffices to subtract `max_j k_jm` from each feature of the keys, and
+`max_m (q_im + max_j k_jm)` from each query. Two matrix products remain. A causal call
+is cut into such parts: each subchunk attends to all earlier subchunks. Within a
+subchunk, the second half attends to the first, then likewise within each half. The
+results of all parts are added.
 """
 
 import math
@@ -18,11 +18,11 @@ from keras_twa.ops import backend
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.subchunks import NOTHING
 
-# The least that is taken off, so that `exp(NOTHING - LEAST)` is zero.
+# The least number that is subtracted, so that `exp(NOTHING - LEAST)` is zero.
 LEAST = NOTHING / 10
-# Shorter subchunks have fewer parts to go through, and longer ones fewer memories.
+# Shorter subchunks have fewer parts, and longer ones fewer memories.
 SUBCHUNK = 32
-# Of so many steps, the weights of pairs are computed one by one.
+# Among this many steps, the weight of each pair is computed directly.
 NEIGHBOURS = 4
 
 
@@ -34,7 +34,7 @@ def logs_of(features):
 
 
 def attend_to_all(query, key, value):
-    """Attends where each query sees all keys that are real.
+    """Attends where each query sees all real keys.
 
     Args:
         query: Logarithms of features `(rows, T, M)`.
@@ -51,7 +51,7 @@ def attend_to_all(query, key, value):
 
 
 def size_and_count(length, rows, width):
-    """Steps of a subchunk, a power of two, and subchunks in a chunk."""
+    """Number of steps in a subchunk, a power of two, and of subchunks in a chunk."""
     longest, count = subchunks.size_and_count(length, rows, width)
     size = min(2 ** (longest - 1).bit_length(), SUBCHUNK)
     return size, min(-(-longest * count // size), subchunks.MOST_SUBCHUNKS)
@@ -61,8 +61,8 @@ def advance(memory, highest, query, key, value, size):
     """One chunk of causal attention, in subchunks of `size` steps.
 
     Args:
-        memory: `(rows, M, E)`: sums over the keys before, each feature over the
-            exponential of its highest logarithm.
+        memory: `(rows, M, E)`: sums over the earlier keys, where each feature is
+            divided by the exponential of its highest logarithm.
         highest: That logarithm, `(rows, 1, M)`.
         query: Logarithms of features `(rows, t, M)`.
         key: The same, `NOTHING` where a step is not real.
@@ -70,7 +70,8 @@ def advance(memory, highest, query, key, value, size):
         size: A power of two.
 
     Returns:
-        The next memory and highest; and as from `attend_to_all`, `(rows, t, E)`.
+        The next memory and highest logarithm; and sums as from `attend_to_all`,
+        `(rows, t, E)`.
     """
     shape = ops.shape(value)
     query, key, value = (
@@ -85,13 +86,13 @@ def advance(memory, highest, query, key, value, size):
     while span < size:
         found = _add_first_halves(found, query, key, value, span)
         span *= 2
-    # A view would keep all memories alive, and have strides that compile steps anew.
+    # A view would keep all memories alive, and its strides would cause recompilation.
     memory, highest = (ops.concatenate([x[:, -1:]], axis=1) for x in (memories, tops))
     return memory[:, 0], highest, ops.reshape(found[1], shape)
 
 
 def _over_largest(logs, axis):
-    """The exponentials over the largest one, and its logarithm, a constant."""
+    """Exponentials divided by the largest one, and its logarithm, a constant."""
     highest = ops.stop_gradient(ops.max(logs, axis=axis, keepdims=True))
     highest = ops.maximum(highest, LEAST)
     return backend.exp_difference(logs, highest), highest
@@ -111,7 +112,7 @@ def _before_subchunks(memory, highest, key, value):
     """
     features, own = _over_largest(key, axis=2)
     added = subchunks.product(ops.swapaxes(features, 2, 3), value)
-    # Features first: each has its own share of what came before.
+    # Features first: for each, another share of the earlier sums remains.
     memories = ops.swapaxes(ops.concatenate([memory[:, None], added], axis=1), 1, 2)
     own = ops.swapaxes(ops.concatenate([highest, own[:, :, 0]], axis=1), 1, 2)
     count = own.shape[2]
@@ -124,7 +125,7 @@ def _before_subchunks(memory, highest, key, value):
 
 
 def _of_neighbours(query, key, value, span):
-    """What a step finds in its own `span`: a level, and a sum over its exponential."""
+    """Attends within each `span`: a level, and a sum divided by its exponential."""
     shape = ops.shape(value)
     query, key, value = (
         ops.reshape(x, (shape[0], -1, span, x.shape[3])) for x in (query, key, value)
@@ -137,7 +138,7 @@ def _of_neighbours(query, key, value, span):
 
 
 def _add_first_halves(found, query, key, value, span):
-    """Adds what the second `span` of each two find in the first."""
+    """Adds the results of the second `span` of each pair, attending to the first."""
     shape = ops.shape(value)
 
     def halves(x):
@@ -157,7 +158,7 @@ def _add_first_halves(found, query, key, value, span):
 
 
 def _add(found, other):
-    """The sum of two pairs of a level and what is over its exponential."""
+    """Adds two results, each a level and a sum divided by its exponential."""
     level = ops.maximum(found[0], other[0])
     sums = (x * ops.exp(own - level) for own, x in (found, other))
     return level, sum(sums)

@@ -1,7 +1,7 @@
 """Retention at several discounts, which share queries, keys and values.
 
-What one more discount costs is its memory, and one more weighting of the scores of a
-chunk, which are computed once.
+Each further discount costs its memory, and one more weighting of the scores of a chunk,
+which are computed once.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ def multi_timescale_retention(
         query: `(B, T, H, D)`.
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of the N gammas, float32 `(N,)`.
-        times: Times of the steps, float32 `(B or 1, T)`, which must not fall. `None`
-            stands for 0, 1, 2, ..., without a memory, and is faster.
-        mix: Float32 `(H, N)`, or `None`. With it, the output is `sum_n mix_n y_n`, for
-            little more than the price of one discount.
-        memory: Float32 `(B, H, D, N, E)` of the steps before, or `None`.
-        last: Float32 `(B,)`, the time of the last real one of them, or `None`.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease.
+            `None` means 0, 1, 2, ..., without a memory, and is faster.
+        mix: Float32 `(H, N)`, or `None`. If given, the output is `sum_n mix_n y_n`, at
+            little more than the cost of one discount.
+        memory: Float32 `(B, H, D, N, E)` after the earlier steps, or `None`.
+        last: Float32 `(B,)`, the time of the last real earlier step, or `None`.
 
     Returns:
         `(B, T, H, N, E)`, or with `mix` `(B, T, H, 1, E)`, in float32; the memory, and
@@ -103,7 +103,11 @@ class Advance:
         return [end, *last], subchunks.joined(output)
 
     def _memories(self, memory, key, value, fades):
-        """Before each subchunk and after the last: `(B, H, n + 1, D, N, E)`."""
+        """The memories before each subchunk and after the last.
+
+        Returns:
+            `(B, H, n + 1, D, N, E)`.
+        """
         added = subchunks.product(ops.swapaxes(key, -1, -2), _flat(value))
         _, *shape = ops.shape(memory)
         added = ops.reshape(added, (*ops.shape(added)[:-1], *shape[1:]))
@@ -122,6 +126,6 @@ def _behind_steps(weights):
 
 
 def _flat(x):
-    """Makes one axis of the last two."""
+    """Merges the last two axes."""
     *shape, rows, columns = ops.shape(x)
     return ops.reshape(x, (*shape, rows * columns))

@@ -17,7 +17,7 @@ from keras_twa.ops.rows import from_rows
 
 
 def orthogonal_features(width, count, rng):
-    """Directions for random features: normal, and in blocks of `width` orthogonal.
+    """Directions for random features: normal, and orthogonal in groups of `width`.
 
     Args:
         width: D.
@@ -39,7 +39,7 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     """Estimates `softmax(q . k / sqrt(D)) v` from random features.
 
     The features of `x` are `exp(x . w - |x|^2 / 2)`, one for each direction `w`. Only
-    their logarithms are computed, so that they may be as small as they like.
+    their logarithms are computed, so that features may be arbitrarily small.
 
     Args:
         query: `(B, T, H, D)`.
@@ -47,14 +47,15 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
         value: `(B, S, H, E)`, finite likewise.
         directions: From `orthogonal_features`, `(D, M)`.
         mask: An `AttentionMask` without pairs.
-        memory: Float32 `(B, H, M, E + 1)` of the steps before, with each feature over
-            the exponential of its `highest`, or `None`. Needs a causal mask and T = S.
-        highest: Float32 `(B, H, M)`, the largest logarithm of each feature before, or
+        memory: Float32 `(B, H, M, E + 1)` after the earlier steps, or `None`. Each
+            feature is divided by the exponential of its `highest`. Requires a causal
+            mask and T = S.
+        highest: Float32 `(B, H, M)`, the largest logarithm of each feature so far, or
             `None`.
 
     Returns:
         `(B, T, H, E)` in the dtype of `value`, and under a causal mask the memory and
-        the largest logarithms of the features, else `None` twice.
+        the largest logarithms of the features, else `None` for both.
     """
     scale = float(query.shape[-1]) ** -0.25
     query, key = (ops.cast(x, "float32") * scale for x in (query, key))
@@ -96,7 +97,7 @@ class Advance:
 def _logs(query, key, real, directions):
     """The logarithms of the features of queries and keys.
 
-    Of a query, the half square is the same for all features, and left out.
+    The half square of a query is the same for all its features, and is left out.
 
     Args:
         query: `(rows, T, D)`.

@@ -1,4 +1,4 @@
-"""Retention: linear attention whose memory fades, in time linear in length."""
+"""Retention: linear attention whose memory decays, in time linear in length."""
 
 from dataclasses import dataclass
 
@@ -22,12 +22,12 @@ def retention(
         query: `(B, T, H, D)`.
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, E)`, finite likewise.
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of gamma, H Python numbers.
-        times: Times of the steps, float32 `(B or 1, T)`, which must not fall. `None`
-            stands for 0, 1, 2, ..., without a memory, and is faster.
-        memory: Float32 `(B, H, D, E)` of the steps before, or `None`.
-        last: Float32 `(B,)`, the time of the last real one of them, or `None`.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease.
+            `None` means 0, 1, 2, ..., without a memory, and is faster.
+        memory: Float32 `(B, H, D, E)` after the earlier steps, or `None`.
+        last: Float32 `(B,)`, the time of the last real earlier step, or `None`.
 
     Returns:
         `(B, T, H, E)` in float32, the memory, and the time of the last real step; both

@@ -1,9 +1,9 @@
-"""Chunks of a linear recurrence, each in subchunks that are computed all at once.
+"""Chunks of a linear recurrence, cut into subchunks that are computed all at once.
 
-Within a subchunk a step weighs the earlier ones by their scores; what the subchunks
-before it add up to, it reads from a memory. All memories are one product, too: of what
-each subchunk adds, and of how much of that is left at each later one. So there is no
-loop, other than that over chunks, which bounds how much is held at once.
+Within a subchunk, a step weighs the earlier steps by their scores. It reads the sum of
+the earlier subchunks from a memory. All memories come from one matrix product, too: of
+what each subchunk adds, and of how much of that remains at each later subchunk. So the
+only loop is that over chunks, which limits how much is held at once.
 """
 
 import math
@@ -16,23 +16,23 @@ from keras_twa.ops.splitting import even_size
 
 # Longer subchunks weigh more pairs, shorter ones write more memories.
 SUBCHUNK = 64
-# So many scores are held at once: 16 MB.
+# This many scores are held at once: 16 MB.
 SCORES_AT_ONCE = 2**22
-# What is left of each subchunk at each later one grows with the square of their number.
+# The table of what remains of each subchunk at each later one is quadratic in this.
 MOST_SUBCHUNKS = 64
-# Where nobody knows how many rows there are.
+# For an unknown number of rows.
 SUBCHUNKS_OF_UNKNOWN = 16
-# Less than whatever is compared with it, where there is nothing yet.
+# The maximum of no numbers: less than any number that it is compared with.
 NOTHING = -1e30
 
 
 def size_and_count(length, rows, width=1):
-    """Steps of a subchunk, and subchunks of a chunk.
+    """Number of steps in a subchunk, and of subchunks in a chunk.
 
     Args:
         length: Number of steps, an integer where it is known.
         rows: Sequences times heads, an integer where it is known.
-        width: How many numbers are held for each step, if more than its scores.
+        width: How many numbers are held for each step, if more than it has scores.
     """
     if not isinstance(length, int):
         return SUBCHUNK, 1
@@ -58,20 +58,20 @@ def joined(x):
 
 
 def weighed(query, key, value, memory, inside, carried, read=None, write=None):
-    """One chunk, in which each step has a weight of its own for each later one.
+    """Computes one chunk, in which each pair of steps has its own weight.
 
     Args:
         query: `(B, H, n, t, M)`.
         key: `(B, H, n, t, M)`, zero where a step is not real.
         value: `(B, H, n, t, E)`.
-        memory: `(B * H, M, E)`, of the steps before.
+        memory: `(B * H, M, E)`, after the earlier steps.
         inside: `(B or 1, H or 1, n or 1, t, t)`: the weight of key `j` for query `i`
             of the same subchunk, zero if the key is later.
         carried: `(B or 1, H or 1, n + 1, n + 1)`: how much of the memory, and of what
-            each subchunk adds, is left before each subchunk, and after the last.
-        read: `(B or 1, H or 1, n or 1, t, 1)`: what a query finds of the memory before
-            its subchunk. Defaults to all.
-        write: The same shape: what is left of a key after its subchunk.
+            each subchunk adds, remains before each subchunk, and after the last.
+        read: `(B or 1, H or 1, n or 1, t, 1)`: how much of the memory before its
+            subchunk remains for a query. Defaults to all.
+        write: The same shape: how much of a key remains after its subchunk.
 
     Returns:
         The next memory, and the output `(B * H, n * t, E)`.
@@ -89,13 +89,13 @@ def weighed(query, key, value, memory, inside, carried, read=None, write=None):
 
 
 def last_of(memories):
-    """The memory after the last subchunk, of `(B, H, n + 1, ...)`."""
+    """The memory after the last subchunk, from `(B, H, n + 1, ...)`."""
     # A view would keep all of them alive.
     return ops.copy(memories[:, :, -1])
 
 
 def carry(memories, carried):
-    """What has come together before each subchunk, of `(B, H, n + 1, M, E)`."""
+    """What has accumulated before each subchunk, from `(B, H, n + 1, M, E)`."""
     shape = ops.shape(memories)
     flat = ops.reshape(memories, (*shape[:3], -1))
     carried = ops.broadcast_to(carried, (*shape[:3], shape[2]))
@@ -115,26 +115,27 @@ def visible(size):
 
 
 def lags_of(steps, before, size):
-    """How long before each other steps, subchunks and memories are; see `weighed`.
+    """The lags between steps, subchunks and memories; see `weighed`.
 
     Args:
         steps: The steps of a chunk, with "value" `(rows, n * t, E)`, and with "time"
-            `(b, n * t, 1)`, if times are given: less than any other where a step is
-            not real.
+            `(b, n * t, 1)` if times are given: less than any other where a step is not
+            real.
         before: A list of the time before the first step, `(b, 1)`; empty without times.
         size: t.
 
     Returns:
-        A dictionary of what the arguments of `weighed` need, with one head; what would
-        be negative is zero. And a list of the time after the last step, or nothing.
+        A dictionary of lags by the names of arguments of `weighed`, with one head;
+        negative lags become zero. And a list of the time after the last step, empty
+        without times.
     """
     count = steps["value"].shape[1] // size
     if before:
         time = ops.reshape(steps["time"], (-1, count, size))
-        # For padding, the clock stands still.
+        # Padding does not advance the time.
         time, edges = running_max(time, before[0])
     else:
-        # One subchunk is as good as any.
+        # All subchunks have the same lags.
         time = ops.arange(1.0, size + 1.0, dtype="float32")[None, None]
         edges = size * ops.arange(0, count + 1.0, dtype="float32")[None]
     num, time = time.shape[1], time[..., None]
@@ -150,14 +151,15 @@ def lags_of(steps, before, size):
 
 
 def running_max(x, before):
-    """The largest up to each step, of what was before, too.
+    """The running maximum up to each step, which includes `before`.
 
     Args:
         x: `(..., n, t)`.
         before: `(..., 1)`.
 
     Returns:
-        `(..., n, t)`, and that before each subchunk and after the last, `(..., n + 1)`.
+        `(..., n, t)`, and the maximum before each subchunk and after the last,
+        `(..., n + 1)`.
     """
     edges = ops.concatenate([before, ops.max(x, axis=-1)], axis=-1)
     edges = _highest_so_far(edges)
@@ -165,7 +167,7 @@ def running_max(x, before):
 
 
 def _highest_so_far(x):
-    """The largest of the entries up to each, along the last axis."""
+    """The running maximum along the last axis."""
     size = x.shape[-1]
     seen = past(ops.arange(0, size, dtype="int32"), size, size)
     return ops.max(ops.where(seen, x[..., None, :], NOTHING), axis=-1)

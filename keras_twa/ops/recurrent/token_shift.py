@@ -1,4 +1,4 @@
-"""Token shift: each step also gets the input of the one before."""
+"""Token shift: each step also gets the input of the previous step."""
 
 from keras import ops
 
@@ -10,11 +10,11 @@ def previous_real(x, real=None, before=None):
 
     Args:
         x: `(B, T, F)`, finite wherever a step is not real.
-        real: Boolean `(B, T)`, `True` for real steps, or `None`: all are.
+        real: Boolean `(B, T)`, `True` for real steps, or `None` if all are real.
         before: `(B, F)`, the last real input of an earlier call. Defaults to zeros.
 
     Returns:
-        `(B, T, F)`, and the last real input of all `(B, F)`.
+        `(B, T, F)`, and the last real input of each row `(B, F)`.
     """
     batch, length, width = ops.shape(x)
     if before is None:
@@ -30,7 +30,7 @@ def previous_real(x, real=None, before=None):
 def _last_real(real, length):
     """The index of the last real step up to each step; the first step is real."""
     steps = ops.arange(0, length, dtype="int32")
-    # The real ones in order, with all others behind them.
+    # The real steps in order, and all others after them.
     in_order = ops.sort(ops.where(real, steps, steps + length), axis=1)
     count = ops.cumsum(ops.cast(real, "int32"), axis=1)
     return ops.take_along_axis(in_order, count - 1, axis=1)

@@ -1,8 +1,8 @@
 """The weighted key-value sums of RWKV-4, in time linear in length.
 
-Each channel is on its own, with a decay of its own: there are no products of matrices,
-only recurrences. These run in about two combinations per step, at a depth logarithmic
-in the length of a chunk.
+Channels are independent, each with its own decay: there are no matrix products, only
+recurrences. These take about two operations per step, at a depth logarithmic in the
+length of a chunk.
 """
 
 import operator
@@ -17,9 +17,9 @@ from keras_twa.ops.recurrent.chunks import chunk_for
 from keras_twa.ops.recurrent.chunks import run_in_chunks
 from keras_twa.ops.recurrent.subchunks import NOTHING
 
-# The largest weight is about one: a smaller sum is one of nothing.
+# The largest weight is about 1: with a smaller sum, no step was seen.
 LEAST_TOTAL = 1e-6
-# Longer than where scores of pairs are computed: here a long chunk costs no more.
+# Longer than chunks with scores of pairs: here, long chunks cost no more.
 CHUNK = 512
 
 
@@ -27,18 +27,19 @@ CHUNK = 512
 def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
     """Computes a weighted mean of the values up to each step, channel by channel.
 
-    The weight of the step itself is `exp(bonus + k_i)`, that of a step `n` real steps
-    before it `exp(k_j - (n - 1) decay)`. A step that saw nothing gets zero.
+    The weight of the step itself is `exp(bonus + k_i)`; that of a step `n` real steps
+    before it is `exp(k_j - (n - 1) decay)`. A step that sees no real step gets zero.
 
     Args:
         key: `(B, T, H, D)`, finite wherever `mask` hides a key.
         value: `(B, T, H, D)`, finite likewise.
         decay: Float32 `(H, D)`, positive.
         bonus: Float32 `(H, D)`.
-        mask: An `AttentionMask` without pairs; causal, whatever it says.
+        mask: An `AttentionMask` without pairs; attention is always causal.
         sums: Float32 `(B, 2, H, D)`, the sums of weighted values and of weights of the
-            steps before, or `None`.
-        maximum: Float32 `(B, H, D)`: the weights in `sums` are over its exponential.
+            earlier steps, or `None`.
+        maximum: Float32 `(B, H, D)`. The weights in `sums` are divided by its
+            exponential.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`, the sums, and the maximum.
@@ -84,10 +85,10 @@ class Advance:
         fade = -decay * real
 
         # The largest logarithm of a weight, before each step and after it. All weights
-        # are over its exponential, so that it cancels: it needs no gradient.
+        # are divided by its exponential, so that it cancels and needs no gradient.
         start, x, gates = map(ops.stop_gradient, (maximum, key, fade))
         before, after = recurrence(start, x, gates, operator.add, ops.maximum)
-        # Beside a sum of nothing, what is not real looks like the largest.
+        # If there is no real step yet, padding has the largest weight.
         weight = ops.exp(key - after) * real
         found = ops.stack([weight * value, weight], axis=2)
         kept = ops.exp(before + fade - after)[:, :, None]
@@ -106,11 +107,11 @@ def recurrence(start, x, gates, times, plus):
     """Computes `y_i = gate_i times y_(i-1) plus x_i`.
 
     Args:
-        start: What comes before the first one, `(rows, 1, ...)`.
+        start: The value before the first step, `(rows, 1, ...)`.
         x: `(rows, t, ...)`, with a known t.
         gates: `(rows, t, ...)`.
-        times: Function of two tensors, associative.
-        plus: Another, over which `times` distributes.
+        times: Associative function of two tensors.
+        plus: Another one, over which `times` distributes.
 
     Returns:
         All `y_(i-1)` and all `y_i`, `(rows, t, ...)`.
@@ -122,9 +123,9 @@ def recurrence(start, x, gates, times, plus):
 
 
 def _prefixes(x, gates, times, plus):
-    """The same from `y_0 = x_0` on.
+    """The same, starting with `y_0 = x_0`.
 
-    It makes each two steps one, goes through those, and fills in what is between.
+    It combines each pair of steps into one, recurses, and fills in the steps between.
     """
     length = x.shape[1]
     if length == 1:
@@ -144,7 +145,7 @@ def _prefixes(x, gates, times, plus):
 
 
 def _in_pairs(x):
-    """The first and the second of each two steps."""
+    """The first and the second step of each pair."""
     pairs = x.shape[1] // 2
     x = ops.reshape(x[:, : 2 * pairs], (-1, pairs, 2, *x.shape[2:]))
     return x[:, :, 0], x[:, :, 1]

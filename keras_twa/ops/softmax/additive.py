@@ -1,4 +1,4 @@
-"""Additive attention: the score of a pair is a small network of query and key."""
+"""Additive attention: the score of a pair is a small network on query and key."""
 
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ def additive_attention(
 ):
     """Computes `softmax(w . tanh(q_i + k_j)) v_j`.
 
-    Nothing of that factorises, so a pair costs D hyperbolic tangents. Tiles are smaller
-    for it, and hold as many numbers as those of other scores.
+    The score does not factorise, so a pair costs D hyperbolic tangents. Tiles have
+    fewer pairs, and hold as many numbers as those of other scores.
 
     Args:
         query: `(B, T, H, D)`.
@@ -24,8 +24,8 @@ def additive_attention(
         vector: w, `(H, D)`.
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding all that the
-            scores are made of, O(T S D).
+        return_weights: Also return the weights, which requires holding O(T S D) numbers
+            in memory.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights

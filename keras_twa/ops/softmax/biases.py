@@ -1,4 +1,4 @@
-"""Biases: what the places of a query and a key in time add to their score."""
+"""Biases: terms that the times of a query and a key add to their score."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,16 +12,15 @@ from keras_twa.ops.softmax.scores import lag
 
 @dataclass(frozen=True)
 class PairBias:
-    """What is added to the score of each pair: a function, and the tensors it needs.
+    """A term added to the score of each pair: a function, and the tensors it needs.
 
     Args:
-        function: Function from a tile of queries and one of keys, as a score is, to
+        function: Function from a tile of queries and one of keys, like a score, to
             float32 `(g, t, S)`; hashable.
         query: Dictionary of float32 tensors `(B or 1, T, H or 1, ...)`.
         key: Dictionary of float32 tensors `(B or 1, S, H or 1, ...)`.
-        on_keys: Float32 `(B or 1, S, H)`, or `None`: a bias on the keys that does the
-            same in a causal call, as what it lacks is the same for all that a query
-            sees.
+        on_keys: Float32 `(B or 1, S, H)`, or `None`: an equivalent bias on the keys in
+            a causal call. It may differ by a constant for all keys that a query sees.
     """
 
     function: Any
@@ -42,8 +41,8 @@ def biased(score, query, key, pair_bias):
 
     Args:
         score: See `tiled_attention`.
-        query: Its tensors of queries.
-        key: Its tensors of keys.
+        query: The score's tensors of queries.
+        key: The score's tensors of keys.
         pair_bias: A `PairBias`, or `None`.
 
     Returns:
@@ -82,7 +81,7 @@ class LagPenalty:
 
 @dataclass(frozen=True)
 class LagTable:
-    """The entry of a query's `table`, `(g, t, n)`, for the bucket that a lag is in.
+    """The entry of a query's `table`, `(g, t, n)`, for the bucket of a lag.
 
     Args:
         buckets: Function from lags `t_j - t_i` to integers from 0 to n - 1; hashable.
@@ -97,10 +96,10 @@ class LagTable:
 
 @dataclass(frozen=True)
 class ClippedSteps:
-    """Whole steps ahead, from `-most` to `most`, counted from 0.
+    """Buckets of whole steps ahead, from `-most` to `most`, numbered from 0.
 
     Args:
-        most: The farthest step that has a bucket of its own.
+        most: The largest distance that has its own bucket.
     """
 
     most: int
@@ -112,11 +111,11 @@ class ClippedSteps:
 
 @dataclass(frozen=True)
 class GrowingBuckets:
-    """Buckets between edges; of keys ahead, the same again, or the first one for all.
+    """Buckets between edges. Keys ahead have as many again, or all have the first one.
 
     Args:
-        edges: Rising distances: bucket `b` begins at edge `b - 1`, and the first at 0.
-        both_ways: Whether keys ahead have buckets of their own, after the others.
+        edges: Increasing distances: bucket `b` begins at edge `b - 1`, the first at 0.
+        both_ways: Whether keys ahead have their own buckets, after the others.
     """
 
     edges: tuple[float, ...]
@@ -124,7 +123,7 @@ class GrowingBuckets:
 
     def __call__(self, ahead):
         distance = ops.absolute(ahead) if self.both_ways else ops.relu(-ahead)
-        # TensorFlow searches one line only.
+        # TensorFlow supports flat values only.
         edges = ops.convert_to_tensor(self.edges, dtype="float32")
         bucket = ops.searchsorted(edges, ops.reshape(distance, (-1,)), side="right")
         bucket = ops.cast(ops.reshape(bucket, ops.shape(distance)), "int32")

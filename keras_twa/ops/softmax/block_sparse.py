@@ -1,10 +1,10 @@
-"""Softmax attention of blocks to some other blocks, and to no more than these.
+"""Block-sparse softmax attention: each block attends to some other blocks only.
 
 The sequence is cut into blocks. Each block of queries gathers the blocks of keys that
-it sees, a slice of a few blocks at a time. Blocks of queries that see about equally
-many form a group, filled up with a hidden block to the same number; those that see most
-of the sequence take the tiled kernel. The backward pass gathers again, so nothing is
-kept but the output and the logarithm of its denominator.
+it sees, a slice of a few blocks at a time. Blocks of queries that see about the same
+number of blocks form a group, where a hidden block pads them to the same number. Those
+that see most of the sequence take the tiled kernel. The backward pass gathers again, so
+that only the output and the logarithm of its denominator are kept.
 """
 
 import math
@@ -28,10 +28,10 @@ from keras_twa.ops.softmax.sparse_patterns import groups_of
 from keras_twa.ops.softmax.tiled import tiled_attention
 from keras_twa.ops.splitting import even_size
 
-# Of the scores that all pairs have, gathered blocks may have such a share; beyond it
-# the tiled kernel, which gathers nothing, and skips most of the future, is as fast.
+# The largest share of all scores for which blocks are gathered. Beyond it, the tiled
+# kernel, which gathers nothing and skips most later keys, is as fast.
 MOST_WORK, MOST_CAUSAL_WORK = 0.5, 0.25
-# How many scores a slice has.
+# Number of scores in a slice.
 SLICE_ELEMENTS = 2**20
 
 
@@ -49,18 +49,19 @@ def blocked_attention(
 ):
     """Computes `softmax(q . k / sqrt(D)) v` over the keys of some blocks.
 
-    Blocks are of steps with neighbouring indices or, where `mask` has `steps`, numbers.
+    A block has steps with consecutive indices or, if `mask` has `steps`, consecutive
+    numbers.
 
     Args:
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`, finite wherever `mask` hides a key.
         value: `(B, S, H, E)`, finite likewise.
         pattern: Which block sees which; see `sparse_patterns.py`.
-        block_size: How many steps are a block. The last one may have fewer.
+        block_size: Number of steps in a block. The last block may have fewer.
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
-        first_query: Which of the keys is that of the first query. Defaults to S - T.
+        return_weights: Also return the weights, which requires holding them in memory.
+        first_query: Index of the key of the first query. Defaults to S - T.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
@@ -100,16 +101,16 @@ def route(
     dropout=None,
     return_weights=False,
 ):
-    """Names the way a call takes: "blocked" or "tiled".
+    """Names the route of a call: "blocked" or "tiled".
 
     Args:
         num_queries: T, an integer where it is known.
         num_keys: S, likewise.
         pattern: Which block sees which.
-        block_size: How many steps are a block.
+        block_size: Number of steps in a block.
         mask: An `AttentionMask`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Whether the weights are asked for.
+        return_weights: Whether the weights are requested.
     """
     if not may_skip_pairs(num_queries, num_keys, mask, dropout, return_weights):
         return "tiled"
@@ -128,8 +129,8 @@ class InPattern:
 
     Args:
         pattern: Which block sees which.
-        block_size: How many steps are a block.
-        causal: Whether a query sees no later step.
+        block_size: Number of steps in a block.
+        causal: Whether later steps are hidden.
     """
 
     pattern: Any
@@ -146,17 +147,17 @@ class InPattern:
 
 
 def _as_step(numbers):
-    """`(B or 1, T)` to float32 `(B or 1, T, 1)`, as the tiled kernel wants it."""
+    """`(B or 1, T)` to float32 `(B or 1, T, 1)`, as the tiled kernel expects it."""
     return ops.cast(numbers, "float32")[..., None]
 
 
 def _in_blocks(query, key, value, pattern, block_size, mask):
-    """`(B, T, H, E)`; the mask has no pairs and no steps."""
+    """Gathers blocks: `(B, T, H, E)`. The mask has no pairs and no steps."""
     batch, length, heads, _ = ops.shape(value)
     num_blocks = -(-length // block_size)
 
     def cut(x):
-        """`(B, T, H, D)` to `(rows, n + 1, block, D)`; the last one is hidden."""
+        """`(B, T, H, D)` to `(rows, n + 1, block, D)`; the last block is hidden."""
         x = as_queries(x, batch, heads)
         rows, _, dim = ops.shape(x)
         missing = (num_blocks + 1) * block_size - length
@@ -244,8 +245,8 @@ class _Passes:
 
     Its tensors are "query" `(slices, rows, m, block, D)`, "key" and "value" `(rows,
     n + 1, block, D)`, the "bias" that is added to the logits of keys `(rows, n + 1,
-    block)`, and which blocks the queries are, "query_blocks" `(slices, m)`, and see,
-    "key_blocks" `(slices, m, K)`.
+    block)`, the indices of the blocks of queries, "query_blocks" `(slices, m)`, and of
+    the blocks of keys that they see, "key_blocks" `(slices, m, K)`.
     """
 
     causal: bool
@@ -283,7 +284,7 @@ class _Passes:
             return sums, {"query": ops.matmul(in_logits, keys)}
 
         gradient = gradients["output"]
-        # What softmax takes off the gradient of each weight of a query.
+        # Softmax subtracts this from the gradient of each weight of a query.
         mean = ops.sum(gradient * outputs["output"], axis=-1, keepdims=True)
         parts = {
             **_of_slices(tensors),
@@ -312,7 +313,7 @@ class _Passes:
 
 
 def _of_slices(tensors):
-    """The tensors of which each slice has a part."""
+    """The tensors that are divided into slices."""
     names = ("query", "query_blocks", "key_blocks")
     return {name: tensors[name] for name in names}
 
@@ -325,7 +326,7 @@ def _gather(x, blocks):
 
 
 def _scatter(total, part, blocks):
-    """Adds `(rows, m, K * block, D)` to the blocks that it was gathered from."""
+    """Adds `(rows, m, K * block, D)` to the blocks that `_gather` took."""
     rows, _, size, dim = ops.shape(total)
     part = ops.reshape(part, (rows, blocks.shape[0] * blocks.shape[1], size, dim))
     return backend.add_entries(total, part, ops.reshape(blocks, (-1,)))

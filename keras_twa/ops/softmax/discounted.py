@@ -1,11 +1,11 @@
-"""Attention to scores that fade with time, by the cheapest way that is exact enough.
+"""Attention with scores that fade with time, by the cheapest accurate route.
 
 A score multiplied by `gamma^|i - j|` goes to zero, and a far key keeps the weight
-`exp(0) = 1`: all far keys together are a plain mean, which needs no score at all. Where
-`|i - j| log(gamma)` is added instead, far keys get no weight at all. So each tile of
-queries computes the scores of the keys around it only, and the time is linear in the
-length. A causal discount that is added to an inner product is a bias on the keys, which
-the fused kernel takes.
+`exp(0) = 1`: all far keys together are a plain mean, which needs no scores. If
+`|i - j| log(gamma)` is added instead, far keys get no weight. So each tile of queries
+computes the scores of nearby keys only, in time linear in the length. A causal discount
+that is added to an inner product is a bias on the keys, which the fused kernel
+supports.
 """
 
 import math
@@ -33,11 +33,11 @@ from keras_twa.ops.softmax.tile_loop import merge
 from keras_twa.ops.softmax.tiled import share_beside
 from keras_twa.ops.softmax.tiled import tiled_attention
 
-# A multiplied score is nothing where the discount leaves less than 1e-6 of 1000, and an
-# added one where it takes 128 off: that is exact in float32 for scores up to 1000, and
+# A key is far where a multiplied discount reduces a score of 1000 to less than 1e-6, or
+# where an added one subtracts 128. In float32, this is exact for scores up to 1000, and
 # for scores at most 100 apart.
 LOG_FACTOR, LOG_TERM = math.log(1e-6 / 1e3), -128.0
-# As a bias on the keys, a discount of more than this in all would lose digits.
+# As a bias on the keys, a larger total discount would lose digits.
 MOST_BIAS = 64.0
 
 
@@ -67,14 +67,14 @@ def discounted_attention(
         key: Dictionary of tensors `(B or 1, S, N * H or 1, ...)`.
         value: `(B, S, N * H, D)`.
         log_discounts: The logarithms of the N discounts, float32 `(N,)`.
-        discounts: The same discounts as N Python numbers, where they are constant.
+        discounts: The same discounts as N Python numbers, if they are constant.
         adds: Whether `|t_i - t_j| log(gamma)` is added to the score, in place of the
             factor `gamma^|t_i - t_j|`.
         query_positions: Float32 `(B or 1, T)`, or `None` for 0, 1, 2, ...
         key_positions: Float32 `(B or 1, S)`, or `None`.
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
 
     Returns:
         The output `(B, T, N * H, D)`, and with `return_weights` the weights
@@ -106,7 +106,7 @@ def discounted_attention(
         logs = ops.broadcast_to(logs[:, None], (len(scales), heads))
         logs = ops.reshape(logs, (1, 1, -1))
         if way == "folded":
-            # The query's own time is the same for all keys, and drops out.
+            # The query's own time is the same for all keys, and cancels.
             bias = (times["key"] - (num_keys - 1.0))[..., None] * -logs
             return dot_product_attention(
                 queries["query"], keys["key"], values, mask, bias, 1.0, dropout
@@ -129,7 +129,7 @@ def discounted_attention(
         window = near_window(discounts[scale], adds, mask.causal)
         visible = mask
         if adds and mask.causal:
-            # Who comes later is a matter of the lag, too.
+            # The lag also determines which keys are later.
             lags["fade"] = _without_future(lags["fade"], num_keys)
             visible = replace(mask, causal=False)
         return windowed_attention(faded, queries, keys, values, window, visible, lags)
@@ -146,7 +146,7 @@ def discounted_attention(
 
 
 def route(discount, adds, plain, num_queries, num_keys, mask, dropout=None):
-    """Names the way one timescale takes: "folded", "windowed" or "tiled".
+    """Names the route of one timescale: "folded", "windowed" or "tiled".
 
     Args:
         discount: Gamma, a Python number in (0, 1).
@@ -169,7 +169,7 @@ def route(discount, adds, plain, num_queries, num_keys, mask, dropout=None):
 
 
 def near_window(discount, adds, causal):
-    """The `Window` outside of which a discounted score is nothing."""
+    """The `Window` outside of which a discounted score is negligible."""
     reach = (LOG_TERM if adds else LOG_FACTOR) / math.log(discount)
     queries = window_queries(reach / 4)
     # Whole tiles, so that the far keys are whole tiles, too.
@@ -178,13 +178,13 @@ def near_window(discount, adds, causal):
 
 
 def _distances(num_queries, num_keys):
-    """`|i - j|` for each lag `i - j`, as `tiled_attention` wants them: `(1, lags)`."""
+    """`|i - j|` for each lag `i - j`, as `tiled_attention` orders them: `(1, lags)`."""
     lags = ops.arange(0, num_queries + num_keys - 1, dtype="float32")
     return ops.absolute(lags - ops.cast(num_keys - 1, "float32"))[None]
 
 
 def _without_future(lags, num_keys):
-    """What is added to the logits, and `-inf` where the key is after the query."""
+    """Terms added to the logits, and `-inf` where the key is after the query."""
     past = ops.arange(0, lags.shape[1]) >= num_keys - 1
     return ops.where(past, lags, -math.inf)
 
@@ -198,7 +198,7 @@ def _heads_of(scales, x, heads):
 
 
 def windowed_attention(score, query, key, value, window, mask, lags, sink=None):
-    """Computes what `tiled_attention` does for a score that is faded beyond a window.
+    """Computes what `tiled_attention` does, for a score that vanishes beyond a window.
 
     Args:
         score: A `Discounted`.
@@ -208,7 +208,7 @@ def windowed_attention(score, query, key, value, window, mask, lags, sink=None):
         window: A `Window`.
         mask: An `AttentionMask` without pairs.
         lags: Dictionary of constants `(H, 2 T - 1)`; see `tiled_attention`.
-        sink: Logits `(H,)`, or `None`; likewise. For a score that is added to only.
+        sink: Logits `(H,)`, or `None`; likewise. Only for discounts that are added.
 
     Returns:
         `(B, T, H, D)` in the dtype of `value`.
@@ -262,7 +262,7 @@ def _far_field(value, key_mask, window, causal):
     sums = ops.reshape(sums, (rows, dim + 1, -1))[..., :length]
     sums = ops.swapaxes(sums, 1, 2)
     count = sums[..., dim:]
-    # As for the near field, where nothing is visible the log is about -1e30.
+    # As for the near field, the log is about -1e30 where no key is visible.
     log_count = ops.where(
         ops.greater(count, 0.5), ops.log(ops.maximum(count, 0.5)), -1e30
     )

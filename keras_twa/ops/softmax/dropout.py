@@ -30,8 +30,8 @@ class WeightDropout:
         """Well-mixed integers for each row and query.
 
         Args:
-            rows: Integer `(rows,)`: which pairs of batch element and head these are.
-            queries: Integer `(T,)`: which queries these are.
+            rows: Indices of the pairs of batch element and head, integer `(rows,)`.
+            queries: Indices of the queries, integer `(T,)`.
 
         Returns:
             Integer `(rows, T)`.
@@ -41,23 +41,23 @@ class WeightDropout:
         return _scramble(ops.bitwise_xor(by_row[:, None], by_query[None, :]))
 
     def kept(self, query_bits, keys):
-        """Decides about the weights of one tile, as `backend.keep` understands it.
+        """Decides which weights of one tile to keep, in the form for `backend.keep`.
 
         Args:
-            query_bits: A part of what `query_bits` gave, integer `(g, t)`.
-            keys: Integer `(1, s)` or `(g, s)`: which keys these are.
+            query_bits: A part of the result of `query_bits`, integer `(g, t)`.
+            keys: Indices of the keys, integer `(1, s)` or `(g, s)`.
         """
         key_bits = _scramble(ops.bitwise_not(keys))
         return backend.kept(query_bits, key_bits, int((1.0 - self.rate) * 2.0**31))
 
     @property
     def scale(self):
-        """What makes up for the dropped weights."""
+        """The factor that compensates for dropped weights."""
         return 1.0 / (1.0 - self.rate)
 
 
 def _scramble(x):
-    """A 32-bit integer hash of full avalanche ("lowbias32", Wellons 2018)."""
+    """A 32-bit integer hash with full avalanche ("lowbias32", Wellons 2018)."""
     x = ops.bitwise_xor(x, _shift(x, 16))
     x = ops.multiply(x, 0x7FEB352D)
     x = ops.bitwise_xor(x, _shift(x, 15))
@@ -67,5 +67,5 @@ def _scramble(x):
 
 
 def _shift(x, bits):
-    """Logical right shift: the arithmetic one drags the sign in from the left."""
+    """Logical right shift; the arithmetic one would copy the sign bit."""
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)

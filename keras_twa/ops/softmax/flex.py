@@ -1,10 +1,9 @@
-"""Attention to forces by a kernel for any function of an inner product.
+"""Attention with forces, by a kernel for any function of an inner product.
 
-Where the backend has one ("FlexAttention", Dong et al. 2024,
-https://arxiv.org/abs/2412.05496), it takes the vectors that `Force.vectors` gives, and
-turns each of their inner products into a score on its own. What else a score needs is
-constant there: gradients reach the vectors and the values, and through the vectors the
-masses.
+Where the backend has such a kernel ("FlexAttention", Dong et al. 2024,
+https://arxiv.org/abs/2412.05496), it takes the vectors of `Force.vectors`, and computes
+each score from one of their inner products. All else that a score needs is constant:
+gradients reach the values and the vectors, and through the vectors the masses.
 """
 
 import keras
@@ -15,12 +14,12 @@ from keras_twa.ops import backend
 from keras_twa.ops.softmax.scores import Discounted
 from keras_twa.ops.softmax.scores import Force
 
-# The kernel works on blocks of so many queries and keys.
+# The kernel works on tiles of this many queries and keys.
 LEAST_LENGTH = 128
 
 
 def fits(score, query, key, value):
-    """Whether the kernel computes this score; arguments as of `tiled_attention`."""
+    """Whether the kernel supports this score; arguments as for `tiled_attention`."""
     if not isinstance(_law(score), Force):
         return False
     vectors = query["query"], key["key"]

@@ -1,4 +1,4 @@
-"""Softmax attention whose scores fall with all the gates between query and key."""
+"""Softmax attention whose scores decrease with the gates between query and key."""
 
 from dataclasses import dataclass
 
@@ -26,17 +26,19 @@ def forgetting_attention(
     return_weights=False,
     pair_bias=None,
 ):
-    """Computes `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`, `c` the gates' sum.
+    """Computes `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`.
+
+    `c_i` is the sum of the logarithms of the gates up to step `i`.
 
     Args:
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`, finite wherever `mask` hides a key.
         value: `(B, S, H, E)`, finite likewise.
         log_gates: The logarithms of the gates of the S steps, float32 `(B, S, H)`, not
-            positive. Those of padding do not count.
+            positive. Those of padding are ignored.
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
         pair_bias: A `PairBias` added to the logits, or `None`.
 
     Returns:
@@ -55,8 +57,8 @@ def forgetting_attention(
 def _between(log_gates, mask, num_queries):
     """The bias `c_i - c_j`.
 
-    Softmax does not see `c_i`, which is the same for all keys: it needs no gradient. It
-    is there so that what is added to the scores of near keys is small.
+    `c_i` is the same for all keys, so it does not change the softmax and needs no
+    gradient. It keeps the terms added to the scores of near keys small.
     """
     keys = dict(zip(("high", "low"), running_sum(log_gates), strict=True))
     batch, num_keys = ops.shape(log_gates)[:2]
@@ -68,8 +70,8 @@ def _between(log_gates, mask, num_queries):
 def _last_seen(mask, batch, num_keys, num_queries):
     """The last key that each query may see, int32 `(B, T)`."""
     if mask.pairs is None or mask.causal:
-        # A single query of a cache with room to spare sees the end of it: all gates
-        # after the query's own are of padding, and do not count.
+        # A single query with a partly filled cache is aligned with the end of it: all
+        # gates after the query's own are padding, and are ignored.
         last = ops.arange(0, num_queries, dtype="int32") + (num_keys - num_queries)
         # With more queries than keys, the first ones see none.
         last = ops.maximum(last, 0)[None]
@@ -80,13 +82,13 @@ def _last_seen(mask, batch, num_keys, num_queries):
 
 
 def _at(x, places):
-    """Of `(B, S, H)`, the steps at `(B, T)`."""
+    """The steps of `(B, S, H)` at indices `(B, T)`."""
     return ops.take_along_axis(x, places[:, :, None], axis=1)
 
 
 @dataclass(frozen=True)
 class Between:
-    """`c_i - c_j`, of sums in two parts, "high" and "low"; see `running_sum`."""
+    """`c_i - c_j`, from sums in two parts, "high" and "low"; see `running_sum`."""
 
     def __call__(self, query, key):
         high, low = (lag(query[part], key[part]) for part in ("high", "low"))

@@ -1,11 +1,11 @@
-"""Dot-product attention, by the backend's own kernel wherever that is the best.
+"""Dot-product attention, by the backend's own kernel wherever that is fastest.
 
-What usually forces a slower kernel is folded into it instead:
+What would otherwise require a slower kernel is folded into the inputs:
 
 - a bias on the keys becomes one more channel of the keys (with a one in the
   queries), so it keeps its gradient;
 - padding under a causal mask, or for a kernel without a mask of keys, becomes such a
-  bias, with the hidden values at zero;
+  bias, with the hidden values set to zero;
 - a sink becomes one more key, with such a bias and a value of zero.
 """
 
@@ -20,7 +20,7 @@ from keras_twa.ops.softmax.biases import biased
 from keras_twa.ops.softmax.scores import InnerProduct
 from keras_twa.ops.softmax.tiled import tiled_attention
 
-# A bias on the keys takes so many further channels in half precision.
+# A bias on the keys takes this many further channels in half precision.
 MOST_CHANNELS = 2
 
 
@@ -49,7 +49,7 @@ def dot_product_attention(
         key_bias: Float32 `(B or 1, S, H)` added to the logits of each key, or `None`.
         scale: Factor on the logits. Defaults to `1 / sqrt(D)`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
         sink: Logits `(H,)` of one more key, which takes weight but has no value, or
             `None`.
         cap: Bounds `x = scale * q.k`, before the bias, as `cap * tanh(x / cap)`; or
@@ -63,7 +63,7 @@ def dot_product_attention(
     """
     mask = AttentionMask() if mask is None else mask
     scale = float(query.shape[-1]) ** -0.5 if scale is None else scale
-    # What a bias on the keys lacks, a sink would notice.
+    # A bias on the keys omits a constant per query, which changes the weight of a sink.
     folds = mask.causal and sink is None
     if folds and pair_bias is not None and pair_bias.on_keys is not None:
         on_keys, pair_bias = pair_bias.on_keys, None
@@ -94,11 +94,11 @@ def route(
     sink=None,
     cap=None,
 ):
-    """Names the way `dot_product_attention` takes: "fused" or "tiled".
+    """Names the route of `dot_product_attention`: "fused" or "tiled".
 
-    The fused kernel neither returns, drops nor caps weights, and its causal flag is
-    aligned top-left, which is the wrong corner unless T = S. What else it takes
-    differs between backends and devices.
+    The fused kernel cannot return or drop weights, or cap logits. Its causal flag is
+    aligned top-left, which is correct only if T = S. Its other limits depend on the
+    backend and the device.
     """
     if dropout is not None or return_weights or cap is not None:
         return "tiled"
@@ -113,10 +113,10 @@ def route(
 
 
 def _with_sink(query, key, value, mask, key_bias, scale, sink):
-    """`_fused`, with a key before all others, of which the sink is the bias.
+    """`_fused`, with one more key before all others, whose bias is the sink.
 
-    Under the kernel's own causal rule there is a query before all others, too: there
-    are as many queries as keys again, and each sees the sink and what it saw.
+    The kernel's own causal rule also needs one more query before all others. There are
+    then again as many queries as keys, and each query also sees the sink.
     """
     _, length, heads, _ = ops.shape(key)
     if key_bias is None:
@@ -145,7 +145,7 @@ def _with_sink(query, key, value, mask, key_bias, scale, sink):
 
 
 def _led_by_zeros(x):
-    """A sequence with one more step before the others."""
+    """A sequence with one more step, of zeros, before the others."""
     return ops.concatenate([ops.zeros_like(x[:, :1]), x], axis=1)
 
 
@@ -160,7 +160,7 @@ def _fused(query, key, value, mask, key_bias, scale):
     dense, causal = None, mask.causal
     value = hide_padding(value, mask.keys)
     if mask.pairs is not None:
-        # The caller holds a (T, S) mask already: one more costs no new order.
+        # The caller already holds a (T, S) mask: memory stays O(T S) with one more.
         dense, causal = (
             AttentionMask(mask.causal, None, mask.keys, mask.pairs).dense(
                 ops.shape(query)[1], ops.shape(key)[1]
@@ -190,7 +190,7 @@ def _fused(query, key, value, mask, key_bias, scale):
 
 
 def _hidden_bias(key, scale):
-    """A bias that leaves no weight; divided by the scale it must stay finite."""
+    """A bias that makes weights zero, and stays finite when divided by the scale."""
     half = keras.backend.standardize_dtype(key.dtype) == "float16"
     return -3e4 * min(scale, 1.0) if half else -1e9
 
@@ -198,8 +198,8 @@ def _hidden_bias(key, scale):
 def _fold(query, key, key_bias, scale):
     """Moves a bias on the keys into further channels of queries and keys.
 
-    In half precision one channel would round the bias to three digits: the
-    second one carries what the first lost.
+    In half precision, one channel would round the bias to three digits, so a second
+    channel carries the rounding error.
     """
     batch, length, heads, _ = ops.shape(key)
     bias = ops.broadcast_to(ops.divide(key_bias, scale), (batch, length, heads))
@@ -217,6 +217,6 @@ def _widen(x, width):
     missing = width - x.shape[-1]
     if missing == 0:
         return x
-    # `keras.ops.pad` would make PyTorch compile anew in every call.
+    # `keras.ops.pad` would make PyTorch recompile in every call.
     zeros = ops.zeros((*ops.shape(x)[:-1], missing), dtype=x.dtype)
     return ops.concatenate([x, zeros], axis=-1)

@@ -1,4 +1,4 @@
-"""Softmax attention to the keys nearby, in time linear in length."""
+"""Softmax attention to nearby keys, in time linear in length."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from keras_twa.ops.softmax.tile_loop import attend_in_tiles
 from keras_twa.ops.softmax.tile_loop import merge
 from keras_twa.ops.softmax.tiled import tiled_attention
 
-# Who is too far away, or yet to come, is a matter of the lag: a score that fades at
+# The lag alone determines which keys are too far away or later: a score that fades at
 # once.
 NEAR = Discounted(InnerProduct(), adds=True)
 
@@ -47,21 +47,21 @@ def local_attention(
 ):
     """Computes `softmax(q . k / sqrt(D)) v` over the keys of a window.
 
-    Query `i` of T sees key `j` of S where `|i + S - T - j| < window`: a window counts
-    the step itself. Where `mask` has `steps`, their numbers count in place of indices.
+    Query `i` of T sees key `j` of S where `|i + S - T - j| < window`: a window includes
+    the step itself. If `mask` has `steps`, their numbers replace the indices.
 
     Args:
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`, finite wherever `mask` hides a key.
         value: `(B, S, H, E)`, finite likewise.
-        window: How many steps back a query sees, itself among them, and as many ahead
+        window: How many steps back a query sees, including itself, and as many ahead
             unless the mask is causal.
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
         num_global_tokens: How many of the first keys that `mask` does not hide are
-            seen by all queries. Unless the mask is causal, these steps see all keys,
-            which needs S = T.
+            visible to all queries. Unless the mask is causal, these steps also see all
+            keys, which requires S = T.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
@@ -79,7 +79,7 @@ def local_attention(
         keys["step"] = ops.cast(mask.steps, "float32")[..., None]
         queries["step"] = keys["step"][:, num_keys - num_queries :]
     else:
-        # Where a window is the same for all rows, it hides the future, too.
+        # If the window is the same for all rows, it also hides later keys.
         causal = mask.causal and not num_global_tokens
         fade = fade_of(num_queries, num_keys, window, causal, query.shape[2])
         visible = replace(mask, causal=mask.causal and not causal)
@@ -99,7 +99,7 @@ def local_attention(
 
 
 def route(num_queries, num_keys, window, mask, dropout=None, return_weights=False):
-    """Names the way a call takes: "windowed" or "tiled".
+    """Names the route of a call: "windowed" or "tiled".
 
     Args:
         num_queries: T, an integer where it is known.
@@ -107,7 +107,7 @@ def route(num_queries, num_keys, window, mask, dropout=None, return_weights=Fals
         window: Number of steps.
         mask: An `AttentionMask`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Whether the weights are asked for.
+        return_weights: Whether the weights are requested.
     """
     if not may_skip_pairs(num_queries, num_keys, mask, dropout, return_weights):
         return "tiled"
@@ -122,7 +122,7 @@ def tile_window(window, causal):
 
 
 def first_real(real, count):
-    """Which steps are the first that are real, one by one.
+    """Selects the first real steps, one by one.
 
     Args:
         real: Boolean `(B, S)`.
@@ -145,13 +145,13 @@ def chosen(select, x):
 
 @dataclass(frozen=True)
 class NearOrGlobal:
-    """`q . k` for pairs that are near, or of which one is a global token.
+    """`q . k` for pairs that are near, or that include a global token.
 
-    Keys may, and then queries may, carry `global`: 1 for global tokens, else 0.
+    Keys may carry `global`: 1 for global tokens, else 0. If they do, queries may, too.
 
     Args:
-        window: Number of steps, where queries and keys carry their `step`. With `None`,
-            queries carry `fade`, 0 for near pairs and else `-inf`, `(g, t, S)`.
+        window: Number of steps, if queries and keys carry their `step`. If `None`,
+            queries carry `fade` `(g, t, S)`: 0 for near pairs, else `-inf`.
     """
 
     window: int | None
@@ -182,9 +182,9 @@ class UpToCount:
 
 
 def _near_and_global(queries, key, value, window, mask, num_global_tokens):
-    """Local attention with global tokens: what is near, what is global, and merges.
+    """Local attention with global tokens: attends to both, and merges the outputs.
 
-    A causal call needs no more. Otherwise the global tokens, few queries as they are,
+    A causal call needs no more. Otherwise the global tokens, which are few queries,
     attend to all keys.
     """
     batch, length, heads, _ = ops.shape(value)
@@ -192,7 +192,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
     select = first_real(real, num_global_tokens)
     tokens = ops.any(select, axis=1)
     query = {name: as_queries(x, batch, heads) for name, x in queries.items()}
-    # Global keys would count twice.
+    # Global keys would otherwise count twice.
     local = AttentionMask(keys=ops.logical_and(real, ops.logical_not(tokens)))
     fade = fade_of(length, length, window, mask.causal, heads)
     near, log_near = attend_in_tiles(
@@ -229,7 +229,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
 
 
 def fade_of(num_queries, num_keys, window, causal, heads, at_end=True):
-    """What hides the keys outside of a window, by their lags.
+    """A table of lags that hides the keys outside of a window.
 
     Args:
         num_queries: T.
@@ -237,8 +237,8 @@ def fade_of(num_queries, num_keys, window, causal, heads, at_end=True):
         window: Number of steps.
         causal: Whether later keys are hidden, too.
         heads: H.
-        at_end: Whether the last query stands beside the last key; if not, the first
-            stands beside the first.
+        at_end: Whether the last query is aligned with the last key. If not, the first
+            query is aligned with the first key.
 
     Returns:
         A dictionary of "fade", float32 `(H, T + S - 1)`: 0 for each lag at which a key

@@ -1,9 +1,9 @@
 """Attention within buckets of locality-sensitive hashing, in memory linear in length.
 
 Each round hashes the steps, sorts them by bucket, and cuts the sorted sequence into
-chunks; a step sees its own chunk and the one before. Rounds are taken one by one, and
-of a round so many chunks at once that their scores stay small. The backward pass
-computes them again.
+chunks; a step sees its own chunk and the one before. Rounds run one after the other,
+each with a few chunks at a time, so that few scores are held. The backward pass
+recomputes them.
 """
 
 import math
@@ -19,12 +19,12 @@ from keras_twa.ops.splitting import even_size
 from keras_twa.ops.splitting import in_chunks
 from keras_twa.ops.unit import unit
 
-# So many scores at once, 2 MB: little memory, and still large products.
+# Number of scores held at once, 2 MB: little memory, and still large matrix products.
 SCORES_AT_ONCE = 2**19
 # The logit of a step with itself. Below any other, so that its weight is exactly zero
-# where there is another; and above that of what is hidden.
+# where there is another; and above that of a hidden key.
 ALONE = -1e30
-# The position of a key that nobody sees.
+# The position of a key that no query sees.
 UNSEEN = 2**30
 
 
@@ -32,8 +32,8 @@ UNSEEN = 2**30
 def lsh_attention(query, value, rotations, bucket_size, mask=None):
     """Computes `softmax(q . k / sqrt(D)) v` over keys whose hashes are alike.
 
-    Queries are keys too, of length one: `k = q / |q|`. A query sees its own key only
-    where it sees no other. A key seen in several rounds counts once in each.
+    Keys are the queries, scaled to length 1: `k = q / |q|`. A query sees its own key
+    only if it sees no other. A key seen in several rounds counts once in each.
 
     Args:
         query: `(B, T, H, D)`, finite wherever `mask` hides a step as query and key.
@@ -66,7 +66,7 @@ def lsh_attention(query, value, rotations, bucket_size, mask=None):
 
 
 def hash_buckets(x, rotations):
-    """`argmax [x R; -x R]`: near directions likely get the same number.
+    """`argmax [x R; -x R]`: similar directions are likely to get the same bucket.
 
     Args:
         x: Float32 `(B, T, H, D)`.
@@ -77,7 +77,7 @@ def hash_buckets(x, rotations):
     """
     directions = ops.concatenate([rotations, -rotations], axis=-1)
     x = ops.stop_gradient(x)
-    # One round after the other: what is rotated is larger than all else.
+    # One round after the other: the rotated vectors are the largest tensor.
     # b: batch, t: time, h: heads, d: width of a head, n: buckets.
     rounds = [
         ops.argmax(ops.einsum("bthd,hdn->bhtn", x, directions[i]), axis=-1)
@@ -89,8 +89,8 @@ def hash_buckets(x, rotations):
 def sorted_steps(buckets, num_buckets, is_key, size):
     """The steps sorted by bucket and position.
 
-    What is no key, and what fills up the last chunk, comes last: how many of them
-    there are does not change where the others are.
+    Hidden keys, and the padding of the last chunk, come last. So their number does not
+    change the places of the others.
 
     Args:
         buckets: Int32 `(rounds, B, H, T)`.
@@ -109,15 +109,15 @@ def sorted_steps(buckets, num_buckets, is_key, size):
         rest = ops.full((*rows, missing), num_buckets, "int32")
         buckets = ops.concatenate([buckets, rest], axis=-1)
     total = length + missing
-    # No two of these are equal, so that any sort is a stable one.
+    # No two of these are equal, so that any sort is stable.
     return ops.argsort(buckets * total + ops.arange(0, total, dtype="int32"), axis=-1)
 
 
 def _rounds(order, length, size, mask):
-    """What the passes need to know of the chunks of each round.
+    """The indices that the passes need for the chunks of each round.
 
-    Steps are numbered through batch, time and heads, and slots of the sorted sequences
-    through batch, heads and chunks.
+    Steps are numbered in the order of batch, time and heads, and slots of the sorted
+    sequences in the order of batch, heads and chunks.
 
     Returns:
         A dictionary of integers: the steps of chunks and the first positions that they
@@ -134,7 +134,7 @@ def _rounds(order, length, size, mask):
         real = ops.take(ops.reshape(mask.keys, (-1,)), place, axis=0)
         is_key = ops.logical_and(is_key, real)
     position = ops.where(is_key, order, UNSEEN)
-    # What fills up the last chunk sees nothing, and is not seen.
+    # The padding of the last chunk sees no key, and no query sees it.
     end = ops.where(is_step, order + 1 if mask.causal else UNSEEN, 0)
     step, end, position = (
         ops.reshape(x, (rounds, batch, heads, -1, size))
@@ -153,7 +153,7 @@ def _rounds(order, length, size, mask):
 
 
 def _with_previous(x, fill):
-    """Puts the chunk before in front of each, `(..., chunks, 2 size)`."""
+    """Puts the previous chunk before each chunk, `(..., chunks, 2 size)`."""
     before = ops.concatenate(
         [ops.full_like(x[..., :1, :], fill), x[..., :-1, :]], axis=-2
     )
@@ -164,9 +164,9 @@ def _with_previous(x, fill):
 class _Passes:
     """The forward and the backward pass; see `backend.differentiable`.
 
-    They take queries `(steps, D)`, keys and values side by side `(steps, D + E)`, and
-    what `_rounds` gives. Sums over all rounds are kept as the largest logarithm of a
-    round's sum of exponentials, and their total over the exponential of that.
+    They take queries `(steps, D)`, keys and values concatenated `(steps, D + E)`, and
+    the result of `_rounds`. A sum of exponentials over all rounds is kept as the
+    largest logarithm of any round, and the total divided by the exponential of that.
     """
 
     size: int
@@ -213,7 +213,7 @@ class _Passes:
         dim = query.shape[-1]
         gradient = gradients["output"] / outputs["total"]
         mean = ops.sum(gradient * outputs["output"], axis=-1, keepdims=True)
-        # Side by side, so that one gather finds all of them.
+        # Concatenated, so that one gather reads all of them.
         asked = [query, gradient, mean, outputs["highest"]]
         asked = ops.concatenate(asked, axis=-1)
 
@@ -235,7 +235,7 @@ class _Passes:
         def add_round(sums, chosen, _):
             found = self.each_group(pull, chosen, {"query": None, "pairs": None})
             in_pairs = ops.reshape(found["pairs"], (-1, 2 * self.size, pairs.shape[-1]))
-            # A chunk is seen from itself, and from the one after.
+            # The chunk itself and the next one see the keys of a chunk.
             later = in_pairs[1:, : self.size]
             later = ops.concatenate([later, ops.zeros_like(in_pairs[:1, self.size :])])
             found = {"query": found["query"], "pairs": in_pairs[:, self.size :] + later}
@@ -262,7 +262,7 @@ class _Passes:
         count = max(1, self.scores_at_once // (2 * self.size**2))
         chunks = ops.shape(chosen["step"])[0]
         count = even_size(count, max(chunks, 1)) if isinstance(chunks, int) else count
-        # What fills up the last group is zero: its keys end where they begin.
+        # The last group is padded with zeros: there, `end` is 0, which hides all keys.
         groups = {name: in_chunks(chosen[name][None], count)[:, 0] for name in names}
         return backend.scan(body, {}, groups, results)[1]
 

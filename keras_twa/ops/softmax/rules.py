@@ -1,4 +1,4 @@
-"""What a query may see, and what it drops, for the rows and columns of a tile."""
+"""Which keys a query sees, and which weights dropout drops, in one tile."""
 
 import functools
 import math
@@ -13,17 +13,17 @@ from keras_twa.ops import backend
 
 
 def may_skip_pairs(num_queries, num_keys, mask, dropout=None, return_weights=False):
-    """Whether a call lets a kernel leave out the pairs that a pattern hides.
+    """Whether a kernel may skip the pairs that a pattern hides.
 
-    It does for a sequence of known length that attends to itself, by the indices of its
-    steps, and asks for no single pair.
+    It may if a sequence of known length attends to itself, by the indices of its steps,
+    and the call needs no pair on its own, as dropout and returned weights do.
 
     Args:
         num_queries: T, an integer where it is known.
         num_keys: S, likewise.
         mask: An `AttentionMask`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Whether the weights are asked for.
+        return_weights: Whether the weights are requested.
     """
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
     by_index = mask.pairs is None and mask.steps is None
@@ -33,7 +33,7 @@ def may_skip_pairs(num_queries, num_keys, mask, dropout=None, return_weights=Fal
 
 @dataclass(frozen=True)
 class Rules:
-    """An `AttentionMask` and a dropout, ready to be asked about one tile.
+    """An `AttentionMask` and a dropout, in the form that the tiles of a call need.
 
     Args:
         heads: How many rows belong to one element of the batch.
@@ -55,7 +55,7 @@ class Rules:
 
     @classmethod
     def from_mask(cls, mask, batch, heads, num_queries, num_keys, dropout=None):
-        """What an `AttentionMask` says, for rows that are pairs of element and head."""
+        """The rules of an `AttentionMask`, for rows of pairs of element and head."""
         key_mask = None
         if mask.keys is not None:
             key_mask = ops.broadcast_to(mask.keys[:, None], (batch, heads, num_keys))
@@ -69,13 +69,13 @@ class Rules:
         return replace(self, first_query=first, key_mask=key_mask)
 
     def tensors(self):
-        """The tensors among them, by name."""
+        """The tensors of these rules, by name."""
         seed = None if self.dropout is None else self.dropout.seed
         named = {"key_mask": self.key_mask, "pairs": self.pairs, "seed": seed}
         return {name: x for name, x in named.items() if x is not None}
 
     def static(self):
-        """The same rules with the names of their tensors in place of them."""
+        """The same rules with names in place of their tensors."""
         return self.with_tensors({name: name for name in self.tensors()})
 
     def with_tensors(self, tensors):
@@ -99,7 +99,7 @@ class Rules:
             key_mask: Boolean `(g, s)`, or `None`.
 
         Returns:
-            Float32, broadcastable to `(g, t, s)`, or `None` where all is visible.
+            Float32, broadcastable to `(g, t, s)`, or `None` if all keys are visible.
         """
         parts = []
         if self.causal:
@@ -115,8 +115,8 @@ class Rules:
         element = ops.zeros_like(rows)
         if self.pairs.shape[0] != 1:
             element = ops.floor_divide(rows, self.heads)
-        # Where one mask head serves several heads, as for the timescales of a
-        # multi-timescale layer, heads that share one stand `heads` apart.
+        # If several heads share one mask head, as the timescales of a multi-timescale
+        # layer do, these heads are `heads` apart.
         head = ops.mod(rows, heads)
         line = ops.zeros_like(queries) if self.pairs.shape[2] == 1 else queries
         lines = ops.reshape(self.pairs, (batch * heads * num_queries, num_keys))

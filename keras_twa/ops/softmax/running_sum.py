@@ -1,9 +1,9 @@
-"""Sums so far that keep their digits, however long the sequence is."""
+"""Running sums that stay accurate, however long the sequence is."""
 
 from keras import ops
 
-# Numbers are taken apart into digits in base 1024. As integers, these add up exactly
-# for 2^22 steps. The first digit counts 1024s, the last one multiples of 2^-40.
+# Numbers are split into digits in base 1024. As integers, these add up exactly for 2^22
+# steps. The first digit counts multiples of 1024, the last one multiples of 2^-40.
 BITS, NUM_DIGITS = 10, 6
 BASE = 2.0**BITS
 LARGEST = BASE * BASE / 2
@@ -13,12 +13,12 @@ def running_sum(x):
     """The sum of the steps up to each one, in two parts whose differences are exact.
 
     Float32 numbers near 20,000 are 0.002 apart, and a difference of two such sums is
-    no better than that. Here the first part is the sum, rounded, and the second part
-    what rounding took off. The difference of the first parts plus that of the second
-    ones has an error of about 1e-7, or of 1e-7 of that difference itself.
+    no better than that. Here, the first part is the rounded sum, and the second part is
+    the rounding error. The difference of the first parts plus that of the second parts
+    has an error of about 1e-7, absolute or relative, whichever is larger.
 
     Args:
-        x: Float32 `(B, T, ...)`. What is beyond `-LARGEST ... LARGEST` is clipped.
+        x: Float32 `(B, T, ...)`, clipped to `-LARGEST ... LARGEST`.
 
     Returns:
         Two tensors of the shape of `x`. The gradient goes through the first one.
@@ -31,7 +31,7 @@ def running_sum(x):
         rest = (rest - digit) * BASE
     digits = ops.cumsum(ops.stack(digits), axis=2)
     digits = [digits[place] for place in range(NUM_DIGITS)]
-    # From the back, what makes a whole one is carried to the place in front.
+    # From the last digit on, carries are added to the digit before.
     fraction, unit = 0.0, BASE ** (2 - NUM_DIGITS)
     for place in range(NUM_DIGITS - 1, 0, -1):
         whole = ops.right_shift(digits[place], BITS)
@@ -49,6 +49,6 @@ def running_sum(x):
 
 
 def _sum_of_two(larger, smaller):
-    """The sum, rounded, and what rounding took off."""
+    """The rounded sum, and the rounding error."""
     total = larger + smaller
     return total, smaller - (total - larger)

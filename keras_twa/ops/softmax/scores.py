@@ -1,8 +1,8 @@
-"""Scores: what a tile of queries and a tile of keys make of each other, in float32.
+"""Scores of a tile of queries and a tile of keys, in float32.
 
 Functions and scores alike take `(g, t, D)` of queries and `(g, D, S)` of keys, or
-`(g, t)` and `(g, S)`, and return `(g, t, S)`. Scores are values: equal ones compute the
-same, so that what was compiled for one serves the other.
+`(g, t)` and `(g, S)`, and return `(g, t, S)`. Scores are values: equal scores compute
+the same, so that they share compiled code.
 """
 
 import math
@@ -13,10 +13,10 @@ from keras import ops
 
 from keras_twa.ops import backend
 
-# Masses outside e^-30 ... e^30 would let forces and their inverses leave float32.
+# With masses outside e^-30 ... e^30, forces or their inverses could overflow float32.
 LOG_MASS_LIMIT = 30.0
 LEAST_LOG_FADE = -60.0
-# The least of no numbers.
+# The minimum of no numbers.
 LARGEST = 3e38
 
 
@@ -47,7 +47,7 @@ def lag(query_positions, key_positions):
 
 
 def times_of(positions, length):
-    """Positions as they were given, or 0, 1, 2, ...: float32 `(B or 1, length)`."""
+    """The given positions, or 0, 1, 2, ...: float32 `(B or 1, length)`."""
     if positions is not None:
         return positions
     return ops.arange(0, length, dtype="float32")[None]
@@ -73,8 +73,7 @@ class InnerProduct:
     """`q . k`, plus the key's `bias` if there is one.
 
     Args:
-        cap: What bounds the inner product, by `cap * tanh(q . k / cap)`; `None` for no
-            bound.
+        cap: Bounds the inner product as `cap * tanh(q . k / cap)`; `None` for no bound.
     """
 
     cap: float | None = None
@@ -90,7 +89,7 @@ class InnerProduct:
 class Force:
     """`m_q m_k / (|q - k|^2 + softening^2)^(exponent / 2)`, or its logarithm.
 
-    `prepare` makes of masses and vectors what the score needs, once for each token
+    `prepare` computes what the score needs from masses and vectors, once for each token
     instead of once for each pair.
 
     Args:
@@ -106,21 +105,21 @@ class Force:
     def prepare(self, query, key, log_query_mass, log_key_mass):
         """Folds norms and masses into the vectors.
 
-        The inner product of what comes out is
-        `(|q - k|^2 + softening^2) (m_q m_k)^(-2 / exponent)`; for the logarithm the
-        masses stay apart, where they cannot overflow.
+        The inner product of the results is
+        `(|q - k|^2 + softening^2) (m_q m_k)^(-2 / exponent)`. For the logarithm, the
+        masses stay separate, where they cannot overflow.
 
         Args:
             query: `(B, T, H, D)`.
             key: `(B, S, H, D)`.
-            log_query_mass: `(B, T, H, 1)`; a constant of gravity is added here.
+            log_query_mass: `(B, T, H, 1)`, which includes any constant of gravity.
             log_key_mass: `(B, S, H, 1)`.
 
         Returns:
             Two dictionaries of tensors for `tiled_attention`.
         """
         query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
-        # Distances do not depend on the origin, but their digits do.
+        # Distances do not depend on the origin, but their accuracy does.
         origin = ops.stop_gradient(ops.sum(key[:, :1], axis=1, keepdims=True))
         query, key = query - origin, key - origin
         query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
@@ -138,15 +137,15 @@ class Force:
         return {"query": query, "floor": floor}, {"key": key}
 
     def vectors(self, query, key):
-        """What the force, or its logarithm, is a function of and nothing else.
+        """Vectors whose inner product alone determines the force or its logarithm.
 
         Args:
-            query: What `prepare` made of the queries.
-            key: What it made of the keys.
+            query: The result of `prepare` for the queries.
+            key: The result of `prepare` for the keys.
 
         Returns:
             Vectors `(B, T, H, D)` and `(B, S, H, D)`, whose inner product is the force
-            to the power of `-2 / exponent`, and the least that it can be
+            to the power of `-2 / exponent`, and the least value of that product
             `(B, T, H, 1)`, a constant.
         """
         if not self.log:
@@ -166,11 +165,11 @@ class Force:
         return ops.exp(power)
 
     def _weighed(self, query, key, log_query_mass, log_key_mass):
-        """Vectors with the masses in them, and the least inner product they have."""
+        """Vectors that include the masses, and their least inner product."""
         query_scale = self._inverse_mass(log_query_mass)
         key_scale = self._inverse_mass(log_key_mass)
-        # Rounding may bring the product below what no distance of zero can reach.
-        # Only what may be empty gets a number to begin with: ONNX has no such minimum.
+        # Rounding may make the product less than it is at a distance of zero.
+        # Only tensors that may be empty get an initial value: ONNX has no such minimum.
         may_be_empty = {0, None} & {*key_scale.shape}
         start = {"initial": LARGEST} if may_be_empty else {}
         least = ops.min(key_scale, axis=1, keepdims=True, **start)
@@ -192,8 +191,8 @@ class Discounted:
 
     Args:
         score: The score without the discount.
-        adds: Whether `|t_q - t_k| log(gamma)` is added instead: the same for a score
-            that is a logarithm.
+        adds: Whether `|t_q - t_k| log(gamma)` is added instead, which is equivalent for
+            the logarithm of a score.
     """
 
     score: Any
@@ -208,7 +207,7 @@ class Discounted:
         return logits + fade if self.adds else logits * fade
 
     def fade(self, distance, log_discount):
-        """What the score of pairs so far apart is multiplied by, or what is added."""
+        """The factor on the score of pairs at a distance, or the term added to it."""
         log_fade = distance * log_discount
         if self.adds:
             return log_fade

@@ -1,4 +1,4 @@
-"""Dot-product attention to the keys nearby, with all that it may be given."""
+"""Dot-product attention to nearby keys, with all its options."""
 
 from dataclasses import replace
 
@@ -34,20 +34,20 @@ def near_attention(
 ):
     """Computes what `dot_product_attention` does, over the keys of a window.
 
-    Query `i` sees key `j` where `|i - j| < window`: the first query stands beside the
-    first key. Under a causal mask, the last stands beside the last, as the rule has it:
+    Query `i` sees key `j` where `|i - j| < window`: the first query is aligned with the
+    first key. Under a causal mask, the last query is aligned with the last key:
     `0 <= i + S - T - j < window`. In both cases, padding counts.
 
     Args:
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`, finite wherever `mask` hides a key.
         value: `(B, S, H, E)`, finite likewise.
-        window: How many steps back a query sees, itself among them, and as many ahead
+        window: How many steps back a query sees, including itself, and as many ahead
             unless the mask is causal.
         mask: An `AttentionMask`, or `None`.
-        scale: See `dot_product_attention`, as for all that follows.
+        scale: See `dot_product_attention`, also for all arguments below.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
         sink: Logits `(H,)`, or `None`.
         cap: Bound of the logits, or `None`.
         pair_bias: A `PairBias`, or `None`.

@@ -1,9 +1,9 @@
-"""Which blocks of a sequence see which: patterns of block-sparse attention.
+"""Patterns of block-sparse attention: which blocks of a sequence see which.
 
-A pattern is a value that answers for any blocks at once: `pattern(i, j)` takes integers
-`i` of blocks of queries and `j` of blocks of keys, NumPy arrays or tensors that
-broadcast, and returns booleans. The answer does not depend on how many blocks there
-are, so a longer sequence, or one that comes step by step, sees the same.
+A pattern is a function of any number of blocks at once: `pattern(i, j)` takes indices
+`i` of blocks of queries and `j` of blocks of keys, as NumPy arrays or tensors that
+broadcast, and returns booleans. The result does not depend on the number of blocks, so
+it is the same in a longer sequence, or in one that arrives step by step.
 """
 
 import functools
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-# A group is split where that saves so much of its work, and the halves once more.
+# A group is split if that saves this share of its work, and the halves once more.
 LEAST_SAVING, SPLITS = 0.2, 2
 
 
 @dataclass(frozen=True)
 class Strided:
-    """The last `stride` blocks, and from there on each block `stride` further.
+    """Blocks less than `stride` apart, and those a multiple of `stride` apart.
 
     Args:
         stride: Number of blocks.
@@ -32,7 +32,7 @@ class Strided:
 
 @dataclass(frozen=True)
 class Fixed:
-    """The blocks of the same span, and the last ones of each span.
+    """The blocks of the same span, and the last blocks of each span.
 
     Args:
         stride: Number of blocks in a span.
@@ -44,23 +44,24 @@ class Fixed:
 
     def __call__(self, i, j):
         same = i // self.stride == j // self.stride
-        # Broadcast to the shape of all pairs: what is seen by all has no `i` in it.
+        # Broadcast to the shape of all pairs: `i` does not matter for summaries.
         place = (j + 0 * i) % self.stride
         return same | (place >= self.stride - self.num_summaries)
 
 
 @dataclass(frozen=True)
 class BigBird:
-    """Blocks nearby, the first blocks, and for each block some random ones before it.
+    """Nearby blocks, the first blocks, and for each block some random earlier blocks.
 
-    All are seen both ways. The blocks before a block are cut into as many equal parts
-    as it has random blocks, which are one of each part: so no two are the same.
+    If one block sees another, the other sees it, too. The blocks before a block are cut
+    into as many equal parts as it has random blocks. One block is drawn from each part,
+    so no two are the same.
 
     Args:
-        num_window: How many blocks back a block sees, itself among them.
+        num_window: How many blocks back a block sees, including itself.
         num_global: How many of the first blocks are global.
-        num_random: How many random blocks.
-        seed: Another one gives others.
+        num_random: How many random blocks there are for each block.
+        seed: Determines the random blocks.
     """
 
     num_window: int
@@ -84,7 +85,7 @@ class Table:
     """A mask of blocks that was made elsewhere.
 
     Args:
-        num_blocks: How many blocks it knows.
+        num_blocks: Number of blocks in the mask.
         cells: Its rows, one byte for each cell.
     """
 
@@ -114,13 +115,13 @@ def block_mask(pattern, num_blocks, causal=False):
 
 @dataclass(frozen=True)
 class Group:
-    """Some blocks of queries, and for each of them as many blocks of keys.
+    """Some blocks of queries, each with the same number of blocks of keys.
 
     Args:
         queries: Integer array `(m,)`.
-        keys: Integer array `(m, K)`, filled up with the number of all blocks. `None`
-            for blocks that see most others.
-        whole: Whether they see all of them, and all steps in them.
+        keys: Integer array `(m, K)`, padded with the number of all blocks. `None` for
+            blocks that see most others.
+        whole: Whether they see all blocks, and all steps in them.
     """
 
     queries: np.ndarray
@@ -138,7 +139,7 @@ def groups_of(pattern, num_blocks, causal):
     for queries in _split(order, counts, SPLITS):
         most = max(1, counts[queries[-1]])
         if 2 * most > num_blocks:
-            # Inside of blocks, a causal call hides what is later.
+            # Within a block, a causal call hides later steps.
             whole = not causal and bool(visible[queries].all())
             groups.append(Group(queries, None, whole))
             continue
@@ -151,7 +152,7 @@ def groups_of(pattern, num_blocks, causal):
 
 
 def _split(queries, counts, splits):
-    """Cuts sorted blocks of queries where that leaves the least work, if it is less."""
+    """Splits sorted blocks of queries where that saves most work, if it saves much."""
     first, last = counts[queries[:-1]], counts[queries[-1]]
     before = np.arange(1, len(queries))
     work = before * first + (len(queries) - before) * last
@@ -172,11 +173,11 @@ def _maximum(x, y):
 def _hash(block, part, seed):
     """Well-mixed integers, 0 to 32767, the same for NumPy and every backend.
 
-    Products overflow, on purpose, and only operators that all of them have are used.
+    Products overflow on purpose. Only operators that all of them support are used.
     """
     x = block + (part * 40503 + seed * 69069 + 12345) % 2**31
     for factor in (0x7FEB352D, 0x2C1B3C6D, 0x297A2D39):
         x = x * factor
-        # The low digits of a product are the least mixed: the high ones go there.
+        # The low digits of a product are the least mixed, so add the high ones.
         x = x + x // 2**15
     return x // 2**16 % 2**15

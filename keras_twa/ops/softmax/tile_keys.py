@@ -3,7 +3,7 @@
 `WholeRows` and `Windows` have the same methods. Both may divide the keys of a tile
 further, into `KeySpans`. Tensors of keys pass through their methods in this order:
 `pad` lengthens them for the whole pass, `of_rows` gives those of a group of rows, and
-`of_tile` those that a tile sees. Gradients go back by `add`, `joined` and `unpad`.
+`of_tile` those that a tile sees. Gradients go back through `add`, `joined` and `unpad`.
 """
 
 import math
@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_twa.ops import backend
 
-# A tile of a window has so many queries, more for the wider windows.
+# Limits on the number of queries in a tile of a window, which grows with the window.
 LEAST_QUERIES, MOST_QUERIES = 64, 256
 
 
@@ -37,7 +37,7 @@ class Window:
 
 
 def window_queries(reach):
-    """How many queries a tile has, the power of two that is closest to `reach`."""
+    """Number of queries in a tile: the power of two closest to `reach`, clipped."""
     queries = 2 ** max(0, round(math.log2(max(reach, 1))))
     return min(max(queries, LEAST_QUERIES), MOST_QUERIES)
 
@@ -60,7 +60,7 @@ class KeySpans:
         if self.count == 1:
             return x
         x = ops.reshape(x, (*ops.shape(x)[1:-1], self.count, -1))
-        # By tuples: PyTorch's `vmap` knows no other way.
+        # Axes as tuples: PyTorch's `vmap` supports no other form.
         return ops.moveaxis(x, (-2,), (0,))
 
     def join(self, x):
@@ -97,15 +97,15 @@ class WholeRows:
         self._num_queries = num_queries
 
     def pad(self, x):
-        """`(rows, ..., S)`, as it is."""
+        """`(rows, ..., S)`, unchanged."""
         return x
 
     def unpad(self, x):
-        """`(rows, ..., S)`, as it is."""
+        """`(rows, ..., S)`, unchanged."""
         return x
 
     def mask(self, key_mask, rows):
-        """The mask of keys as it is, `None` if there is none."""
+        """The mask of keys, unchanged; `None` if there is none."""
         del rows
         return key_mask
 
@@ -114,12 +114,12 @@ class WholeRows:
         return spans.divide(x)
 
     def of_tile(self, x, first, spans):
-        """What the rows have, for each of their tiles."""
+        """All keys of the rows, for each of their tiles."""
         del first, spans
         return x
 
     def numbers(self, first):
-        """The numbers of the keys, `(S,)`."""
+        """The indices of the keys, `(S,)`."""
         del first
         return ops.arange(0, self.num_seen, dtype="int32")
 
@@ -129,16 +129,16 @@ class WholeRows:
         return False
 
     def add(self, total, part, first, spans):
-        """Adds what the keys of a tile get to what they got so far."""
+        """Adds the gradients of a tile's keys to those of the tiles before."""
         del first, spans
         return total + part
 
     def joined(self, total, spans):
-        """What the keys of some rows got, without spans."""
+        """The gradients of the keys of some rows, without spans."""
         return spans.join(total)
 
     def band(self, x, spans):
-        """What `by_lag` makes for one tile, with the keys of all tiles.
+        """The result of `by_lag` for one tile, with the keys of all tiles.
 
         Args:
             x: `(g, T + S - 1)`.
@@ -150,7 +150,7 @@ class WholeRows:
         return by_lag(x, t, self.num_seen + others)
 
     def lags(self, band, index, spans):
-        """The columns of a tile in what `band` gave."""
+        """The columns of a tile in the result of `band`."""
         first = (self.num_tiles - 1 - index) * self.tile_queries
         return spans.divide(backend.columns(band, first, self.num_seen))
 
@@ -161,7 +161,7 @@ class Windows:
     Args:
         window: The `Window`.
         num_queries: T.
-        num_keys: S, the same.
+        num_keys: S, which equals T.
     """
 
     def __init__(self, window, num_queries, num_keys):
@@ -171,7 +171,7 @@ class Windows:
         self._window, self._num_keys = window, num_keys
 
     def pad(self, x):
-        """As many columns as the first and the last tile look for."""
+        """Adds columns for the windows of the first and the last tile."""
         window = self._window
         after = window.after - self._num_keys % -window.queries
         beside = [(0, 0)] * (len(x.shape) - 1) + [(window.before, after)]
@@ -183,13 +183,13 @@ class Windows:
         return x[..., first : first + self._num_keys]
 
     def mask(self, key_mask, rows):
-        """A mask of keys, as those that `pad` adds have to be hidden."""
+        """A mask of keys, never `None`: keys that `pad` adds must be hidden."""
         if key_mask is not None:
             return key_mask
         return ops.ones((rows, self._num_keys), dtype="bool")
 
     def of_rows(self, x, spans):
-        """All keys of some rows, in one piece."""
+        """All keys of some rows, not divided into spans."""
         del spans
         return x
 
@@ -198,7 +198,7 @@ class Windows:
         return spans.divide(backend.columns(x, first, self.num_seen))
 
     def numbers(self, first):
-        """The numbers of the keys, `(s,)`, negative before the first one."""
+        """The indices of the keys, `(s,)`, negative before the first key."""
         keys = ops.arange(0, self.num_seen, dtype="int32")
         return keys + (first - self._window.before)
 
@@ -210,16 +210,16 @@ class Windows:
         return first < 0 or first + self.num_seen > self._num_keys
 
     def add(self, total, part, first, spans):
-        """Adds what the keys of a tile get to what all keys got so far."""
+        """Adds the gradients of a tile's keys to those of all keys so far."""
         return backend.add_columns(total, spans.join(part), first)
 
     def joined(self, total, spans):
-        """What the keys of some rows got, as it is."""
+        """The gradients of the keys of some rows, unchanged."""
         del spans
         return total
 
     def band(self, x, spans):
-        """What `by_lag` makes for one tile: the same for all.
+        """The result of `by_lag` for one tile, which is the same for all tiles.
 
         Args:
             x: `(g, T + S - 1)`.
@@ -231,19 +231,19 @@ class Windows:
         return spans.divide(by_lag(x, t, self.num_seen))
 
     def lags(self, band, index, spans):
-        """What `band` gave."""
+        """The result of `band`."""
         del index, spans
         return band
 
 
 def by_lag(x, num_queries, num_keys):
-    """`(g, T + S - 1)`, a number for each lag `i - j`, to `(g, T, S)`, one for a pair.
+    """Expands a table of lags `i - j`, `(g, T + S - 1)`, to all pairs, `(g, T, S)`.
 
-    The first number is that of the lag -(S - 1), the last one that of T - 1.
+    The first entry is that of the lag -(S - 1), the last one that of T - 1.
     """
     rows, lags = ops.shape(x)
-    # Each line is the one above, moved by one place: what comes of writing a line of
-    # length L + 1 again and again, and reading lines of length L.
+    # Each line is the one above, shifted by one place. Repeating a line of length L + 1
+    # and reading the result in lines of length L gives this.
     line = ops.pad(ops.flip(x, axis=-1), [(0, 0), (0, 1)])
     lines = ops.broadcast_to(line[:, None], (rows, num_queries, lags + 1))
     lines = ops.reshape(lines, (rows, -1))[:, : num_queries * lags]

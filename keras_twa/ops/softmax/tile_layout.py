@@ -1,9 +1,9 @@
-"""How the tensors of attention are divided: into groups of rows, and those into tiles.
+"""Divides the tensors of attention into groups of rows, and these into tiles.
 
-All tensors have their axes in the order that the matrix products like best: queries
-are rows, `(rows, T, ...)`, and keys are columns, `(rows, ..., S)`. The other way round,
-the two largest products of the backward pass would have to transpose a whole tile
-each, which XLA does slowly on a CPU.
+All tensors have their axes in the order that is best for matrix products: queries are
+rows, `(rows, T, ...)`, and keys are columns, `(rows, ..., S)`. Otherwise, the two
+largest products of the backward pass would each transpose a whole tile, which XLA does
+slowly on a CPU.
 """
 
 from keras import ops
@@ -19,13 +19,13 @@ from keras_twa.ops.splitting import even_size
 class Layout:
     """The tensors of one pass, divided for its loops.
 
-    `slices` is what the loop over groups of rows runs through. Tensors of keys are
-    `(groups, g, ..., S)`. Under "tiles" are those of queries, which the loop over the
-    tiles of a group runs through: `(groups, tiles, g, t, ...)`.
+    The loop over groups of rows runs over `slices`, in which tensors of keys are
+    `(groups, g, ..., S)`. The loop over the tiles of a group runs over the tensors of
+    queries, which are under "tiles": `(groups, tiles, g, t, ...)`.
 
     Args:
-        passes: The passes of `tile_loop.py`, for what is constant.
-        tensors: The dictionary of tensors that they get.
+        passes: The passes of `tile_loop.py`, which hold all constants.
+        tensors: The dictionary of tensors that the passes take.
     """
 
     def __init__(self, passes, tensors):
@@ -39,7 +39,7 @@ class Layout:
         self.keys = _keys_of_tiles(passes, self.num_queries, num_keys)
         self.row_group = self._row_group()
         self.spans = KeySpans(self._num_spans())
-        # Of the scores of a tile, the axes that keys are on.
+        # The axes of keys in the scores of a tile.
         self.key_axes = (2,) if self.spans.count == 1 else (0, 2)
         rows = ops.arange(0, self.rows, dtype="int32")
         self.slices = {
@@ -63,7 +63,7 @@ class Layout:
 
         Args:
             tensors: Dictionary of tensors, or of dictionaries of them.
-            fill: What lengthens the last tile: a number, or `None` for entries.
+            fill: The number that pads the last tile; `None` for its first entries.
         """
 
         def divide(x):
@@ -88,16 +88,16 @@ class Layout:
         return self.keys.unpad(x)
 
     def _row_group(self):
-        """How many rows are in a tile."""
+        """Number of rows in a tile."""
         if not isinstance(self.rows, int) and not ops.is_tensor(self.rows):
-            # JAX exports a model for any batch: a symbol, which cannot be compared.
+            # JAX exports models for any batch size, a symbol that cannot be compared.
             return 1
         elements = self.keys.tile_queries * self.keys.num_seen
         rows = _clip(self.passes.tile_elements // elements, 1, self.rows)
         return even_size(rows, self.rows)
 
     def _num_spans(self):
-        """How many spans of keys a tile of one row is divided into."""
+        """Number of spans of keys that a tile of one row is divided into."""
         num_keys, least = self.keys.num_seen, self.passes.key_span
         divides = least is not None and isinstance(num_keys, int)
         if not divides or self.row_group != 1 or self.rules.pairs is not None:
@@ -119,7 +119,7 @@ class RowGroup:
 
     Args:
         layout: The `Layout`.
-        slices: One turn of the loop over its `slices`.
+        slices: One iteration of the loop over its `slices`.
     """
 
     def __init__(self, layout, slices):
@@ -137,15 +137,15 @@ class RowGroup:
         )
 
     def tile(self, queries, index):
-        """One turn of the loop over the tiles of these rows."""
+        """The tile of one iteration of the loop over the tiles of these rows."""
         return Tile(self, queries, index)
 
     def zeros(self):
-        """What the keys got before the first tile."""
+        """The gradients of keys before the first tile."""
         return map_tensors(ops.zeros_like, self.columns)
 
     def joined(self, columns):
-        """What all keys got, `(g, ..., S)`."""
+        """The gradients of all keys, `(g, ..., S)`."""
         layout = self.layout
         return map_tensors(lambda x: layout.keys.joined(x, layout.spans), columns)
 
@@ -155,8 +155,8 @@ class Tile:
 
     Args:
         group: The `RowGroup`.
-        queries: One turn of the loop over its tiles.
-        index: The number of the tile.
+        queries: One iteration of the loop over its tiles.
+        index: The index of the tile.
     """
 
     def __init__(self, group, queries, index):
@@ -178,7 +178,7 @@ class Tile:
         }
 
     def score(self, arguments):
-        """The logits of a score, from what it takes."""
+        """The logits of the score for its arguments."""
         lags = {
             name: self._keys.lags(band, self._index, self._spans)
             for name, band in self._group.bands.items()
@@ -198,22 +198,22 @@ class Tile:
         return logits + bias
 
     def kept(self):
-        """Which weights stay, or `None` where none is dropped."""
+        """Which weights to keep, or `None` without dropout."""
         dropout = self._layout.rules.dropout
         if dropout is None:
             return None
         return dropout.kept(self._spans.repeat(self._bits), self._numbers())
 
     def drop(self, weights, kept):
-        """The weights that stay. Uses up `weights`."""
+        """The weights that are kept, else zero. May overwrite `weights`."""
         return weights if kept is None else backend.keep_only(weights, kept)
 
     def sum_spans(self, x):
-        """What the spans of keys have for each query, added up: `(g, t, ...)`."""
+        """The sum over the spans of keys for each query: `(g, t, ...)`."""
         return self._spans.sum(x)
 
     def add_keys(self, totals, parts):
-        """Adds what the keys of this tile get to what all keys got so far."""
+        """Adds the gradients of this tile's keys to those of all keys so far."""
         return map_tensors(
             lambda total, x: self._keys.add(total, x, self._first, self._spans),
             totals,
@@ -221,14 +221,14 @@ class Tile:
         )
 
     def _queries(self):
-        """The numbers of the queries, `(t,)`."""
+        """The indices of the queries, `(t,)`."""
         layout = self._layout
         index = ops.arange(0, self._keys.tile_queries, dtype="int32") + self._first
-        # The last tile is lengthened by the first queries.
+        # The last tile is padded with the first queries.
         return ops.mod(index, layout.num_queries) + layout.rules.first_query
 
     def _numbers(self):
-        """The numbers of the keys, `(1, s)` or `(spans, s)`."""
+        """The indices of the keys, `(1, s)` or `(spans, s)`."""
         numbers = self._keys.numbers(self._first)
         return self._spans.divide(numbers[None])
 
@@ -246,15 +246,15 @@ def _keys_of_tiles(passes, num_queries, num_keys):
 
 
 def _fill(x, size, axis, fill=None):
-    """Lengthens an axis to a multiple of a size.
+    """Pads an axis to a multiple of a size.
 
-    What comes of the new entries is dropped, but until then it has to be finite.
+    The results for the new entries are dropped, but must be finite until then.
 
     Args:
         x: A tensor.
         size: The size.
         axis: 0 or 2.
-        fill: The number to lengthen it with; `None` for its own first entries.
+        fill: The number to pad it with; `None` for its own first entries.
     """
     missing = -ops.shape(x)[axis] % size
     if isinstance(missing, int) and missing == 0:

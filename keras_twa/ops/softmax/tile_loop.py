@@ -1,6 +1,6 @@
 """Softmax attention over tiles of scores, forward and backward.
 
-The tiles come from `tile_layout.py`; this is what is done with each of them.
+`tile_layout.py` makes the tiles; this module does the computation for each of them.
 """
 
 import operator
@@ -18,11 +18,10 @@ from keras_twa.ops.softmax.tile_keys import Window
 from keras_twa.ops.softmax.tile_layout import Layout
 from keras_twa.ops.softmax.tile_layout import RowGroup
 
-# A tile of 2^20 float32 scores is 4 MB. Smaller ones would fit a core's own cache, but
-# each turn of the loop has its price too.
+# A tile of 2^20 float32 scores is 4 MB. Smaller tiles would fit a core's own cache, but
+# each iteration of the loop has a cost, too.
 TILE_ELEMENTS = 2**20
-# Of long sequences, a tile of that size would hold so few queries that products with
-# it are slow.
+# In long sequences, a tile of that size would have too few queries for fast products.
 TILE_QUERIES = 128
 
 
@@ -37,7 +36,7 @@ def attend_in_tiles(
         key: Dictionary of tensors `(rows, ..., S)`.
         value: `(rows, D, S)`.
         rules: The `Rules` of what a query sees and drops.
-        parameters: Tensors of any shape that `score` needs whole.
+        parameters: Tensors of any shape, which `score` gets undivided.
         window: The `Window` of keys that a tile sees, or `None` for all of them. It
             needs S = T.
         lags: Dictionary of constants `(rows, T + S - 1)`, or `None`; see
@@ -88,9 +87,9 @@ def merge(first, log_first, second, log_second):
 class _Passes:
     """The forward and the backward pass, as loops over rows and, inside, queries.
 
-    All that is constant is here, in fields that can be compared, so that a compiler
-    knows a call that it has met before. The tensors have the names that
-    `attend_in_tiles` gives them; those of `lags` and `rules` are constants.
+    All constants are fields that can be compared, so that a compiler recognizes a call
+    that it has compiled before. The tensors have the names that `attend_in_tiles` gives
+    them; those of `lags` and `rules` are constants.
     """
 
     score: Any
@@ -114,7 +113,7 @@ class _Passes:
                 weights, total, log_total = backend.softmax(logits, layout.key_axes)
                 value = ops.swapaxes(tile.value, -1, -2)
                 output = backend.matmul(tile.drop(weights, tile.kept()), value)
-                # The division is left for here, where it touches t x D, not t x S.
+                # Divided here, where there are t x D numbers, not t x S.
                 output = tile.sum_spans(output) * (layout.scale / total)
                 return carry, {"output": output, "log_total": log_total}
 
@@ -127,13 +126,13 @@ class _Passes:
     def backward(self, tensors, outputs, gradients, needed):
         """The gradients of queries, keys, values and parameters."""
         layout = Layout(self, tensors)
-        # What softmax takes off the gradient of each weight of a query.
+        # Softmax subtracts this from the gradient of each weight of a query.
         mean = ops.sum(gradients["output"] * outputs["output"], axis=-1, keepdims=True)
         mean = mean - gradients["log_total"]
-        # Queries that fill up the last tile have no weights, whatever they see.
+        # Queries that pad the last tile get weights of zero, whatever they see.
         layout.add_queries({"log_total": outputs["log_total"]}, fill=-LEAST_LOGIT)
         layout.add_queries({"gradient": gradients["output"], "mean": mean}, fill=0.0)
-        # The value is no argument of the score.
+        # The value is not an argument of the score.
         needed = {name: needed[name] for name in ("query", "key", "parameters")}
 
         def pull_rows(in_parameters, slices, _):
@@ -183,7 +182,7 @@ class _Passes:
 
 
 def _loop(body, carry, slices, results):
-    """`backend.scan`, without the loop where there is a single part."""
+    """`backend.scan`, without the loop if there is a single part."""
     if flatten(slices)[0].shape[0] != 1:
         return backend.scan(body, carry, slices, results)
     carry, found = body(carry, map_tensors(lambda x: x[0], slices), 0)

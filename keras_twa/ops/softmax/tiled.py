@@ -2,13 +2,13 @@
 
 The scores of all pairs are never held at once. Work is cut into tiles: a few
 queries of one head (or, for short sequences, many heads at once) against all
-keys. Each tile is computed again in the backward pass, so nothing of size T x S is
-kept for it either.
+keys. The backward pass recomputes each tile, so nothing of size T x S is kept for it
+either.
 
 The idea of recomputing instead of storing is that of FlashAttention (Dao et al.
 2022, https://arxiv.org/abs/2205.14135), as is the backward pass from the output and
 the logarithm of its denominator; Rabe and Staats 2021
-(https://arxiv.org/abs/2112.05682) cut the queries as it is done here.
+(https://arxiv.org/abs/2112.05682) cut the queries in the same way.
 """
 
 from keras import ops
@@ -27,7 +27,7 @@ from keras_twa.ops.softmax.tile_keys import by_lag
 from keras_twa.ops.softmax.tile_loop import attend_in_tiles
 
 # Causal attention cuts long sequences into this many spans of queries, each with the
-# keys that it can see: 8 spans leave 56 % of the scores, where the half is the least.
+# keys that it can see: 8 spans leave 56 % of the scores; the minimum is one half.
 CAUSAL_SPANS = 8
 LEAST_SPAN = 256
 
@@ -48,7 +48,7 @@ def tiled_attention(
 ):
     """Computes `softmax(score(query, key)) value` tile by tile.
 
-    A query that may see no key at all gets an output of zero.
+    A query that sees no key gets an output of zero.
 
     Args:
         score: Function from a tile of queries and one of keys to float32 logits
@@ -63,14 +63,15 @@ def tiled_attention(
         value: `(B, S, H, D)`, finite likewise.
         mask: An `AttentionMask`, or `None` to attend everywhere.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
-        parameters: Floating tensors of any shape that `score` needs whole.
-        lags: Dictionary of constants `(H, T + S - 1)`, or `None`: what depends on the
-            distance of a query `i` and a key `j` only, for each `i - j` from -(S - 1)
-            to T - 1. `score` finds it with the queries, as `(g, t, S)`.
+        return_weights: Also return the weights, which requires holding them in memory.
+        parameters: Floating tensors of any shape, which `score` gets undivided.
+        lags: Dictionary of constants `(H, T + S - 1)`, or `None`: numbers that depend
+            only on the distance of query `i` and key `j`, for each `i - j` from
+            -(S - 1) to T - 1. `score` gets them with the queries, as `(g, t, S)`.
         sink: Logits `(H,)` of one more key, which takes weight but has no value, or
             `None`.
-        width: How many numbers the score holds for a pair. Tiles are smaller by that.
+        width: How many numbers the score holds for a pair. Tiles are smaller by this
+            factor.
 
     Returns:
         The output `(B, T, H, D)` in the dtype of `value`, and with
@@ -110,10 +111,10 @@ def tiled_attention(
 
 
 def route(score, query, key, value, dropout=None, return_weights=False, sink=None):
-    """Names the way `tiled_attention` takes: "flex" or "tiled".
+    """Names the route of `tiled_attention`: "flex" or "tiled".
 
-    The backend's kernel for forces is for GPUs, neither returns nor drops weights, and
-    knows no sinks.
+    The backend's kernel for forces runs on GPUs only, cannot return or drop weights,
+    and does not support sinks.
     """
     if dropout is not None or return_weights or sink is not None:
         return "tiled"
@@ -121,13 +122,13 @@ def route(score, query, key, value, dropout=None, return_weights=False, sink=Non
 
 
 def share_beside(sink, log_total, batch):
-    """What sinks `(H,)` leave to the keys: `(B * H, T, 1)`, as `log_total` is."""
+    """The share of weight that sinks `(H,)` leave to the keys: `(B * H, T, 1)`."""
     sink = ops.tile(ops.cast(sink, "float32"), (batch,))[:, None, None]
     return ops.sigmoid(log_total - sink)
 
 
 def _in_spans(score, query, key, value, rules, parameters, lags, width):
-    """What `attend_in_tiles` gives; with no more of the future than it must."""
+    """Computes what `attend_in_tiles` does, and skips most later keys if causal."""
     num_queries, num_keys = _length(query, 1), ops.shape(value)[-1]
     spans = 1
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
@@ -158,7 +159,7 @@ def _in_spans(score, query, key, value, rules, parameters, lags, width):
 
 
 def _all_at_once(score, query, key, value, rules, parameters):
-    """What `attend_in_tiles` gives, and the weights `(rows, T, S)`, which are held."""
+    """Computes what `attend_in_tiles` does, and the weights `(rows, T, S)`."""
     rows = ops.arange(0, ops.shape(value)[0], dtype="int32")
     queries = ops.arange(0, _length(query, 1), dtype="int32")
     keys = ops.arange(0, ops.shape(value)[-1], dtype="int32")[None]

@@ -12,7 +12,7 @@ from keras_twa.ops.softmax.scores import earliest
 from keras_twa.ops.softmax.scores import times_of
 
 LONGEST = 10_000.0
-# Up to so many pairs, a mask of them is cheaper than to leave the fused kernel.
+# Up to this many pairs, a mask of them is cheaper than leaving the fused kernel.
 MOST_PAIRS = 2**22
 
 
@@ -34,10 +34,11 @@ def relative_attention(
 ):
     """Computes `softmax(((q_i + u) . k_j + (q_i + v) . W R(t_i - t_j)) / sqrt(D)) v_j`.
 
-    `R(t)` holds the sines and cosines of `t` at P / 2 rates. Those of a difference are
-    products of those of its parts: so `(W^T (q_i + v)) . R(t_i - t_j)` is an inner
-    product of something of `i` and something of `j`, and both become further channels
-    of queries and keys. No score is computed twice, and none is shifted.
+    `R(t)` holds the sines and cosines of `t` at P / 2 rates. The sine and cosine of a
+    difference are sums of products of sines and cosines of its terms. So
+    `(W^T (q_i + v)) . R(t_i - t_j)` is an inner product of a vector for `i` and a
+    vector for `j`, which become further channels of queries and keys. No score is
+    computed twice, and none is shifted.
 
     Args:
         query: `(B, T, H, D)`.
@@ -51,7 +52,7 @@ def relative_attention(
             0, 1, 2, ...
         key_positions: Times of the keys, `(B or 1, S)`, or `None`.
         dropout: A `WeightDropout`, or `None`.
-        return_weights: Also return the weights, at the price of holding them.
+        return_weights: Also return the weights, which requires holding them in memory.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
@@ -61,7 +62,7 @@ def relative_attention(
     query_times = times_of(query_positions, num_queries)
     key_times = times_of(key_positions, num_keys)
     if key_positions is not None:
-        # Only lags count. Angles from there on are small, and keep their digits.
+        # Only lags count. Relative to the first key, angles are small and accurate.
         first = earliest(key_times, mask.keys)
         query_times, key_times = query_times - first, key_times - first
     scale = float(query.shape[-1]) ** -0.5
@@ -86,7 +87,7 @@ def relative_attention(
 
 
 def sinusoids(times, dim):
-    """The sines of times at `dim / 2` rates, and then the cosines.
+    """The sines of times at `dim / 2` rates, followed by the cosines.
 
     Args:
         times: Float32 `(...)`.
@@ -123,9 +124,9 @@ def turn(x, times):
 
 
 def _for_the_fused_kernel(mask, num_queries, num_keys):
-    """The mask, with the causal rule as pairs where the kernel knows no other way.
+    """The mask, with the causal rule as a mask of pairs if the kernel needs that.
 
-    Its own rule is for as many queries as keys.
+    The kernel's own causal rule requires T = S.
     """
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
     if not mask.causal or mask.pairs is not None or not known:
