@@ -42,9 +42,12 @@ from keras_twa.layers.positions import T5Positions
 from keras_twa.layers.profiles import Curves
 from keras_twa.layers.profiles import Pairs
 from keras_twa.layers.registry import get
+from keras_twa.layers.registry import mechanism_of
 from keras_twa.layers.registry import mechanisms
 from keras_twa.layers.registry import name_of
 from keras_twa.layers.registry import register
+from keras_twa.layers.registry import text_of
+from keras_twa.mechanism import Mechanism
 
 __all__ = [
     "ATTENTION_LAYERS",
@@ -66,6 +69,7 @@ __all__ = [
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",
+    "Mechanism",
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",
     "PairAttention",
@@ -89,7 +93,9 @@ __all__ = [
     "WindowCache",
     "get",
     "get_layout_map",
+    "mechanism_of",
     "mechanisms",
     "name_of",
     "register",
+    "text_of",
 ]

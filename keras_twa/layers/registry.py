@@ -2,14 +2,22 @@
 
 import importlib
 import re
+from typing import Any
 
 import keras
 
 from keras_twa.layers.attention import ATTENTION_LAYERS
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.options import check_options
+from keras_twa.layers.options import constructor_options
+from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import parse
 from keras_twa.registered import CLASSES
 from keras_twa.registered import place_of
 from keras_twa.suggestions import close_names
+
+# What each copy of a layer has of its own.
+OWN = ("name", "trainable")
 
 
 def name_of(layer_class):
@@ -126,32 +134,93 @@ def get(identifier, **kwargs):
     """Resolves an attention layer.
 
     Args:
-        identifier: A name such as "dot_product", an attention layer class, or a layer,
-            which is returned unchanged.
-        **kwargs: Constructor arguments, for a name or a class.
+        identifier: A name such as "dot_product", a text such as "local(window=32)", a
+            `Mechanism`, an attention layer class, or a layer, which is returned
+            unchanged.
+        **kwargs: Constructor arguments, for all but a layer. Options in the text or the
+            `Mechanism` replace them.
 
     Returns:
         A Keras layer.
 
     Raises:
-        ValueError: If the name is unknown; a similar name is suggested.
+        ValueError: If the name or an option is unknown; a similar one is suggested.
 
     Example:
 
     >>> import keras_twa.layers
     >>> keras_twa.layers.get("gravitational", num_heads=2, key_dim=8).num_heads
     2
+    >>> keras_twa.layers.get("local(window=32)", num_heads=2, key_dim=8).window
+    32
     """
     if isinstance(identifier, keras.layers.Layer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, keras.layers.Layer):
         return identifier(**kwargs)
+    mechanism = identifier
+    if isinstance(identifier, str) and "(" in identifier:
+        mechanism = Mechanism.parse(identifier)
+    elif isinstance(identifier, str) and identifier.isidentifier():
+        mechanism = Mechanism(identifier)
     by_name = mechanisms()
-    if not isinstance(identifier, str) or identifier not in by_name:
-        close = close_names(str(identifier), by_name)
+    if not isinstance(mechanism, Mechanism) or mechanism.name not in by_name:
+        name = getattr(mechanism, "name", identifier)
+        close = close_names(str(name), by_name)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown attention.{hint} The choices are {sorted(by_name)}. "
             f"Received: {identifier!r}"
         )
-    return by_name[identifier](**kwargs)
+    layer_class = by_name[mechanism.name]
+    check_options(mechanism, layer_class)
+    options = constructor_options(mechanism.options)
+    return layer_class(**{**kwargs, **options})
+
+
+def mechanism_of(attention: Any) -> Mechanism | tuple[Mechanism, ...]:
+    """Returns the `Mechanism` of whatever may stand for one.
+
+    Args:
+        attention: A text, a `Mechanism`, an attention layer or its class, or a list of
+            these, with one entry per block.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if isinstance(attention, Mechanism):
+        return attention
+    if isinstance(attention, str):
+        return parse(attention)
+    if isinstance(attention, (list, tuple)) and attention:
+        found = [mechanism_of(item) for item in attention]
+        if all(isinstance(item, Mechanism) for item in found):
+            return tuple(item for item in found if isinstance(item, Mechanism))
+    if isinstance(attention, type) and issubclass(attention, keras.layers.Layer):
+        return Mechanism(name_of(attention))
+    if isinstance(attention, keras.layers.Layer):
+        return Mechanism(name_of(type(attention)), _options_of(attention))
+    raise ValueError(
+        "An attention is a name, a text such as `local(window=32)`, a `Mechanism`, a "
+        f"layer, or a list of them with one per block. Received: {attention!r}"
+    )
+
+
+def text_of(attention: Any) -> str:
+    """Returns the one text of whatever may stand for a mechanism, or for several."""
+    found = mechanism_of(attention)
+    if isinstance(found, Mechanism):
+        return str(found)
+    return f"[{', '.join(map(str, found))}]"
+
+
+def _options_of(layer: keras.layers.Layer) -> dict[str, Any]:
+    """The arguments of an attention layer that differ from their defaults."""
+    config = layer.get_config()
+    sizes = {name: config[name] for name in ("num_heads", "key_dim")}
+    defaults = type(layer)(**sizes).get_config()
+    return sizes | {
+        name: value
+        for name, value in config.items()
+        if name not in OWN and value != defaults.get(name)
+    }

@@ -27,9 +27,10 @@ class CausalLM(TokenTransformer):
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies. To generate, it
-            must have states, which "lsh" does not. Defaults to "dot_product".
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block. To generate, it must have states, which "lsh" does not. Defaults
+            to "dot_product".
         num_layers: Number of blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
         num_heads: Attention heads, if `attention` is a name. Defaults to 4.

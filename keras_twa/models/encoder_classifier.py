@@ -20,9 +20,9 @@ class EncoderClassifier(TokenTransformer):
     Args:
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of classes.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies. Defaults to
-            "dot_product".
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block. Defaults to "dot_product".
         num_layers: Number of encoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
         num_heads: Attention heads, if `attention` is a name. Defaults to 4.
@@ -119,7 +119,7 @@ class EncoderClassifier(TokenTransformer):
                 shape=(1, 1, dim), initializer="random_normal", name="class_token"
             )
         super().build(tokens_shape)
-        parts.check_pooling(self.pooling, self.blocks[0])
+        parts.check_pooling(self.pooling, self.blocks)
         self.hidden.build((tokens_shape[0], dim))
         self.head.build((tokens_shape[0], self._config["intermediate_dim"]))
 

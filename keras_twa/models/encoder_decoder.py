@@ -30,9 +30,9 @@ class EncoderDecoder(keras.Model):
     Args:
         source_vocabulary_size: Number of token ids of sources, padding included.
         target_vocabulary_size: Number of token ids of targets, padding included.
-        encoder_attention: Self-attention of the encoder blocks: a name that
-            `keras_twa.layers.get` knows, or an attention layer, of which each block
-            takes a copy. Defaults to "dot_product".
+        encoder_attention: Self-attention of the encoder blocks: a name or text for
+            `keras_twa.layers.get`, or an attention layer, which each block copies; or a
+            list of these with one per block. Defaults to "dot_product".
         decoder_attention: Self-attention of the decoder blocks, likewise.
         cross_attention: Attention of the decoder blocks to the source, likewise.
         num_layers: Number of encoder blocks, and of decoder blocks. Defaults to 2.
@@ -103,9 +103,9 @@ class EncoderDecoder(keras.Model):
         self._config = {
             "source_vocabulary_size": source_vocabulary_size,
             "target_vocabulary_size": target_vocabulary_size,
-            "encoder_attention": keras.saving.serialize_keras_object(encoder_attention),
-            "decoder_attention": keras.saving.serialize_keras_object(decoder_attention),
-            "cross_attention": keras.saving.serialize_keras_object(cross_attention),
+            "encoder_attention": parts.serialized(encoder_attention),
+            "decoder_attention": parts.serialized(decoder_attention),
+            "cross_attention": parts.serialized(cross_attention),
             "num_layers": num_layers,
             "embedding_dim": embedding_dim,
             "num_heads": num_heads,
@@ -150,20 +150,20 @@ class EncoderDecoder(keras.Model):
                 intermediate_dim,
                 num_heads,
                 parts.block_attention(
-                    self._config["decoder_attention"],
+                    attention,
                     positions,
                     num_heads,
                     embedding_dim,
                     policy,
                 ),
-                parts.copy_of(self._config["cross_attention"], policy),
+                parts.copy_of(across, policy),
                 dropout,
                 activation,
                 normalize_first=normalize_first,
                 name=f"decoder_block_{index}",
                 dtype=policy,
             )
-            for index in range(num_layers)
+            for index, (attention, across) in enumerate(self._decoder_attentions())
         ]
         self.encoder_norm, self.decoder_norm = (
             parts.final_norm(policy, name) for name in ("encoder_norm", "decoder_norm")
@@ -291,6 +291,17 @@ class EncoderDecoder(keras.Model):
             end_token,
             beam_size,
             length_penalty,
+        )
+
+    def _decoder_attentions(self):
+        """The self-attention and the cross-attention of each decoder block."""
+        count = self._config["num_layers"]
+        return zip(
+            *(
+                parts.by_block(self._config[name], count, name)
+                for name in ("decoder_attention", "cross_attention")
+            ),
+            strict=True,
         )
 
     def _build_for(self, source):

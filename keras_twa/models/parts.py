@@ -12,19 +12,63 @@ from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
+from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import parse
 from keras_twa.ops import backend
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
 
-def copy_of(attention, dtype=None):
-    """The same name, or a new layer from the description of a layer.
+def serialized(attention):
+    """An attention as the configuration of a model holds it.
 
     Args:
-        attention: The name, or the description.
+        attention: A name, a text such as "local(window=32)", a `Mechanism`, a layer, or
+            a list of these with one per block.
+
+    Returns:
+        A text, the description of a layer, or a list of these.
+    """
+    if isinstance(attention, (list, tuple)):
+        return [serialized(each) for each in attention]
+    if isinstance(attention, str) and attention.startswith("["):
+        return serialized(parse(attention))
+    if isinstance(attention, Mechanism):
+        return str(attention)
+    return keras.saving.serialize_keras_object(attention)
+
+
+def copy_of(attention, dtype=None):
+    """The same texts, and new layers from the descriptions of layers.
+
+    Args:
+        attention: A text, a description, or a list of these.
         dtype: Dtype policy of the model, which may include quantization.
     """
+    if isinstance(attention, list):
+        return [copy_of(each, dtype) for each in attention]
     return attention if isinstance(attention, str) else described(attention, dtype)
+
+
+def by_block(attention, num_layers, name="attention"):
+    """The attention of each block.
+
+    Args:
+        attention: A text, a description, or a list of these with one per block.
+        num_layers: Number of blocks.
+        name: Name of the argument.
+
+    Raises:
+        ValueError: If a list has another length.
+    """
+    if not isinstance(attention, list):
+        return [attention] * num_layers
+    if len(attention) != num_layers:
+        raise ValueError(
+            f"A list as `{name}` must have one entry per block. Received: "
+            f"{len(attention)} entries, num_layers={num_layers}"
+        )
+    return attention
 
 
 def encoder_blocks(
@@ -44,8 +88,8 @@ def encoder_blocks(
 
     Args:
         num_layers: Number of blocks.
-        attention: The name of an attention, or the description of a layer, from
-            `keras.saving.serialize_keras_object`.
+        attention: The attention of all blocks, or a list with one per block, as
+            `serialized` returns them.
         num_heads: Attention heads, if `attention` is a name.
         intermediate_dim: Width of the feed-forward networks.
         dropout: Dropout rate of the blocks.
@@ -60,14 +104,14 @@ def encoder_blocks(
         TransformerEncoder(
             intermediate_dim,
             num_heads,
-            block_attention(attention, positions, num_heads, embedding_dim, dtype),
+            block_attention(each, positions, num_heads, embedding_dim, dtype),
             dropout,
             activation,
             normalize_first=normalize_first,
             name=f"{name}_{index}",
             dtype=dtype,
         )
-        for index in range(num_layers)
+        for index, each in enumerate(by_block(attention, num_layers))
     ]
 
 
@@ -116,12 +160,13 @@ def position_layer(positions, max_length, dtype, name=None):
     return None
 
 
-def check_pooling(pooling, block):
-    """Raises `ValueError` for a class token in front of causal attention."""
-    attention = block.attention_layer
-    if pooling == "cls" and getattr(attention, "causality", "") == "always":
+def check_pooling(pooling, blocks):
+    """Raises `ValueError` for a class token in front of blocks that are all causal."""
+    attentions = [block.attention_layer for block in blocks]
+    causal = [getattr(each, "causality", "") == "always" for each in attentions]
+    if pooling == "cls" and all(causal):
         raise ValueError(
-            f"{type(attention).__name__} is causal: a class token in front would "
+            f"{type(attentions[0]).__name__} is causal: a class token in front would "
             "see only itself. Use `pooling='mean'`. Received: pooling='cls'"
         )
 

@@ -28,10 +28,10 @@ class SegmentLanguageModel(TokenTransformer):
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies. With a memory,
-            its state must have a fixed size, as in "transformer_xl" (default), "local",
-            "linear", "performer" or "retention".
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block. With a memory, its state must have a fixed size, as in
+            "transformer_xl" (default), "local", "linear", "performer" or "retention".
         num_layers: Number of blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
         num_heads: Attention heads, if `attention` is a name. Defaults to 4.

@@ -21,9 +21,9 @@ class TokenClassifier(TokenTransformer):
     Args:
         vocabulary_size: Number of token ids, padding included.
         num_classes: Number of classes.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies. Defaults to
-            "dot_product".
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block. Defaults to "dot_product".
         num_layers: Number of encoder blocks. Defaults to 2.
         embedding_dim: Width F of the model. Defaults to 128.
         num_heads: Attention heads, if `attention` is a name. Defaults to 4.

@@ -16,8 +16,9 @@ class TokenTransformer(keras.Model):
 
     Args:
         vocabulary_size: Number of token ids, padding included.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies.
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block.
         num_layers: Number of encoder blocks.
         embedding_dim: Width F of the model.
         num_heads: Attention heads, if `attention` is a name.
@@ -57,7 +58,7 @@ class TokenTransformer(keras.Model):
         )
         self._config = {
             "vocabulary_size": vocabulary_size,
-            "attention": keras.saving.serialize_keras_object(attention),
+            "attention": parts.serialized(attention),
             "num_layers": num_layers,
             "embedding_dim": embedding_dim,
             "num_heads": num_heads,

@@ -21,9 +21,9 @@ class VisionTransformer(keras.Model):
         image_size: Height and width of the images, an integer or a pair.
         patch_size: Height and width of the patches, likewise. Must divide `image_size`.
         num_classes: Number of classes.
-        attention: Attention of every block: a name for `keras_twa.layers.get`, or
-            an attention layer, which each block copies. Defaults to
-            "dot_product".
+        attention: Attention of every block: a name or text for `keras_twa.layers.get`,
+            or an attention layer, which each block copies; or a list of these with one
+            per block. Defaults to "dot_product".
         num_layers: Number of encoder blocks. Defaults to 6.
         embedding_dim: Width F of the model. Defaults to 128.
         num_heads: Attention heads, if `attention` is a name. Defaults to 4.
@@ -91,7 +91,7 @@ class VisionTransformer(keras.Model):
             "image_size": list(self.image_size),
             "patch_size": list(self.patch_size),
             "num_classes": num_classes,
-            "attention": keras.saving.serialize_keras_object(attention),
+            "attention": parts.serialized(attention),
             "num_layers": num_layers,
             "embedding_dim": embedding_dim,
             "num_heads": num_heads,
@@ -135,7 +135,7 @@ class VisionTransformer(keras.Model):
         self.embedding.build((None, None, height * width * images_shape[-1]))
         for layer in (self.positions, *self.blocks, self.final_norm):
             layer.build((images_shape[0], None, dim))
-        parts.check_pooling(self.pooling, self.blocks[0])
+        parts.check_pooling(self.pooling, self.blocks)
         self.head.build((images_shape[0], dim))
 
     def call(self, images, training=None):
