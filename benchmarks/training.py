@@ -43,7 +43,7 @@ from keras_twa.datasets.batches import BucketedBatches
 from keras_twa.datasets.imdb import NUM_CLASSES
 from keras_twa.datasets.imdb import VOCABULARY_SIZE
 from keras_twa.experiments.config import preset_settings
-from keras_twa.experiments.data import load_task
+from keras_twa.tasks import load
 
 OURS = "keras_twa"
 KERAS_PEER = "keras.layers.MultiHeadAttention"
@@ -183,7 +183,7 @@ def compare_batching(options, report):
 def ways_to_batch(options):
     """Returns the source of the data, and the training batches made in both ways."""
     settings = preset_settings("imdb", "mvp", max_length=options.length)
-    task = load_task("imdb", options.data, settings)
+    task = load("imdb", options.data, settings)
     bucketed = task.train_batches(options.batch, seed=0)
     padded = BucketedBatches(*task.splits["train"], options.batch, (options.length,))
     return task.source, {"bucketed": bucketed, "padded": padded}

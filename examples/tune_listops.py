@@ -17,8 +17,8 @@ import argparse
 
 from rich.console import Console
 
-from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import seconds_text
+from keras_twa.tasks import get
 from keras_twa.tuner import search
 from keras_twa.tuner import tuning_table
 
@@ -46,7 +46,7 @@ def main(arguments=None):
             found = event["result"]
             console.print(
                 f"{found['id']:>7}  {found['hyperparameters']['attention']:30}"
-                f"validation {accuracy_text(found['score']):>7}"
+                f"validation {get('listops').metric.text(found['score']):>7}"
                 f"  {seconds_text(found['seconds'])}",
                 soft_wrap=True,
             )

@@ -19,6 +19,7 @@ _PACKAGES = (
     "masks",
     "models",
     "ops",
+    "tasks",
     "testing",
     "training",
     "tuner",

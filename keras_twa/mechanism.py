@@ -76,17 +76,17 @@ class Mechanism:
         return found
 
 
-def parse(text: str) -> Mechanism | tuple[Mechanism, ...]:
+def parse(source: str) -> Mechanism | tuple[Mechanism, ...]:
     """Returns a mechanism from its text, or several from a list of such texts.
 
     Args:
-        text: `local`, `local(window=32)`, or `[local, local, gated_delta]`.
+        source: `local`, `local(window=32)`, or `[local, local, gated_delta]`.
 
     Raises:
         ValueError: If the text has another form.
     """
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        node = ast.parse(source.strip(), mode="eval").body
         if isinstance(node, (ast.List, ast.Tuple)) and node.elts:
             return tuple(_from_node(item) for item in node.elts)
         return _from_node(node)
@@ -97,8 +97,15 @@ def parse(text: str) -> Mechanism | tuple[Mechanism, ...]:
         raise ValueError(
             "A mechanism is a name such as `local`, a call of it with values by "
             "keyword, such as `local(window=32)`, or a list of them with one per "
-            f"block. Received: {text!r}"
+            f"block. Received: {source!r}"
         ) from None
+
+
+def text(found: Mechanism | tuple[Mechanism, ...]) -> str:
+    """Returns the text of a mechanism, or of several."""
+    if isinstance(found, Mechanism):
+        return str(found)
+    return f"[{', '.join(map(str, found))}]"
 
 
 def _from_node(node: ast.expr) -> Mechanism:

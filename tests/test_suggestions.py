@@ -3,9 +3,9 @@
 import pytest
 
 from keras_twa import layers
-from keras_twa.experiments.settings import check_choice
 from keras_twa.layers import positions
 from keras_twa.layers.temporal_functions import get_temporal_function
+from keras_twa.tasks.settings import check_choice
 
 
 @pytest.mark.parametrize("layer", layers.ATTENTION_LAYERS)

@@ -1,6 +1,7 @@
 """Shared by the commands: consoles, options, and the list of mechanisms."""
 
 import argparse
+import ast
 import contextlib
 import importlib
 import json
@@ -11,9 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_twa import tasks
 from keras_twa.experiments.config import COMPARED
-from keras_twa.experiments.settings import check_choice
 from keras_twa.home import expanded
+from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import parse
+from keras_twa.mechanism import text as text_of
+from keras_twa.tasks.settings import check_choice
 
 COMPARED_TEXT = "the conventional one and the four that use time, mass, or both"
 
@@ -46,11 +51,16 @@ def add_command(
 
 def add_task(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the task, its data and its training."""
-    parser.add_argument("--task", required=True, help="listops or imdb")
+    parser.add_argument(
+        "--task",
+        required=True,
+        help=f"{', '.join(tasks.names())}, or FILE.py:NAME of a task of yours",
+    )
     parser.add_argument(
         "--preset",
         default="quick",
-        help="quick, small, mvp, skyformer or lra_paper (default: quick)",
+        help="sizes and training recipe; those of Long Range Arena have quick, small, "
+        "mvp, skyformer and lra_paper (default: quick)",
     )
     parser.add_argument(
         "--data",
@@ -74,7 +84,8 @@ def add_mechanisms(parser: argparse.ArgumentParser, default: str) -> None:
         "--attention",
         type=names,
         metavar="A,B,C",
-        help="mechanisms, as `keras-twa list` names them, or `all` "
+        help="mechanisms, as `keras-twa list` names them, with options such as "
+        "`local(window=32)`, or in brackets one per block, or `all` "
         f"(default: {default})",
     )
     add_import(parser)
@@ -93,8 +104,17 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Returns the names between the commas, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Returns the texts between the commas, each once.
+
+    Commas inside of brackets belong to a text: `local(window=3, dropout=0.1)`.
+    """
+    try:
+        nodes = ast.parse(f"[{text}]", mode="eval").body
+        found = [ast.get_source_segment(f"[{text}]", node) for node in nodes.elts]
+    except (SyntaxError, ValueError):
+        found = text.split(",")
+    stripped = (name.strip() for name in found if name)
+    return list(dict.fromkeys(name for name in stripped if name))
 
 
 def check_time_limit(seconds: float | None) -> None:
@@ -106,14 +126,33 @@ def check_time_limit(seconds: float | None) -> None:
 
 
 def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
-    """Returns the names of the selected mechanisms."""
+    """Returns the texts of the selected mechanisms.
+
+    Raises:
+        ValueError: If a name or an option is unknown.
+    """
     found = list(COMPARED) if wanted is None else wanted
     if not found:
         raise ValueError("`--attention` must name a mechanism. Received: no name")
     found = list(mechanisms) if found == ["all"] else found
-    for name in found:
-        check_choice("attention", name, mechanisms)
-    return found
+    return list(dict.fromkeys(checked(name, mechanisms) for name in found))
+
+
+def checked(attention: str, mechanisms: dict[str, Any]) -> str:
+    """Returns the one text of a mechanism, or of a list of them.
+
+    Raises:
+        ValueError: If a name or an option is unknown.
+    """
+    from keras_twa.layers.options import check_options
+
+    if not set("([") & set(attention):
+        check_choice("attention", attention, mechanisms)
+    found = parse(attention)
+    for each in [found] if isinstance(found, Mechanism) else found:
+        check_choice("attention", each.name, mechanisms)
+        check_options(each, mechanisms[each.name])
+    return text_of(found)
 
 
 def folder(text: str) -> Path:

@@ -65,8 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_twa.datasets.progress import shown
     from keras_twa.experiments.comparison import check_folder
     from keras_twa.experiments.config import preset_settings
-    from keras_twa.experiments.data import load_task
-    from keras_twa.experiments.data import write_listops
+    from keras_twa.tasks import listops
 
     asked = {name: getattr(options, name) for name in SETTINGS}
     changes = {name: value for name, value in asked.items() if value is not None}
@@ -76,20 +75,19 @@ def run(options: argparse.Namespace) -> int:
     # Before generating the rows, which may take minutes.
     check_folder(options.output)
     _check_free(options.output, options.force)
-    task = load_task("listops", "generated", settings)
+    rows = listops.load("generated", settings)
     with shown(None, "Writing ListOps") as progress:
-        paths = write_listops(task, options.output, progress)
-    rows = {name: len(labels) for name, (_, labels) in task.splits.items()}
+        paths = listops.write(rows, options.output, progress)
     console = common.console(options)
-    for path, count in zip(paths, rows.values(), strict=True):
+    for path, count in zip(paths, rows.counts.values(), strict=True):
         console.print(f"{path}: {count:,} rows", soft_wrap=True)
     if options.json:
         common.print_json(
             {
                 "files": [str(path) for path in paths],
-                "rows": rows,
+                "rows": rows.counts,
                 "seed": settings.data_seed,
-                **{name: getattr(settings, name) for name in SETTINGS},
+                **{name: settings.value(name) for name in SETTINGS},
             }
         )
     return 0
@@ -97,9 +95,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _check_free(output: Path, force: bool) -> None:
     """Raises `ValueError` for a folder with such files, unless they may be replaced."""
-    from keras_twa.experiments.data import TSV_FILES
+    from keras_twa.tasks.listops import FILES
 
-    found = [name for name in TSV_FILES if (output / name).exists()]
+    found = [name for name in FILES if (output / name).exists()]
     if found and not force:
         raise ValueError(
             f"{', '.join(found)} already exist; --force replaces them. "

@@ -37,7 +37,7 @@ class Runs:
 
     Args:
         comparison: The `Comparison` that runs them.
-        data: Their `TaskData`.
+        data: Their rows.
         facts: The facts of the comparison, such as its task and its rows.
     """
 
@@ -55,10 +55,10 @@ class Runs:
         output: Path,
     ) -> "Runs":
         """Checks everything, loads the rows, and makes the folder."""
+        from keras_twa import tasks
         from keras_twa.experiments.comparison import Comparison
         from keras_twa.experiments.config import Experiment
         from keras_twa.experiments.config import preset_settings
-        from keras_twa.experiments.data import load_task
 
         common.check_time_limit(options.time_limit)
         changes = {"epochs": options.epochs, "max_length": options.max_length}
@@ -74,7 +74,7 @@ class Runs:
             return Comparison(output, experiments, backend)
 
         comparison_on(options.data).check_writable()
-        data = load_task(options.task, options.data, settings)
+        data = tasks.load(options.task, options.data, settings)
         comparison = comparison_on(data.data)
         return cls(comparison, data, comparison.prepare(data))
 
@@ -113,8 +113,10 @@ class Runs:
 
     def _print_table(self, console: Any, results: list[Any]) -> None:
         from keras_twa.experiments.terminal import results_table
+        from keras_twa.tasks import Metric
 
-        console.print(results_table(results, self.facts["baselines"]))
+        metric = Metric.from_json(self.facts.get("metric"))
+        console.print(results_table(results, self.facts["baselines"], metric))
 
     def left(self, results: list[Any]) -> int:
         """Returns how many runs the same command would continue."""
@@ -124,12 +126,12 @@ class Runs:
     def _print_heading(self, console: Any) -> None:
         from rich.text import Text
 
-        from keras_twa.experiments.text import accuracy_text
+        from keras_twa.tasks import Metric
 
         facts, rows = self.facts, self.facts["rows"]
+        metric = Metric.from_json(facts.get("metric"))
         baselines = [
-            f"{name} {accuracy_text(value)}"
-            for name, value in facts["baselines"].items()
+            f"{name} {metric.text(value)}" for name, value in facts["baselines"].items()
         ]
         what = (
             f" ({facts['source']}), preset {facts['preset']}, "
@@ -143,7 +145,8 @@ class Runs:
         if facts["note"]:
             heading = ("Not the published task:", "yellow")
             console.print(Text.assemble(heading, f" {facts['note']}"))
-        console.print(f"Without attention: {', '.join(baselines)}")
+        if baselines:
+            console.print(f"Without attention: {', '.join(baselines)}")
         console.print(f"Results: {self.comparison.output}", soft_wrap=True)
 
 

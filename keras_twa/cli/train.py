@@ -6,7 +6,6 @@ from typing import Any
 
 from keras_twa.cli import common
 from keras_twa.cli import runs
-from keras_twa.experiments.settings import check_choice
 
 MODEL_FILE = "model.keras"
 EXAMPLES = f"""\
@@ -46,19 +45,18 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains, saves the model, and prints the result beside the baselines."""
+    from keras_twa.experiments.config import run_name
     from keras_twa.experiments.run import load_model
 
     backend, mechanisms = common.load_mechanisms(options.modules)
-    check_choice("attention", options.attention, mechanisms)
-    name = f"{options.attention}-seed{options.seed}"
+    attention = common.checked(options.attention, mechanisms)
+    name = run_name(attention, options.seed)
     output = options.output or common.folder(
         f"runs/{options.task}-{options.preset}-{name}-{backend}"
     )
     _check_no_other_run(output, name)
     console = common.console(options)
-    training = runs.Runs.prepare(
-        options, backend, [options.attention], [options.seed], output
-    )
+    training = runs.Runs.prepare(options, backend, [attention], [options.seed], output)
     results = training.run(console, options.time_limit)
     path = output / MODEL_FILE
     done = [result for result in results if result.status == "completed"]

@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     backend, mechanisms = common.load_mechanisms(options.modules)
     attentions = common.chosen(options.attention, mechanisms)
     from keras_twa.experiments.terminal import TuningView
+    from keras_twa.tasks import get
     from keras_twa.tuner import search
     from keras_twa.tuner import tuning_table
 
@@ -68,8 +69,12 @@ def run(options: argparse.Namespace) -> int:
         f"runs/tune-{options.task}-{options.preset}-{options.algorithm}-{backend}"
     )
     console = common.console(options)
+    metric = get(options.task).metric
     try:
-        with warnings.catch_warnings(), TuningView(console, options.max_trials) as view:
+        with (
+            warnings.catch_warnings(),
+            TuningView(console, options.max_trials, metric) as view,
+        ):
             warnings.showwarning = _print_warning
             result = search(
                 options.task,

@@ -1,7 +1,9 @@
 """Times the steps of a run, and separates compilation."""
 
+import math
 import statistics
 from collections import defaultdict
+from typing import Any
 
 
 class StepClock:
@@ -29,16 +31,23 @@ class StepClock:
         self._epoch_seconds = seconds
         self._epoch_first = []
 
-    def add(self, kind: str, shape: tuple[int, ...], seconds: float) -> None:
-        """Records one step; `kind` is `"train"` or `"evaluate"`."""
-        key = f"{kind} {'x'.join(map(str, shape))}"
+    def add(self, kind: str, shape: tuple[Any, ...], seconds: float) -> None:
+        """Records one step.
+
+        Args:
+            kind: `"train"` or `"evaluate"`.
+            shape: The shape of its inputs, or the shapes of several.
+            seconds: Its seconds.
+        """
+        shapes = shape if shape and isinstance(shape[0], tuple) else (shape,)
+        key = f"{kind} {' '.join('x'.join(map(str, each)) for each in shapes)}"
         if key in self._first:
             self._steady[key].append(seconds)
             if kind == "train":
                 self._epoch_seconds += seconds
             return
         self._first[key] = seconds
-        self._tokens[key] = shape[0] * shape[1]
+        self._tokens[key] = sum(map(math.prod, shapes))
         if kind == "train":
             self._epoch_first.append(key)
 

@@ -1,5 +1,6 @@
 """A comparison of runs, each in a separate process."""
 
+import dataclasses
 import io
 import json
 import os
@@ -11,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa import files
+from keras_twa import tasks
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import TaskData
-from keras_twa.experiments.fingerprint import Fingerprint
-from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import LOCK
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
@@ -22,10 +21,15 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
-from keras_twa.experiments.text import differences
+from keras_twa.tasks.fingerprint import Fingerprint
+from keras_twa.tasks.fingerprint import check_same_rows
+from keras_twa.tasks.fingerprint import differences
+from keras_twa.tasks.settings import Settings
 
 COMPARISON_FILE = "comparison.json"
-FORMAT = 1
+# Earlier versions knew one metric, accuracy, and settings of tasks among the others.
+EARLIER_FORMAT = 1
+FORMAT = 2
 LOG = "log.txt"
 SPEC = "experiment.json"
 # How long a run may take to reach its next batch when asked to stop.
@@ -90,11 +94,11 @@ class Comparison:
             "settings": first.to_json()["settings"],
         }
 
-    def prepare(self, data: TaskData) -> dict[str, Any]:
+    def prepare(self, rows: tasks.Rows) -> dict[str, Any]:
         """Creates the folder with a file that describes the comparison.
 
         Args:
-            data: The rows, for the baselines without attention.
+            rows: The rows, for the baselines without attention.
 
         Returns:
             The description.
@@ -105,24 +109,29 @@ class Comparison:
             OSError: If it is not writable.
         """
         self.check_writable()
-        self._fingerprint = data.fingerprint
+        self._fingerprint = rows.fingerprint
         path = self.output / COMPARISON_FILE
         if path.exists():
             _check_same(path, self._wanted)
             facts = read_json(path)
-            check_same_rows(facts.get("fingerprint"), data.fingerprint, path)
+            check_same_rows(facts.get("fingerprint"), rows.fingerprint, path)
             # All results, because they share tables.
-            load_results(self.output, data.fingerprint)
+            load_results(self.output, rows.fingerprint)
             return facts
         first = self.experiments[0]
+        task = tasks.get(first.task)
         facts = {
             "format": FORMAT,
             **self._wanted,
-            "note": data.note(first.task, first.settings),
-            "source": data.source,
-            "rows": {name: len(x) for name, (x, _) in data.splits.items()},
-            "fingerprint": data.fingerprint,
-            "baselines": data.baselines(first.task),
+            "title": task.title,
+            "metric": dataclasses.asdict(task.metric),
+            "note": task.note(rows, first.settings),
+            "caveats": list(task.caveats),
+            "source": rows.source,
+            "rows": rows.counts,
+            "fingerprint": rows.fingerprint,
+            "baselines": task.baselines(rows),
+            "explanations": dict(task.explanations),
         }
         self.output.mkdir(parents=True, exist_ok=True)
         write_json(path, facts)
@@ -189,11 +198,12 @@ def check_folder(path: Path) -> None:
 
 def _check_same(path: Path, wanted: dict[str, Any]) -> None:
     found = read_json(path)
-    if found.get("format") != FORMAT:
+    if found.get("format") not in (EARLIER_FORMAT, FORMAT):
         raise ValueError(
             f"Not a comparison of this version of keras_twa. Received: {path}"
         )
-    settings = dict(found.get("settings", {}))
+    options = tasks.get(wanted["task"]).options
+    settings = dataclasses.asdict(Settings.from_json(found["settings"], options))
     facts = {name: value for name, value in wanted.items() if name != "settings"}
     differing = [
         phrase
@@ -235,8 +245,9 @@ def _run_in_process(
     command += ["--fingerprint", json.dumps(fingerprint)]
     if time_limit is not None:
         command += ["--time-limit", str(time_limit)]
-    found_in = _folder_of(experiment.defined_in)
-    if found_in is not None:
+    for found_in in filter(
+        None, map(_folder_of, (experiment.defined_in or {}).values())
+    ):
         command += ["--path", found_in]
     # The new process imports the same package as this one.
     root = str(Path(__file__).resolve().parents[2])
@@ -271,10 +282,8 @@ def _run_in_process(
     return result
 
 
-def _folder_of(place: str | None) -> str | None:
+def _folder_of(place: str) -> str | None:
     """The folder from which this process imports the module of a class."""
-    if place is None:
-        return None
     name = place.partition(":")[0]
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)

@@ -14,21 +14,22 @@ from keras_twa.experiments.summary import Summary
 BASELINE_COLOURS = ("#8a94a0", "#b8860b", "#7a5195")
 
 
-def accuracy_bars(summary: Summary) -> Figure:
-    """Bars of the test accuracy, a dot per seed, 95 % intervals, baselines."""
-    shown = [m for m in summary.mechanisms if m.accuracy]
+def score_bars(summary: Summary) -> Figure:
+    """Bars of the test score, a dot per seed, 95 % intervals, baselines."""
+    metric = summary.metric
+    shown = [m for m in summary.mechanisms if m.score]
     figure, axes = row_axes(len(shown) + 0.6)
     for row, mechanism in enumerate(shown):
-        found = mechanism.accuracy
+        found = mechanism.score
         if found is None:
             continue
-        values = 100 * np.array(found.values)
+        values = metric.scale * np.array(found.values)
         axes.barh(row, values.mean(), 0.6, color=mechanism.colour, alpha=0.75)
         if found.half_width is not None:
             axes.errorbar(
                 values.mean(),
                 row,
-                xerr=100 * found.half_width,
+                xerr=metric.scale * found.half_width,
                 color="#1c2430",
                 capsize=4,
                 linewidth=1.2,
@@ -43,9 +44,11 @@ def accuracy_bars(summary: Summary) -> Figure:
             linewidth=1,
             zorder=3,
         )
-        right = max(values.max(), values.mean() + 100 * (found.half_width or 0))
+        right = max(
+            values.max(), values.mean() + metric.scale * (found.half_width or 0)
+        )
         axes.annotate(
-            f"{values.mean():.1f}",
+            metric.plain(found.mean),
             (right, row),
             xytext=(8, 0),
             textcoords="offset points",
@@ -55,10 +58,11 @@ def accuracy_bars(summary: Summary) -> Figure:
     baselines = sorted(summary.facts["baselines"].items(), key=lambda item: item[1])
     for index, (name, value) in enumerate(baselines):
         tint = BASELINE_COLOURS[index % len(BASELINE_COLOURS)]
-        axes.axvline(100 * value, color=tint, linestyle="--", linewidth=1.3, zorder=0)
+        place = metric.scale * value
+        axes.axvline(place, color=tint, linestyle="--", linewidth=1.3, zorder=0)
         axes.annotate(
-            f"{name} {100 * value:.1f}",
-            (100 * value, -0.62 - 0.32 * (index % 2)),
+            f"{name} {metric.plain(value)}",
+            (place, -0.62 - 0.32 * (index % 2)),
             xytext=(4, 0),
             textcoords="offset points",
             color=tint,
@@ -68,18 +72,23 @@ def accuracy_bars(summary: Summary) -> Figure:
     axes.set_ylim(len(shown) - 0.45, -1.2)
     axes.margins(x=0.12)
     name_rows(axes, shown)
-    axes.set_xlabel("test accuracy (%)")
-    seeds = max((len(m.accuracies) for m in shown), default=0)
-    caption = "Test accuracy; a dot for each seed, dashed lines without attention. " + (
+    axes.set_xlabel(f"test {metric.axis}")
+    seeds = max((len(m.scores) for m in shown), default=0)
+    better = "higher" if metric.higher_is_better else "lower"
+    caption = (
+        f"Test {metric.title} ({better} is better); a dot for each seed, dashed lines "
+        "without attention. "
+    ) + (
         "Whiskers: 95 % t interval over seeds."
         if seeds > 1
         else "One seed: there is no interval."
     )
-    return drawn(figure, "accuracy", caption)
+    return drawn(figure, "score", caption)
 
 
 def learning_curves(summary: Summary) -> Figure:
-    """Validation accuracy against epochs and seconds, and losses."""
+    """Validation score against epochs and seconds, and losses."""
+    metric = summary.metric
     figure, (panels,) = axes_grid(1, 3, height=3.9)
     for mechanism in summary.mechanisms:
         tint = mechanism.colour
@@ -94,24 +103,26 @@ def learning_curves(summary: Summary) -> Figure:
                 look |= {"marker": "o"}
             else:
                 look |= {"marker": "o", "markersize": 3}
-            epochs, seconds, accuracy, loss, train = (
+            epochs, seconds, scores, loss, train = (
                 [point[name] for point in run.curve]
                 for name in (
                     "epoch",
                     "total_seconds",
-                    "validation_accuracy",
+                    f"validation_{metric.name}",
                     "validation_loss",
                     "train_loss",
                 )
             )
-            percent = [100 * value for value in accuracy]
-            panels[0].plot(epochs, percent, label=label, **look)
-            panels[1].plot(seconds, percent, **look)
+            scores = [metric.scale * value for value in scores]
+            panels[0].plot(epochs, scores, label=label, **look)
+            panels[1].plot(seconds, scores, **look)
             panels[2].plot(epochs, loss, **look)
             panels[2].plot(epochs, train, **look | {"linestyle": ":", "marker": ""})
     for panel in panels[:2]:
-        panel.axhline(100 * summary.chance, color="#8a94a0", linestyle="--", zorder=0)
-        panel.set_ylabel("validation accuracy (%)")
+        if summary.chance is not None:
+            chance = metric.scale * summary.chance
+            panel.axhline(chance, color="#8a94a0", linestyle="--", zorder=0)
+        panel.set_ylabel(f"validation {metric.axis}")
         panel.grid(axis="y")
     panels[2].grid(axis="y")
     panels[2].set_ylabel("loss (dotted: training)")
@@ -129,7 +140,7 @@ def learning_curves(summary: Summary) -> Figure:
     return drawn(
         figure,
         "learning",
-        "Learning curves, a line for each seed. Dashed: the majority class.",
+        "Learning curves, a line for each seed. Dashed: the most trivial baseline.",
     )
 
 
@@ -205,7 +216,8 @@ def improvement(summary: Summary) -> Figure | None:
     axes.margins(y=0.25)
     axes.grid(axis="x")
     name_rows(axes, [mechanism for mechanism, _ in shown])
-    axes.set_xlabel("relative improvement (% of the conventional test accuracy)")
+    title = summary.metric.title
+    axes.set_xlabel(f"relative improvement (% of the conventional test {title})")
     return drawn(
         figure,
         "improvement",

@@ -28,7 +28,8 @@ def radar(summary: Summary) -> Figure | None:
     shown = [m for m in summary.mechanisms if m.completed]
     if not 2 <= len(shown) <= MOST_ON_RADAR:
         return None
-    axes_names = ("test accuracy", "speed", "memory", "parameters", "fast to learn")
+    score = f"test {summary.metric.title}"
+    axes_names = (score, "speed", "memory", "parameters", "fast to learn")
     values = {m.name: _radar_values(summary, m) for m in shown}
     table = np.array([values[m.name] for m in shown])
     if np.isnan(table).all(axis=0).any():
@@ -54,9 +55,9 @@ def radar(summary: Summary) -> Figure | None:
         figure,
         "radar",
         "Overview. On every axis, 1 (the rim) is the best mechanism here, and farther "
-        "out is better. Accuracy is relative to the best accuracy. For costs (seconds "
-        "per epoch, peak memory, parameters, seconds to 90 % of the own best "
-        "accuracy), the smallest cost is divided by the cost.",
+        "out is better. A score of which more is better is divided by the best one. "
+        "For others and for costs (seconds per epoch, peak memory, parameters, seconds "
+        "to 90 % of the own best score), the smallest is divided by the value.",
     )
 
 
@@ -129,9 +130,10 @@ def _radar_values(summary: Summary, mechanism: Mechanism) -> list[float]:
 
     seconds = [summary.to_own_best(run) for run in mechanism.completed]
     learning = [value[1] for value in seconds if value is not None and value[1] > 0]
-    accuracy = mechanism.accuracy
+    score = mechanism.score
+    more = summary.metric.higher_is_better
     return [
-        accuracy.mean if accuracy else math.nan,
+        (score.mean if score else math.nan) if more else cheapness(score),
         cheapness(mechanism.mean("seconds_per_epoch")),
         cheapness(mechanism.mean("model_memory")),
         cheapness(mechanism.mean("parameters")),

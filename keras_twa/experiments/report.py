@@ -9,7 +9,6 @@ from keras_twa.experiments import figures
 from keras_twa.experiments import pictures
 from keras_twa.experiments import tables
 from keras_twa.experiments.config import BASELINE
-from keras_twa.experiments.data import SAMPLE
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Bullets
 from keras_twa.experiments.document import Heading
@@ -23,8 +22,8 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import bytes_text
 from keras_twa.figure import house_style
+from keras_twa.tasks import get
 
-TASK_NAMES = {"listops": "ListOps", "imdb": "byte-level IMDb"}
 HTML_NAME = "report.html"
 MARKDOWN_NAME = "report.md"
 
@@ -56,7 +55,7 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     completed = [m for m in summary.mechanisms if m.completed]
     blocks += [Heading("Summary"), tables.summary_table(summary)]
     if completed:
-        blocks += [Heading("Accuracy"), figures.accuracy_bars(summary)]
+        blocks += [Heading("Score"), figures.score_bars(summary)]
     blocks += [Heading("Without attention"), tables.baseline_table(summary)]
     if any(m.trained for m in summary.mechanisms):
         blocks += [Heading("Learning"), figures.learning_curves(summary)]
@@ -82,16 +81,16 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
 
 
 _CONVERGENCE_NOTE = (
-    "Validation accuracy is measured after every epoch, so these are upper bounds. "
+    "The validation score is measured after every epoch, so these are upper bounds. "
     "90 % of its own best favours a mechanism that learns little. The conventional "
-    "gain is the gain of conventional attention with the same seed over the majority "
-    "class. Seconds exclude compilation and validation."
+    "gain is the gain of conventional attention with the same seed over the most "
+    "trivial baseline. Seconds exclude compilation and validation."
 )
 
 
 def _head(summary: Summary) -> list[Block]:
     facts = summary.facts
-    task = literal(TASK_NAMES.get(facts["task"], facts["task"]))
+    task = literal(facts.get("title") or get(facts["task"]).title)
     source = literal(facts.get("source", ""))
     seeds = sorted({run.experiment.seed for run in summary.runs})
     rows = facts.get("rows", {})
@@ -107,11 +106,11 @@ def _head(summary: Summary) -> list[Block]:
         counts = ", ".join(f"{count:,} {literal(name)}" for name, count in rows.items())
         parts.append(f"rows: {counts}")
     blocks.append(Paragraph(f"{'; '.join(parts)}."))
-    if facts.get("source") == SAMPLE:
+    if source.startswith("sample"):
         blocks.append(
             Paragraph(
-                "**Sample, not IMDb.** These reviews were generated. The numbers show "
-                "that everything runs, but say nothing about IMDb.",
+                f"**{source.capitalize()}.** These rows were generated. The numbers "
+                "show that everything runs, but say nothing about the task.",
                 notice=True,
             )
         )
@@ -146,7 +145,7 @@ def _example(summary: Summary, folder: Path) -> list[Block]:
     for run in summary.runs:
         symbols = pictures.load_maps(folder, run).get("symbols")
         if symbols is not None:
-            space = " " if summary.facts["task"] == "listops" else ""
+            space = " " if any(len(str(symbol)) > 1 for symbol in symbols) else ""
             text = space.join(map(str, symbols))
             return [Paragraph(f"The example: {code(' '.join(text.split()))}")]
     return []
@@ -156,32 +155,32 @@ def _caveats(summary: Summary) -> list[str]:
     found = [
         "Runs differ only in the mechanism, and nothing is tuned for any of them. "
         "Parameters differ if a mechanism has more projections.",
-        "The test uses the weights of the epoch with the best validation accuracy. "
+        "The test uses the weights of the epoch with the best validation score. "
         "The test rows were read once, at the end of each run.",
-        f"One run on {summary.facts.get('rows', {}).get('test', 0):,} test rows is "
-        f"known to ± {_sampling_half_width(summary):.1f} points at best, before the "
-        "variance between seeds.",
         "Intervals are t intervals over seeds, without correction for several "
         "mechanisms. With few seeds they are wide. With one seed there is no interval.",
-        "Long Range Arena measures locality and the training recipe as much as long "
-        "range: see its baselines above.",
     ]
+    if summary.metric.percent:
+        found.append(
+            f"One run on {summary.facts.get('rows', {}).get('test', 0):,} test rows is "
+            f"known to ± {_sampling_half_width(summary):.1f} points at best, before "
+            "the variance between seeds."
+        )
     if summary.facts["preset"] in ("quick", "small", "mvp"):
         found.append(
             f"The preset {summary.facts['preset']} is smaller than the published "
             "settings. Do not compare its numbers with published ones."
         )
-    if summary.facts["task"] == "listops":
-        found.append(
-            "An accuracy near that of the root operator means that only the first "
-            "token was learned."
-        )
-    return found
+    caveats = summary.facts.get("caveats")
+    if caveats is None:
+        # Of an earlier version.
+        caveats = get(summary.facts["task"]).caveats
+    return [*found, *map(literal, caveats)]
 
 
 def _sampling_half_width(summary: Summary) -> float:
     rows = summary.facts.get("rows", {}).get("test") or 1
-    best = max((m.accuracy.mean for m in summary.mechanisms if m.accuracy), default=0.5)
+    best = max((m.score.mean for m in summary.mechanisms if m.score), default=0.5)
     return float(100 * 1.96 * (best * (1 - best) / rows) ** 0.5)
 
 

@@ -13,22 +13,17 @@ from typing import Any
 
 from keras_twa import files
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.fingerprint import Fingerprint
-from keras_twa.experiments.fingerprint import check_same_rows
+from keras_twa.tasks.fingerprint import Fingerprint
+from keras_twa.tasks.fingerprint import check_same_rows
+from keras_twa.tasks.task import Metric
 
-FORMAT = 1
+# The format of earlier versions, which knew one metric, accuracy.
+EARLIER_FORMAT = 1
+FORMAT = 2
 STATUSES = ("running", "stopped", "completed", "failed")
 FILE_NAME = "result.json"
-# The values of each epoch.
-POINT = (
-    "epoch",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "seconds",
-    "total_seconds",
-)
+# The values of each epoch, beside the metrics of the task.
+POINT = ("epoch", "train_loss", "validation_loss", "seconds", "total_seconds")
 
 
 @dataclass
@@ -43,12 +38,12 @@ class Result:
         environment: Versions, backend and hardware.
         parameters: Number of trainable parameters.
         steps: Optimizer steps done.
-        curve: One dictionary per epoch: `epoch`, `train_loss`, `train_accuracy`,
-            `validation_loss`, `validation_accuracy`, `seconds` (this epoch's
-            training without compilation) and `total_seconds` (all epochs' so far).
-        best_epoch: Epoch with the best validation accuracy; its weights are tested.
-        test_loss: Loss on the test rows, read once, at the end.
-        test_accuracy: Accuracy on the test rows.
+        curve: One dictionary per epoch: `epoch`, `train_loss`, `validation_loss`, the
+            metrics likewise, `seconds` (this epoch's training without compilation) and
+            `total_seconds` (all epochs' so far).
+        best_epoch: Epoch with the best validation score; its weights are tested.
+        test: Loss and metrics on the test rows, read once, at the end.
+        metric: The `Metric` that decides what is best.
         compile_seconds: Extra time of the first batch of each shape, compared with
             a usual batch of that shape.
         memory: Bytes: `peak` and `before_model` of the process, and
@@ -68,8 +63,8 @@ class Result:
     steps: int = 0
     curve: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
-    test_loss: float | None = None
-    test_accuracy: float | None = None
+    test: dict[str, float] = field(default_factory=dict)
+    metric: Metric = field(default_factory=Metric)
     compile_seconds: float | None = None
     memory: dict[str, int | None] = field(default_factory=dict)
     starts: int = 0
@@ -92,7 +87,10 @@ class Result:
             ValueError: If the file is not a result.
         """
         values = read_json(path)
-        if values.pop("format", None) != FORMAT:
+        found = values.pop("format", None)
+        if found == EARLIER_FORMAT:
+            values = _from_earlier(values)
+        elif found != FORMAT:
             raise ValueError(
                 f"Not a result of this version of keras_twa (format {FORMAT}). "
                 f"Received: {path}"
@@ -104,8 +102,12 @@ class Result:
         """Returns the result with these plain values."""
         try:
             experiment = Experiment.from_json(values["experiment"])
-            result = cls(**{**values, "experiment": experiment})
-            result.curve = [{name: at[name] for name in POINT} for at in result.curve]
+            metric = Metric.from_json(values.get("metric"))
+            result = cls(**{**values, "experiment": experiment, "metric": metric})
+            needed = (*POINT, f"validation_{metric.name}")
+            for point in result.curve:
+                for name in needed:
+                    point[name]
             result.fingerprint = dict(result.fingerprint)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -119,9 +121,18 @@ class Result:
         return result
 
     @property
-    def best_validation_accuracy(self) -> float | None:
-        """Best validation accuracy so far, `None` before the first epoch ends."""
-        return max((point["validation_accuracy"] for point in self.curve), default=None)
+    def score(self) -> float | None:
+        """The score on the test rows, `None` before the test."""
+        return self.test.get(self.metric.name)
+
+    def validation(self, point: Mapping[str, float]) -> float:
+        """Returns the validation score of a point of the curve."""
+        return point[f"validation_{self.metric.name}"]
+
+    @property
+    def best_validation(self) -> float | None:
+        """Best validation score so far, `None` before the first epoch ends."""
+        return self.metric.best(map(self.validation, self.curve))
 
     @property
     def model_memory(self) -> int | None:
@@ -141,15 +152,23 @@ class Result:
         middle = len(seconds) // 2
         return (seconds[middle] + seconds[-middle - 1]) / 2
 
-    def reached(self, accuracy: float) -> tuple[int, float] | None:
-        """Returns the epoch and the seconds at which validation reached `accuracy`.
+    def reached(self, score: float) -> tuple[int, float] | None:
+        """Returns the epoch and the seconds at which validation reached a score.
 
         `None` if it never did.
         """
         for point in self.curve:
-            if point["validation_accuracy"] >= accuracy:
+            if not self.metric.better(score, self.validation(point)):
                 return int(point["epoch"]), point["total_seconds"]
         return None
+
+
+def _from_earlier(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of a result of an earlier version as those of this one."""
+    values = dict(values)
+    test = {name: values.pop(f"test_{name}", None) for name in ("loss", "accuracy")}
+    known = {name: value for name, value in test.items() if value is not None}
+    return {**values, "test": known}
 
 
 def load_results(
@@ -272,21 +291,21 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
 
 def relative_improvement(
-    accuracies: dict[int, float], baseline: dict[int, float]
+    scores: dict[int, float], baseline: dict[int, float]
 ) -> Estimate | None:
     """Returns the mean of (a - b) / b over the seeds that both have.
 
     Args:
-        accuracies: Test accuracy by seed.
-        baseline: Test accuracy of the conventional mechanism by seed.
+        scores: Test score by seed.
+        baseline: Test score of the conventional mechanism by seed.
 
     Returns:
         An `Estimate`, or `None` without a common seed.
     """
     return estimate(
         [
-            (accuracies[seed] - baseline[seed]) / baseline[seed]
-            for seed in sorted(accuracies)
+            (scores[seed] - baseline[seed]) / baseline[seed]
+            for seed in sorted(scores)
             if baseline.get(seed)
         ]
     )

@@ -17,11 +17,8 @@ from typing import Any
 import numpy as np
 
 from keras_twa import files
+from keras_twa import tasks
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import TaskData
-from keras_twa.experiments.data import load_task
-from keras_twa.experiments.fingerprint import Fingerprint
-from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Result
@@ -29,6 +26,8 @@ from keras_twa.experiments.results import read_json
 from keras_twa.experiments.stop import Stopped
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.experiments.text import error_text
+from keras_twa.tasks.fingerprint import Fingerprint
+from keras_twa.tasks.fingerprint import check_same_rows
 
 CHECKPOINT = "checkpoint.npz"
 WEIGHTS = "best.weights.h5"
@@ -58,8 +57,8 @@ def run(
         stop: Decides when to stop. The run continues when it is started again.
         on_event: Called with each event to show.
         build_model: Function from the experiment and its data to a Keras model.
-            Defaults to the encoder classifier with the mechanism.
-        fingerprint: The required `TaskData.fingerprint` of the rows. By default, any
+            Defaults to the task's own.
+        fingerprint: The required fingerprint of the rows. By default, any
             rows are valid in a new folder.
 
     Returns:
@@ -132,9 +131,9 @@ def _run(
     return result
 
 
-def _load(result: Result) -> TaskData:
+def _load(result: Result) -> tasks.Rows:
     experiment = result.experiment
-    return load_task(experiment.task, experiment.data, experiment.settings)
+    return tasks.load(experiment.task, experiment.data, experiment.settings)
 
 
 def _fail(result: Result, error: Exception) -> None:
@@ -144,7 +143,7 @@ def _fail(result: Result, error: Exception) -> None:
 
 def _train_and_test(
     result: Result,
-    data: TaskData,
+    data: tasks.Rows,
     folder: Path,
     stop: StopSignal,
     on_event: Callable[[Event], None],
@@ -174,7 +173,7 @@ def _train_and_test(
         last_save = time.monotonic()
 
     def on_batch(
-        phase: str, batch: int, batches: int, loss: float, accuracy: float
+        phase: str, batch: int, batches: int, values: dict[str, float]
     ) -> None:
         nonlocal last_event
         now = time.monotonic()
@@ -190,8 +189,7 @@ def _train_and_test(
                     "batch": batch,
                     "batches": batches,
                     "steps_done": result.steps,
-                    "loss": loss,
-                    "accuracy": accuracy,
+                    **values,
                 }
             )
         stop.check()
@@ -210,19 +208,19 @@ def _train_and_test(
     training.use_best_weights()
     model.save_weights(folder / WEIGHTS)
     _save_attention_maps(model, data, folder / ATTENTION_MAPS)
-    result.test_loss, result.test_accuracy = training.evaluate("test", on_batch)
+    result.test = training.evaluate("test", on_batch)
     result.compile_seconds = training.clock.compile_seconds
     result.memory |= machine.memory(before)
 
 
 def _build_model(experiment: Experiment, data: Any) -> Any:
-    from keras_twa.experiments.model import build_classifier
-
-    if experiment.defined_in is not None:
+    if experiment.defined_in:
         from keras_twa.layers.registry import register_from
 
-        register_from(experiment.attention, experiment.defined_in)
-    return build_classifier(experiment.attention, experiment.settings, data)
+        for name, place in experiment.defined_in.items():
+            register_from(name, place)
+    build = tasks.get(experiment.task).build_model
+    return build(experiment.attention, experiment.settings, data)
 
 
 def load_model(
@@ -232,20 +230,21 @@ def load_model(
 
     Args:
         experiment: The `Experiment`.
-        data: Its `TaskData`.
+        data: The rows of its task.
         directory: The folder of the run.
     """
     model = _build_model(experiment, data)
-    model.build((experiment.settings.batch_size, None))
+    if not model.built:
+        model.build((experiment.settings.batch_size, None))
     model.load_weights(Path(directory) / WEIGHTS)
     return model
 
 
 def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
     """Saves the attention weights for one example, at most 64 x 64 numbers."""
-    if not getattr(model, "has_attention_scores", False):
+    tokens = getattr(data, "example", None)
+    if tokens is None or not getattr(model, "has_attention_scores", False):
         return
-    tokens = data.example
     layers = model.attention_scores(tokens[None].astype("int32"))
     maps = {
         f"layer{index}": shrink(np.asarray(scores)[0]).astype("float16")
@@ -277,11 +276,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--fingerprint", type=json.loads, help="fingerprint of the rows, as JSON"
     )
-    parser.add_argument("--path", help="folder where Python looks for modules, last")
+    parser.add_argument(
+        "--path",
+        action="append",
+        default=[],
+        help="folder where Python looks for modules, last; repeatable",
+    )
     options = parser.parse_args(arguments)
-    if options.path is not None:
-        # Last, so that nothing in it hides a module of Python's own.
-        sys.path.append(options.path)
+    # Last, so that nothing in them hides a module of Python's own.
+    sys.path.extend(options.path)
     stop = StopSignal(options.time_limit)
     stop.listen()
     # Libraries print too, but the standard output must contain only events.

@@ -1,5 +1,6 @@
 """The summary of the runs of a comparison."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from dataclasses import field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments.comparison import COMPARISON_FILE
+from keras_twa.experiments.comparison import EARLIER_FORMAT
 from keras_twa.experiments.comparison import FORMAT
 from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.results import FILE_NAME
@@ -18,6 +20,9 @@ from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import relative_improvement
 from keras_twa.style import colours
+from keras_twa.tasks import Metric
+from keras_twa.tasks import Settings
+from keras_twa.tasks import get
 
 SHARE = 0.9
 # The contents of `comparison.json`.
@@ -64,18 +69,23 @@ class Mechanism:
         return [run for run in self.runs if run.curve]
 
     @property
-    def accuracies(self) -> dict[int, float]:
-        """Test accuracy by seed."""
+    def scores(self) -> dict[int, float]:
+        """Test score by seed."""
         return {
-            run.experiment.seed: run.test_accuracy
+            run.experiment.seed: run.score
             for run in self.completed
-            if run.test_accuracy is not None
+            if run.score is not None
         }
 
     @property
-    def accuracy(self) -> Estimate | None:
-        """Mean test accuracy."""
-        return estimate(list(self.accuracies.values()))
+    def score(self) -> Estimate | None:
+        """Mean test score."""
+        return estimate(list(self.scores.values()))
+
+    @property
+    def loss(self) -> Estimate | None:
+        """Mean test loss."""
+        return estimate([run.test["loss"] for run in self.completed])
 
     def mean(self, name: str) -> Estimate | None:
         """Mean of an attribute of its completed results."""
@@ -105,13 +115,16 @@ class Summary:
         folder = Path(directory)
         path = folder / COMPARISON_FILE
         facts = read_json(path)
-        if facts.get("format") != FORMAT:
+        if facts.get("format") not in (EARLIER_FORMAT, FORMAT):
             raise ValueError(
                 f"Not a comparison of this version of keras_twa. Received: {path}"
             )
         check_types(facts, KINDS, path)
-        baselines = dict.fromkeys(["majority", *facts["baselines"]], (int, float))
+        baselines = dict.fromkeys(facts["baselines"], (int, float))
         check_types(facts["baselines"], baselines, path)
+        options = get(facts["task"]).options
+        settings = Settings.from_json(facts["settings"], options)
+        facts["settings"] = dataclasses.asdict(settings)
         check_types(facts["rows"], dict.fromkeys(facts["rows"], int), path)
         by_name: dict[str, list[Result]] = {}
         for result in load_results(folder, facts.get("fingerprint")):
@@ -139,38 +152,50 @@ class Summary:
         return next((m for m in self.mechanisms if m.name == BASELINE), None)
 
     @property
-    def chance(self) -> float:
-        """Accuracy of always giving the most frequent label."""
-        return float(self.facts["baselines"]["majority"])
+    def metric(self) -> Metric:
+        """What the runs are compared by."""
+        return Metric.from_json(self.facts.get("metric"))
+
+    @property
+    def chance(self) -> float | None:
+        """The score of the most trivial baseline."""
+        return next(map(float, self.facts["baselines"].values()), None)
 
     def difference(self, mechanism: Mechanism) -> Estimate | None:
-        """Test accuracy minus that of the conventional mechanism, by seed."""
+        """Test score minus that of the conventional mechanism, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None
-        other = self.baseline.accuracies
-        found = mechanism.accuracies
+        other = self.baseline.scores
+        found = mechanism.scores
         return estimate([found[seed] - other[seed] for seed in found if seed in other])
 
     def improvement(self, mechanism: Mechanism) -> Estimate | None:
         """Relative improvement over the conventional mechanism, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None
-        return relative_improvement(mechanism.accuracies, self.baseline.accuracies)
+        return relative_improvement(mechanism.scores, self.baseline.scores)
 
     def to_own_best(self, run: Result) -> tuple[int, float] | None:
-        """Epochs and seconds of a run to 90 % of its own best accuracy."""
-        best = run.best_validation_accuracy
-        return None if best is None else run.reached(SHARE * best)
+        """Epochs and seconds of a run to 90 % of its own best score.
+
+        Where lower is better: to at most 1 / 0.9 of it.
+        """
+        best = run.best_validation
+        if best is None:
+            return None
+        return run.reached(
+            SHARE * best if self.metric.higher_is_better else best / SHARE
+        )
 
     def to_baseline_gain(self, run: Result) -> tuple[int, float] | None:
         """Epochs and seconds to 90 % of the gain of the conventional run.
 
         This is the gain over chance of the run with the same seed.
         """
-        if self.baseline is None:
+        if self.baseline is None or self.chance is None:
             return None
         for other in self.baseline.trained:
-            best = other.best_validation_accuracy
+            best = other.best_validation
             if other.experiment.seed == run.experiment.seed and best is not None:
                 return run.reached(self.chance + SHARE * (best - self.chance))
         return None

@@ -11,34 +11,39 @@ from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
-from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
+from keras_twa.tasks import Metric
+from keras_twa.tasks import get
+
+# Relative improvements are shares, whatever the metric is.
+SHARE = Metric("share")
 
 
 def summary_table(summary: Summary) -> Table:
     """The main table."""
+    metric = summary.metric
     rows = []
     for mechanism in summary.mechanisms:
-        validation = [m.best_validation_accuracy for m in mechanism.completed]
-        best = max((v for v in validation if v is not None), default=None)
+        validation = [m.best_validation for m in mechanism.completed]
+        best = metric.best(v for v in validation if v is not None)
         rows.append(
             [
                 literal(mechanism.label),
-                _percent(mechanism.accuracy),
-                _points(summary.difference(mechanism)),
+                _score(mechanism.score, metric),
+                _difference(summary.difference(mechanism), metric),
                 _text(mechanism.mean("parameters"), lambda value: f"{value:,.0f}"),
                 f"{len(mechanism.completed)} of {len(mechanism.runs)}",
-                accuracy_text(best),
-                _text(mechanism.mean("test_loss"), lambda value: f"{value:.3f}"),
+                metric.text(best),
+                _text(mechanism.loss, lambda value: f"{value:.3f}"),
                 _text(mechanism.mean("seconds_per_epoch"), seconds_text),
                 _text(mechanism.mean("model_memory"), bytes_text),
             ]
         )
     header = (
         "mechanism",
-        "test accuracy",
-        "percentage points over conventional",
+        f"test {metric.title}",
+        f"{_unit(metric)} over conventional",
         "parameters",
         "runs",
         "best validation",
@@ -51,19 +56,17 @@ def summary_table(summary: Summary) -> Table:
 
 def baseline_table(summary: Summary) -> Table:
     """The baselines without attention."""
-    explanations = {
-        "majority": "the most frequent label of the training rows, always",
-        "root operator": "the most frequent label for the first operator",
-    }
+    metric = summary.metric
+    explanations = summary.facts.get("explanations")
+    if explanations is None:
+        # Of an earlier version.
+        explanations = get(summary.facts["task"]).explanations
     rows = [
-        [
-            literal(name),
-            accuracy_text(value),
-            explanations.get(name, "which byte n-grams occur"),
-        ]
+        [literal(name), metric.text(value), literal(explanations.get(name, ""))]
         for name, value in summary.facts["baselines"].items()
     ]
-    return Table(("baseline", "test accuracy", "what it gives"), rows, text=True)
+    header = ("baseline", f"test {metric.title}", "what it gives")
+    return Table(header, rows, text=True)
 
 
 def convergence_table(summary: Summary) -> Table:
@@ -87,7 +90,7 @@ def convergence_table(summary: Summary) -> Table:
 
 
 def _reached(found: Sequence[tuple[int, float] | None]) -> list[str]:
-    """Returns mean epochs and seconds of the runs that reached the accuracy."""
+    """Returns mean epochs and seconds of the runs that reached the score."""
     there = [value for value in found if value is not None]
     if not there:
         return ["not reached", "–"]
@@ -105,16 +108,17 @@ def improvement_table(summary: Summary) -> Table:
     rows = []
     for mechanism in shown:
         difference = summary.difference(mechanism)
-        relative = _points(summary.improvement(mechanism))
+        relative = _difference(summary.improvement(mechanism), SHARE)
         rows.append(
             [
                 literal(mechanism.label),
-                _points(difference),
+                _difference(difference, summary.metric),
                 relative if relative == "–" else f"{relative} %",
                 str(len(difference.values) if difference else 0),
             ]
         )
-    header = ("mechanism", "percentage points", "relative improvement", "pairs of runs")
+    unit = _unit(summary.metric)
+    header = ("mechanism", unit, "relative improvement", "pairs of runs")
     return Table(header, rows, _colours(shown))
 
 
@@ -170,11 +174,12 @@ def unfinished(summary: Summary) -> Block:
 def settings_table(summary: Summary) -> Table:
     """Every setting."""
     facts = summary.facts
+    settings = dict(facts["settings"])
     names = ("task", "preset", "data", "backend")
     rows = [[name, code(str(facts.get(name)))] for name in names]
     rows += [
         [literal(name.replace("_", " ")), code(str(value))]
-        for name, value in facts["settings"].items()
+        for name, value in (settings | settings.pop("options")).items()
     ]
     rows += [["optimizer", "AdamW"]]
     return Table(("setting", "value"), rows, text=True)
@@ -188,17 +193,22 @@ def _text(found: Estimate | None, text: Callable[[float], str]) -> str:
     return "–" if found is None else text(found.mean)
 
 
-def _percent(found: Estimate | None) -> str:
+def _score(found: Estimate | None, metric: Metric) -> str:
     if found is None or found.half_width is None:
-        return _text(found, accuracy_text)
-    return f"{100 * found.mean:.1f} ± {100 * found.half_width:.1f} %"
+        return _text(found, metric.text)
+    unit = " %" if metric.percent else ""
+    return f"{metric.plain(found.mean)} ± {metric.plain(found.half_width)}{unit}"
 
 
-def _points(found: Estimate | None) -> str:
+def _difference(found: Estimate | None, metric: Metric) -> str:
     """Returns 0.009 as `+0.9`, with its interval."""
     if found is None:
         return "–"
-    text = f"{100 * found.mean:+.1f}"
+    text = metric.plain(found.mean, "+")
     if found.half_width is not None:
-        text += f" ± {100 * found.half_width:.1f}"
+        text += f" ± {metric.plain(found.half_width)}"
     return text
+
+
+def _unit(metric: Metric) -> str:
+    return "percentage points" if metric.percent else metric.title

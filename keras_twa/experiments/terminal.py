@@ -18,9 +18,10 @@ from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.fitted_table import FittedTable
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import estimate
-from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
+from keras_twa.tasks import Metric
+from keras_twa.tasks import get
 
 
 class _Bars:
@@ -96,12 +97,13 @@ class ProgressView(_Bars):
                 detail=self._detail(experiment, event),
             )
         elif event["event"] == "epoch":
-            accuracy = accuracy_text(event["validation_accuracy"])
-            self._validation = f"  validation {accuracy}"
+            metric = get(experiment.task).metric
+            score = metric.text(event[f"validation_{metric.name}"])
+            self._validation = f"  validation {score}"
             self._print(
                 f"{name}  epoch {event['epoch']}/{experiment.settings.epochs}"
                 f"  loss {event['train_loss']:.3f}"
-                f"  validation {accuracy}"
+                f"  validation {score}"
                 f"  {seconds_text(event['seconds'])}"
             )
         elif event["event"] == "end":
@@ -121,7 +123,7 @@ class ProgressView(_Bars):
         self._remove_current()
         self._progress.advance(self._all)
         if result.status == "completed":
-            text = f"test {accuracy_text(result.test_accuracy)}"
+            text = f"test {result.metric.text(result.score)}"
         else:
             text = f"{result.status}: {result.reason}"
         self._print(f"{name}  {text}")
@@ -133,10 +135,12 @@ class TuningView(_Bars):
     Args:
         console: The rich console.
         max_trials: Largest number of trials, besides the default.
+        metric: The `Metric` of the scores.
     """
 
-    def __init__(self, console: Console, max_trials: int) -> None:
+    def __init__(self, console: Console, max_trials: int, metric: Metric) -> None:
         super().__init__(console)
+        self._metric = metric
         self._all = self._progress.add_task("search", total=1 + max_trials, detail="")
         self._epochs = 1
 
@@ -161,7 +165,7 @@ class TuningView(_Bars):
             if found["score"] is None:
                 text += f"  failed: {found.get('message', '')}"
             else:
-                text += f"  validation {accuracy_text(found['score'])}"
+                text += f"  validation {self._metric.text(found['score'])}"
                 text += f"  {seconds_text(found['seconds'])}"
             self._print(f"{name}  {text}")
 
@@ -171,14 +175,14 @@ def _trial_name(trial: str) -> str:
 
 
 def results_table(
-    results: Sequence[Result], baselines: dict[str, float]
+    results: Sequence[Result], baselines: dict[str, float], metric: Metric
 ) -> FittedTable:
     """Returns the final table of a comparison."""
-    headings = ("accuracy", "epoch", "compile", "memory", "weights", "runs")
+    headings = (metric.title, "epoch", "compile", "memory", "weights", "runs")
     table = FittedTable(
         ["mechanism", *headings],
         names="mechanism",
-        needed=("accuracy", "runs"),
+        needed=(metric.title, "runs"),
         wraps={"runs": 16},
     )
     for attention in dict.fromkeys(result.experiment.attention for result in results):
@@ -186,24 +190,24 @@ def results_table(
         done = [r for r in runs if r.status == "completed"]
         table.add_row(
             attention,
-            _mean([r.test_accuracy for r in done], accuracy_text, True),
+            _mean([r.score for r in done], metric.text, metric),
             _mean([r.seconds_per_epoch for r in done], seconds_text),
             _mean([r.compile_seconds for r in done], seconds_text),
             _mean([r.model_memory for r in done], bytes_text),
             f"{runs[0].parameters:,}" if runs[0].parameters else "",
             _counts(runs),
         )
-    for name, accuracy in baselines.items():
-        table.add_row(name, accuracy_text(accuracy), style="dim")
+    for name, score in baselines.items():
+        table.add_row(name, metric.text(score), style="dim")
     return table
 
 
-def _mean(values: Sequence[Any], text: Any, interval: bool = False) -> str:
+def _mean(values: Sequence[Any], text: Any, metric: Metric | None = None) -> str:
     found = estimate([value for value in values if value is not None])
     if found is None:
         return "–"
-    if interval and found.half_width is not None:
-        return f"{text(found.mean)} ± {100 * found.half_width:.1f}"
+    if metric is not None and found.half_width is not None:
+        return f"{text(found.mean)} ± {metric.plain(found.half_width)}"
     return str(text(found.mean))
 
 

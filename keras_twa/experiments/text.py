@@ -1,17 +1,10 @@
 """Numbers, errors and names as text for people."""
 
 import codecs
-from collections.abc import Mapping
-from typing import Any
 
 # The error handler of encodings that `encodable` and the streams of commands use.
 SPELL_OUT = "keras_twa.spell_out"
 SPELLED_OUT = {"±": "+/-", "–": "-", "—": "-", "×": "x", "γ": "gamma", "…": "..."}
-
-
-def accuracy_text(value: float | None) -> str:
-    """Returns 0.3642 as `36.4 %`."""
-    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def seconds_text(value: float | None) -> str:
@@ -69,12 +62,3 @@ def _spelled(character: str) -> str:
 
 
 codecs.register_error(SPELL_OUT, _spell_out)
-
-
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Returns a phrase for each difference between two sets of facts."""
-    return [
-        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
-        for name in {**here, **there}
-        if there.get(name) != here.get(name)
-    ]

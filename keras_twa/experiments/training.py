@@ -14,16 +14,18 @@ from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
 from keras_twa.experiments.clock import StepClock
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import TaskData
-from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.generators import Generators
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.schedule import LearningRate
+from keras_twa.tasks import Rows
+from keras_twa.tasks import get
+from keras_twa.tasks.fingerprint import check_same_rows
 
 # The attributes of a result in a checkpoint.
 KEPT = ("steps", "curve", "best_epoch", "fingerprint")
-# After every batch: number of the batch, and the mean loss and accuracy so far.
-OnBatch = Callable[[str, int, int, float, float], None]
+# After every batch: the phase, the number of the batch, the number of all, and the
+# loss and the metrics so far.
+OnBatch = Callable[[str, int, int, dict[str, float]], None]
 
 
 class Training:
@@ -36,15 +38,17 @@ class Training:
 
     Args:
         experiment: The `Experiment`.
-        data: The `TaskData`.
-        model: A Keras model from tokens to logits.
+        data: The rows of the task.
+        model: A Keras model for them.
         result: The `Result` to fill in.
     """
 
     def __init__(
-        self, experiment: Experiment, data: TaskData, model: Any, result: Result
+        self, experiment: Experiment, data: Rows, model: Any, result: Result
     ) -> None:
         self.experiment = experiment
+        self.task = get(experiment.task)
+        result.metric = self.task.metric
         self.settings = experiment.settings
         self.data = data
         self.model = model
@@ -66,11 +70,9 @@ class Training:
         )
         model.compile(
             optimizer=optimizer,
+            loss=self.task.loss(),
             # Rows of weight 0 only fill a batch.
-            loss=keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, reduction="mean_with_sample_weight"
-            ),
-            weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            weighted_metrics=self.task.metrics(),
         )
         if not model.built:
             model.build((self.settings.batch_size, None))
@@ -83,7 +85,8 @@ class Training:
         )
         self.epoch = 0
         self.batch = 0
-        self.sums = [0.0, 0.0, 0.0]
+        self.by_batch = _are_means(self.task.metrics())
+        self.means = Means()
         self.best: list[np.ndarray] = []
         self.clock = StepClock()
         self._train_functions: dict[Any, Any] = {}
@@ -107,38 +110,40 @@ class Training:
                 and can continue later.
         """
         planned = self.batches_of_epoch
-        for tokens, labels, weights in self.batches.epoch(self.epoch, self.batch):
+        for inputs, targets, weights in self.batches.epoch(self.epoch, self.batch):
             if self.batch >= planned:
                 break
-            loss, accuracy = self._timed("train", tokens, labels, weights)
+            logs = self._timed("train", inputs, targets, weights)
+            if not self.by_batch:
+                # Others do not add up, and a stopped epoch could not continue.
+                logs = {"loss": logs["loss"]}
             self.batch += 1
             self.result.steps += 1
-            self._add(self.sums, loss, accuracy, weights)
-            self._check_finite("training", loss)
-            on_batch("train", self.batch, planned, *_means(self.sums))
+            self.means.add(logs, weights)
+            self._check_finite("training", logs["loss"])
+            on_batch("train", self.batch, planned, self.means.values)
         seconds = self.clock.epoch_seconds
-        train_loss, train_accuracy = _means(self.sums)
-        loss, accuracy = self.evaluate("validation", on_batch)
-        self._check_finite("validation", loss)
+        train = self.means.values
+        validation = self.evaluate("validation", on_batch)
+        self._check_finite("validation", validation["loss"])
         curve = self.result.curve
-        best = self.result.best_validation_accuracy
+        best = self.result.best_validation
         before = curve[-1]["total_seconds"] if curve else 0.0
         self.epoch += 1
         self.batch = 0
-        self.sums = [0.0, 0.0, 0.0]
+        self.means = Means()
         self.clock.start_epoch()
         curve.append(
             {
                 "epoch": self.epoch,
-                "train_loss": train_loss,
-                "train_accuracy": train_accuracy,
-                "validation_loss": loss,
-                "validation_accuracy": accuracy,
+                **{f"train_{name}": value for name, value in train.items()},
+                **{f"validation_{name}": x for name, x in validation.items()},
                 "seconds": seconds,
                 "total_seconds": before + seconds,
             }
         )
-        if best is None or accuracy > best:
+        score = validation[self.task.metric.name]
+        if best is None or self.task.metric.better(score, best):
             self.result.best_epoch = self.epoch
             self.best = self._values(self.model.variables)
 
@@ -148,23 +153,23 @@ class Training:
         left = self.total_steps - self.result.steps + self.batch
         return min(len(self.batches), left)
 
-    def evaluate(self, split: str, on_batch: OnBatch) -> tuple[float, float]:
-        """Returns loss and accuracy on the `"validation"` or the `"test"` rows.
+    def evaluate(self, split: str, on_batch: OnBatch) -> dict[str, float]:
+        """Returns loss and metrics on the `"validation"` or the `"test"` rows.
 
         It restores the random generators, so that a training that stops here starts
         the evaluation again with the same numbers.
         """
         batches = self.data.evaluation_batches(split, self.settings.batch_size)
-        sums = [0.0, 0.0, 0.0]
+        means = Means() if self.by_batch else Running()
+        self.model.reset_metrics()
         states = self.generators.states()
         try:
             for number, batch in enumerate(batches.epoch(), start=1):
-                loss, accuracy = self._timed("evaluate", *batch)
-                self._add(sums, loss, accuracy, batch[2])
-                on_batch(split, number, len(batches), *_means(sums))
+                means.add(self._timed("evaluate", *batch), batch[2])
+                on_batch(split, number, len(batches), means.values)
         finally:
             self.generators.restore(states)
-        return _means(sums)
+        return means.values
 
     def use_best_weights(self) -> None:
         """Gives the model the weights of its best epoch."""
@@ -176,7 +181,7 @@ class Training:
         state = {
             "epoch": self.epoch,
             "batch": self.batch,
-            "sums": self.sums,
+            "sums": self.means.sums,
             "epoch_seconds": self.clock.epoch_seconds,
             "compilation": self.clock.compilation,
             "experiment": self.experiment.to_json(),
@@ -209,7 +214,7 @@ class Training:
             self.generators.restore(arrays)
         self.best = arrays["best"]
         self.epoch, self.batch = state["epoch"], state["batch"]
-        self.sums = state["sums"]
+        self.means = Means(state["sums"])
         self.clock = StepClock(state["compilation"])
         self.clock.start_epoch(state["epoch_seconds"])
         for name in KEPT:
@@ -246,9 +251,12 @@ class Training:
                 f"{self.epoch + 1}"
             )
 
-    def _timed(self, kind: str, tokens: Any, labels: Any, weights: Any) -> Any:
-        model, shape = self.model, tokens.shape
-        model.reset_metrics()
+    def _timed(
+        self, kind: str, inputs: Any, targets: Any, weights: Any
+    ) -> dict[str, float]:
+        model, shape = self.model, _shape(inputs)
+        if kind == "train" or self.by_batch:
+            model.reset_metrics()
         start = time.perf_counter()
         # A function for each shape: after two lengths, TensorFlow would compile one
         # function for any length, which is slower.
@@ -258,21 +266,15 @@ class Training:
         else:
             model.test_function = self._test_functions.get(shape)
             step = model.test_on_batch
-        logs = step(tokens, labels, sample_weight=weights, return_dict=True)
+        logs = step(inputs, targets, sample_weight=weights, return_dict=True)
         # The values are on the host, so the device has finished.
-        loss, accuracy = float(logs["loss"]), float(logs["accuracy"])
+        values = {name: float(value) for name, value in logs.items()}
         if kind == "train":
             self._train_functions[shape] = model.train_function
         else:
             self._test_functions[shape] = model.test_function
-        self.clock.add(kind, tokens.shape, time.perf_counter() - start)
-        return loss, accuracy
-
-    @staticmethod
-    def _add(sums: list[float], loss: float, accuracy: float, weights: Any) -> None:
-        rows = float(weights.sum())
-        for index, value in enumerate((loss * rows, accuracy * rows, rows)):
-            sums[index] += value
+        self.clock.add(kind, shape, time.perf_counter() - start)
+        return values
 
     @staticmethod
     def _values(variables: list[Any]) -> list[np.ndarray]:
@@ -285,6 +287,50 @@ class Training:
             variable.assign(value)
 
 
-def _means(sums: list[float]) -> tuple[float, float]:
-    loss, accuracy, rows = sums
-    return loss / rows, accuracy / rows
+class Means:
+    """Means over rows of the values of batches, each for itself.
+
+    Args:
+        sums: Sums of value times rows by name, and the number of rows as "rows". In
+            checkpoints of earlier versions, a list of loss, accuracy and rows.
+    """
+
+    def __init__(self, sums: Any = None) -> None:
+        if isinstance(sums, list):
+            sums = dict(zip(("loss", "accuracy", "rows"), sums, strict=True))
+        self.sums: dict[str, float] = dict(sums or {})
+
+    def add(self, logs: dict[str, float], weights: Any) -> None:
+        """Adds the values of a batch, and the weights of its rows."""
+        rows = float(np.sum(weights))
+        for name, value in {**logs, "rows": 1.0}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * rows
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The means by name."""
+        rows = self.sums.get("rows", 0.0)
+        return {name: x / rows for name, x in self.sums.items() if name != "rows"}
+
+
+class Running:
+    """The values of metrics that Keras accumulates over batches, such as an AUC."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, float] = {}
+
+    def add(self, logs: dict[str, float], weights: Any) -> None:
+        """Takes the values of all batches so far."""
+        del weights
+        self.values = logs
+
+
+def _are_means(metrics: list[Any]) -> bool:
+    """Returns whether metrics are means over rows, which add up over batches."""
+    return all(isinstance(each, keras.metrics.MeanMetricWrapper) for each in metrics)
+
+
+def _shape(inputs: Any) -> tuple[Any, ...]:
+    """Returns what a compiled function depends on: the shapes of the inputs."""
+    shapes = [tuple(np.shape(each)) for each in keras.tree.flatten(inputs)]
+    return shapes[0] if len(shapes) == 1 else tuple(shapes)

@@ -12,6 +12,7 @@ from keras_twa.layers.options import check_options
 from keras_twa.layers.options import constructor_options
 from keras_twa.mechanism import Mechanism
 from keras_twa.mechanism import parse
+from keras_twa.mechanism import text
 from keras_twa.registered import CLASSES
 from keras_twa.registered import place_of
 from keras_twa.suggestions import close_names
@@ -208,10 +209,7 @@ def mechanism_of(attention: Any) -> Mechanism | tuple[Mechanism, ...]:
 
 def text_of(attention: Any) -> str:
     """Returns the one text of whatever may stand for a mechanism, or for several."""
-    found = mechanism_of(attention)
-    if isinstance(found, Mechanism):
-        return str(found)
-    return f"[{', '.join(map(str, found))}]"
+    return text(mechanism_of(attention))
 
 
 def _options_of(layer: keras.layers.Layer) -> dict[str, Any]:

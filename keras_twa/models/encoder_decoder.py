@@ -145,6 +145,8 @@ class EncoderDecoder(keras.Model):
             embedding_dim,
             name="encoder_block",
         )
+        by_name = [parts.by_block(self._config[x], num_layers, x) for x in ATTENTIONS]
+        attentions = zip(*by_name[1:], strict=True)
         self.decoder_blocks = [
             TransformerDecoder(
                 intermediate_dim,
@@ -163,7 +165,7 @@ class EncoderDecoder(keras.Model):
                 name=f"decoder_block_{index}",
                 dtype=policy,
             )
-            for index, (attention, across) in enumerate(self._decoder_attentions())
+            for index, (attention, across) in enumerate(attentions)
         ]
         self.encoder_norm, self.decoder_norm = (
             parts.final_norm(policy, name) for name in ("encoder_norm", "decoder_norm")
@@ -291,17 +293,6 @@ class EncoderDecoder(keras.Model):
             end_token,
             beam_size,
             length_penalty,
-        )
-
-    def _decoder_attentions(self):
-        """The self-attention and the cross-attention of each decoder block."""
-        count = self._config["num_layers"]
-        return zip(
-            *(
-                parts.by_block(self._config[name], count, name)
-                for name in ("decoder_attention", "cross_attention")
-            ),
-            strict=True,
         )
 
     def _build_for(self, source):

@@ -12,16 +12,14 @@ import keras_tuner
 
 from keras_twa.experiments.config import COMPARED
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import TaskData
-from keras_twa.experiments.data import load_task
-from keras_twa.experiments.model import build_classifier
 from keras_twa.experiments.results import Result
-from keras_twa.experiments.settings import Settings
-from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.training import Training
-from keras_twa.layers import get
 from keras_twa.layers import mechanisms
-from keras_twa.tuner.space import Configuration
+from keras_twa.mechanism import Mechanism
+from keras_twa.tasks import Rows
+from keras_twa.tasks import Settings
+from keras_twa.tasks import get
+from keras_twa.tasks.settings import check_choice
 from keras_twa.tuner.space import chosen_options
 from keras_twa.tuner.space import declare
 
@@ -44,7 +42,7 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         experiment: The `Experiment`. Its settings are the defaults of all that is
             chosen, and its model is the measure of size.
         attentions: Names of mechanisms. Defaults to those that a comparison trains.
-        data: The `TaskData`. Defaults to that of the experiment.
+        data: The rows. Defaults to those of the experiment.
 
     Raises:
         ValueError: If a mechanism is unknown, or does not fit the experiment.
@@ -69,33 +67,37 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         self,
         experiment: Experiment,
         attentions: Iterable[str] | None = None,
-        data: TaskData | None = None,
+        data: Rows | None = None,
     ) -> None:
         super().__init__()
         self.attentions = check_attentions(attentions)
         self.experiment = experiment
-        self.data = data or load_task(
-            experiment.task, experiment.data, experiment.settings
-        )
+        self.task = get(experiment.task)
+        self.data = data or self.task.load(experiment.data, experiment.settings, None)
         self._sizes: dict[Any, tuple[int, int]] = {}
-        self.parameters = self._count(self.default)
+        self.parameters = self._count(experiment)
         for name in self.attentions:
             # Raises errors for invalid combinations here, before any training.
-            self._count(Configuration(name, {}, experiment.settings))
+            self._count(self._changed(name, experiment.settings))
 
     @property
-    def default(self) -> Configuration:
-        """The experiment without changes."""
-        return Configuration(self.experiment.attention, {}, self.experiment.settings)
+    def objective(self) -> str:
+        """The name of the validation score in the logs."""
+        return f"val_{self.task.metric.name}"
+
+    @property
+    def direction(self) -> str:
+        """Whether the best score is the "max" or the "min"."""
+        return "max" if self.task.metric.higher_is_better else "min"
 
     def declare_hyperparameters(self, hp: Any) -> None:
         declare(hp, self.attentions, self.experiment.settings)
 
-    def configuration(self, hp: Any) -> Configuration:
-        """Returns the `Configuration` of the hyperparameters."""
+    def configuration(self, hp: Any) -> Experiment:
+        """Returns the `Experiment` that the hyperparameters describe."""
         self.declare_hyperparameters(hp)
-        attention = hp.get("attention")
-        options = chosen_options(hp, attention)
+        name = hp.get("attention")
+        attention = str(Mechanism(name, chosen_options(hp, name)))
         settings = dataclasses.replace(
             self.experiment.settings,
             num_layers=hp.get("num_layers"),
@@ -103,26 +105,22 @@ class AttentionHyperModel(keras_tuner.HyperModel):
             learning_rate=hp.get("learning_rate"),
             batch_size=hp.get("batch_size"),
         )
-        key = (attention, str(options), settings.num_layers)
+        key = (attention, settings.num_layers)
         if key not in self._sizes:
-            self._sizes[key] = self._fit_size(
-                Configuration(attention, options, settings)
-            )
-        return Configuration(attention, options, _resized(settings, *self._sizes[key]))
+            self._sizes[key] = self._fit_size(self._changed(attention, settings))
+        return self._changed(attention, _resized(settings, *self._sizes[key]))
 
     def build(self, hp: Any) -> Any:
         return self.make(self.configuration(hp))
 
-    def make(self, configuration: Configuration) -> Any:
+    def make(self, configuration: Experiment) -> Any:
         """Returns the model of a configuration, with initial weights from the seed."""
         # Otherwise the memory of a search grows with each model.
         policy = keras.config.dtype_policy()
         keras.utils.clear_session()
         keras.config.set_dtype_policy(policy)
         keras.utils.set_random_seed(self.experiment.seed)
-        model = self._classifier(configuration)
-        model.build((None, None))
-        return model
+        return self._model(configuration)
 
     def fit(
         self,
@@ -138,15 +136,16 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         Args:
             hp: The hyperparameters of the model.
             model: The model.
-            callbacks: Keras callbacks. They get "loss", "accuracy", "val_loss" and
-                "val_accuracy".
+            callbacks: Keras callbacks. They get "loss", "val_loss", and the metrics of
+                the task likewise.
             epochs: Number of the last epoch. Defaults to the experiment's.
             initial_epoch: Number of earlier epochs. The learning-rate schedule restarts
                 after them.
             verbose: Passed to the callbacks.
 
         Returns:
-            "val_accuracy" and "val_loss" of the best epoch, "params" and "seconds".
+            "val_loss" and the validation score of the best epoch under the name
+            `objective`, "params" and "seconds".
         """
         configuration = self.configuration(hp)
         return self.train(
@@ -155,7 +154,7 @@ class AttentionHyperModel(keras_tuner.HyperModel):
 
     def train(
         self,
-        configuration: Configuration,
+        configuration: Experiment,
         model: Any,
         callbacks: Iterable[Any] = (),
         epochs: int | None = None,
@@ -179,9 +178,8 @@ class AttentionHyperModel(keras_tuner.HyperModel):
         )
 
         def on_batch(
-            phase: str, batch: int, batches: int, loss: float, accuracy: float
+            phase: str, batch: int, batches: int, logs: dict[str, float]
         ) -> None:
-            logs = {"loss": loss, "accuracy": accuracy}
             if phase == "train":
                 told.on_train_batch_end(batch - 1, logs)
                 if batch < batches:
@@ -197,55 +195,50 @@ class AttentionHyperModel(keras_tuner.HyperModel):
             told.on_train_batch_begin(0)
             training.train_epoch(on_batch)
             told.on_epoch_end(epoch, _logs(training.result.curve[-1]))
-        best = max(
-            training.result.curve, key=lambda point: point["validation_accuracy"]
-        )
+        found = training.result
+        best = found.curve[(found.best_epoch or 1) - 1]
         told.on_train_end(_logs(best))
         return {
-            "val_accuracy": best["validation_accuracy"],
+            self.objective: found.validation(best),
             "val_loss": best["validation_loss"],
             "params": float(training.result.parameters or 0),
             "seconds": time.perf_counter() - start,
         }
 
-    def test(self, configuration: Configuration, model: Any) -> float:
-        """Returns the accuracy of a trained model on the test rows."""
+    def test(self, configuration: Experiment, model: Any) -> float:
+        """Returns the score of a trained model on the test rows."""
         training = self._training(configuration, model, configuration.settings)
-        _, accuracy = training.evaluate("test", lambda *_: None)
-        return accuracy
+        values = training.evaluate("test", lambda *_: None)
+        return values[self.task.metric.name]
 
     def _training(
-        self, configuration: Configuration, model: Any, settings: Settings
+        self, configuration: Experiment, model: Any, settings: Settings
     ) -> Training:
-        experiment = dataclasses.replace(
-            self.experiment,
-            attention=configuration.attention,
-            settings=settings,
-            defined_in=None,
-        )
+        experiment = dataclasses.replace(configuration, settings=settings)
         return Training(experiment, self.data, model, Result(experiment))
 
-    def _classifier(self, configuration: Configuration) -> Any:
-        settings, attention = configuration.settings, configuration.attention
-        if configuration.options:
-            attention = get(
-                attention,
-                num_heads=settings.num_heads,
-                key_dim=settings.embedding_dim // settings.num_heads,
-                name="attention",
-                **configuration.options,
-            )
-        return build_classifier(attention, settings, self.data)
+    def _changed(self, attention: str, settings: Settings) -> Experiment:
+        """The experiment with another attention and other settings."""
+        return dataclasses.replace(
+            self.experiment, attention=attention, settings=settings, defined_in=None
+        )
 
-    def _count(self, configuration: Configuration) -> int:
+    def _model(self, configuration: Experiment) -> Any:
+        """The built model of an experiment."""
+        attention, settings = configuration.attention, configuration.settings
+        model = self.task.build_model(attention, settings, self.data)
+        if not model.built:
+            model.build((None, None))
+        return model
+
+    def _count(self, configuration: Experiment) -> int:
         """The number of trainable parameters, without creating their values."""
         # `make` clears Keras's global state of this.
         with keras.StatelessScope(initialize_variables=False):
-            model = self._classifier(configuration)
-            model.build((None, None))
+            model = self._model(configuration)
         return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
-    def _fit_size(self, configuration: Configuration) -> tuple[int, int]:
+    def _fit_size(self, configuration: Experiment) -> tuple[int, int]:
         """The widths that give a model as many parameters as the experiment."""
         settings, wanted = configuration.settings, self.parameters
         ratio = settings.intermediate_dim / settings.embedding_dim
@@ -273,9 +266,9 @@ class AttentionHyperModel(keras_tuner.HyperModel):
             hidden = max(1, hidden + round((wanted - found) / cost))
         if not self._near(count(width, hidden)):
             raise ValueError(
-                f"No width gives {configuration.attention!r} within "
-                f"{100 * TOLERANCE:.0f} % of {wanted:,} parameters. Received: "
-                f"options={configuration.options}, num_layers={settings.num_layers}"
+                f"No width gives within {100 * TOLERANCE:.0f} % of {wanted:,} "
+                f"parameters. Received: attention={configuration.attention}, "
+                f"num_layers={settings.num_layers}"
             )
         return width, hidden
 
@@ -298,9 +291,11 @@ def _resized(settings: Settings, width: int, hidden: int) -> Settings:
 
 
 def _logs(point: dict[str, float]) -> dict[str, float]:
+    """The values of an epoch under the names that Keras gives them."""
+    names = {"train_": "", "validation_": "val_"}
     return {
-        "loss": point["train_loss"],
-        "accuracy": point["train_accuracy"],
-        "val_loss": point["validation_loss"],
-        "val_accuracy": point["validation_accuracy"],
+        f"{after}{name.removeprefix(before)}": value
+        for before, after in names.items()
+        for name, value in point.items()
+        if name.startswith(before)
     }

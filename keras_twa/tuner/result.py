@@ -8,11 +8,12 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from keras_twa.experiments.fingerprint import Fingerprint
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import check_types
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.tasks import Metric
+from keras_twa.tasks.fingerprint import Fingerprint
 
 FORMAT = 1
 NUMBER = (int, float)
@@ -41,22 +42,23 @@ class TuningResult:
     """The result of a search, complete or not.
 
     Each configuration is a dictionary: `id`, `status` ("completed" or "failed"),
-    `hyperparameters` (`attention`, `options` that differ from the mechanism's
-    defaults, `num_layers`, `embedding_dim`, `intermediate_dim`, `dropout`,
-    `learning_rate`, `batch_size`), `score` (best validation accuracy), `parameters`
-    and `seconds` (of its training). If it failed, the last three are `None` and
-    there is a `message`.
+    `hyperparameters` (`attention`, with its options, `num_layers`, `embedding_dim`,
+    `intermediate_dim`, `dropout`, `learning_rate`, `batch_size`), `score` (the best on
+    the validation rows), `parameters` and `seconds` (of its training). If it failed,
+    the last three are `None` and there is a `message`.
 
     Args:
         directory: Folder of the search.
         trials: The tried configurations, in the order in which they ended.
-        best: The one with the best score, with its `test_accuracy`, or `None`.
+        best: The one with the best score, with its score on the test rows under
+            `test_name`, or `None`.
         default: The unchanged experiment, in the same form, or `None`.
-        baselines: Test accuracies of baselines without attention, by name.
+        baselines: Test scores of baselines without attention, by name.
         environment: Versions, backend and hardware.
         complete: Whether the search is complete. Otherwise it can continue.
         fingerprint: A text for each split that identifies its rows. Empty if
             unknown, as in searches of earlier versions.
+        metric: The `Metric` of the scores.
     """
 
     directory: Path
@@ -67,6 +69,12 @@ class TuningResult:
     environment: dict[str, Any] = field(default_factory=dict)
     complete: bool = False
     fingerprint: Fingerprint = field(default_factory=dict)
+    metric: Metric = field(default_factory=Metric)
+
+    @property
+    def test_name(self) -> str:
+        """The name of the score on the test rows, such as `test_accuracy`."""
+        return f"test_{self.metric.name}"
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -101,4 +109,6 @@ class TuningResult:
         for one in (*values["trials"], values["best"], values["default"]):
             if one is not None:
                 check_types(one, KINDS_OF_ONE, path)
-        return cls(Path(directory), **{name: values[name] for name in KINDS})
+        metric = Metric.from_json(values.get("metric"))
+        known = {name: values[name] for name in KINDS}
+        return cls(Path(directory), **known, metric=metric)

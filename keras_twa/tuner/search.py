@@ -10,31 +10,34 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import keras_tuner
+
 from keras_twa import files
 from keras_twa.datasets import checks
 from keras_twa.experiments import machine
 from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import load_task
-from keras_twa.experiments.fingerprint import check_same_rows
 from keras_twa.experiments.lock import LOCK
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
-from keras_twa.experiments.settings import check_choice
 from keras_twa.experiments.stop import StopSignal
-from keras_twa.experiments.text import differences
 from keras_twa.experiments.text import error_text
 from keras_twa.home import expanded
 from keras_twa.ops import backend
+from keras_twa.tasks import get
+from keras_twa.tasks import load
+from keras_twa.tasks.fingerprint import check_same_rows
+from keras_twa.tasks.fingerprint import differences
+from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.settings import check_choice
 from keras_twa.tuner import repair
 from keras_twa.tuner.hypermodel import AttentionHyperModel
 from keras_twa.tuner.hypermodel import check_attentions
 from keras_twa.tuner.result import FILE_NAME
 from keras_twa.tuner.result import TuningResult
-from keras_twa.tuner.space import Configuration
+from keras_twa.tuner.space import chosen
 from keras_twa.tuner.trials import ALGORITHMS
-from keras_twa.tuner.trials import OBJECTIVE
 from keras_twa.tuner.trials import TRIALS
 from keras_twa.tuner.trials import WEIGHTS
 from keras_twa.tuner.trials import AttentionTuner
@@ -121,7 +124,7 @@ def search(
         directory = f"runs/tune-{name}"
     folder = expanded(directory)
     _check_folder(folder)
-    rows = load_task(experiment.task, experiment.data, experiment.settings)
+    rows = load(experiment.task, experiment.data, experiment.settings)
     # Replaces "auto", so that a later call must use the same data.
     experiment = dataclasses.replace(experiment, data=rows.data)
     hypermodel = AttentionHyperModel(experiment, attentions, rows)
@@ -129,7 +132,9 @@ def search(
     settings = experiment.settings
 
     def oracle() -> Any:
-        return make_oracle(algorithm, max_trials, settings.epochs, experiment.seed)
+        best = keras_tuner.Objective(hypermodel.objective, hypermodel.direction)
+        seed = experiment.seed
+        return make_oracle(algorithm, max_trials, settings.epochs, seed, best)
 
     facts = {
         "format": FORMAT,
@@ -179,8 +184,9 @@ class _Search:
     def run(self) -> TuningResult:
         result, hypermodel = self.result, self.runner.hypermodel
         result.environment = machine.environment()
+        result.metric = hypermodel.task.metric
         if not result.baselines:
-            result.baselines = hypermodel.data.baselines(hypermodel.experiment.task)
+            result.baselines = hypermodel.task.baselines(hypermodel.data)
         result.complete = False
         result.save()
         with contextlib.suppress(OutOfTime):
@@ -189,7 +195,7 @@ class _Search:
             self.tuner.search(verbose=0)
             result.complete = True
         self._record()
-        self._test(result.default, hypermodel.default, self._default_weights)
+        self._test(result.default, hypermodel.experiment, self._default_weights)
         if result.best is not None:
             best = self.tuner.oracle.trials[result.best["id"]]
             configuration = hypermodel.configuration(best.hyperparameters)
@@ -208,9 +214,9 @@ class _Search:
             return oracle
 
         best = result.best or {}
-        tested = best["id"] if "test_accuracy" in best else None
+        tested = best["id"] if result.test_name in best else None
         _warn(repair.repair(result.directory / TRIALS, oracle_with_space, tested))
-        if result.default is not None and "test_accuracy" not in result.default:
+        if result.default is not None and result.test_name not in result.default:
             told = repair.set_aside_weights(self._default_weights)
             _warn(told)
             if told:
@@ -221,11 +227,11 @@ class _Search:
         return self.result.directory / f"{DEFAULT}.{WEIGHTS}"
 
     def _run_default(self) -> None:
-        configuration = self.runner.hypermodel.default
+        configuration = self.runner.hypermodel.experiment
         found: dict[str, Any] = {
             "id": DEFAULT,
             "status": "completed",
-            "hyperparameters": configuration.to_json(),
+            "hyperparameters": chosen(configuration),
             "score": None,
             "parameters": None,
             "seconds": None,
@@ -238,7 +244,7 @@ class _Search:
             found["status"] = "failed"
             found["message"] = error_text(error)
         else:
-            found["score"] = scores[OBJECTIVE]
+            found["score"] = scores[self.runner.hypermodel.objective]
             found["parameters"] = int(scores["params"])
             found["seconds"] = scores["seconds"]
         self.result.default = found
@@ -257,8 +263,9 @@ class _Search:
         oracle, result = self.tuner.oracle, self.result
         result.trials = [self._plain(oracle.trials[name]) for name in oracle.end_order]
         done = [trial for trial in result.trials if trial["score"] is not None]
-        best = max(done, key=lambda trial: trial["score"], default=None)
-        # A test accuracy is measured only once.
+        choose = max if result.metric.higher_is_better else min
+        best = choose(done, key=lambda trial: trial["score"], default=None)
+        # A test score is measured only once.
         if best is None or (result.best or {}).get("id") != best["id"]:
             result.best = best and dict(best)
         result.save()
@@ -273,8 +280,8 @@ class _Search:
         found = {
             "id": trial.trial_id,
             "status": "completed" if completed else "failed",
-            "hyperparameters": configuration.to_json(),
-            "score": metric(OBJECTIVE) if completed else None,
+            "hyperparameters": chosen(configuration),
+            "score": metric(self.runner.hypermodel.objective) if completed else None,
             "parameters": int(metric("params")) if completed else None,
             "seconds": metric("seconds") if completed else None,
         }
@@ -283,12 +290,13 @@ class _Search:
         return found
 
     def _test(
-        self, found: dict[str, Any] | None, configuration: Configuration, weights: Path
+        self, found: dict[str, Any] | None, configuration: Experiment, weights: Path
     ) -> None:
-        if found is None or found["score"] is None or "test_accuracy" in found:
+        name = self.result.test_name
+        if found is None or found["score"] is None or name in found:
             return
         model = self.runner.load(configuration, weights)
-        found["test_accuracy"] = self.runner.hypermodel.test(configuration, model)
+        found[name] = self.runner.hypermodel.test(configuration, model)
 
 
 def _work(tuner: AttentionTuner, folder: Path) -> TuningResult:
@@ -347,6 +355,10 @@ def _warn(messages: list[str]) -> None:
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts and the settings side by side, also those of earlier versions."""
     settings = facts.get("settings")
-    settings = {**settings, "settings": None} if isinstance(settings, dict) else {}
-    return {**facts, **settings}
+    if not isinstance(settings, dict):
+        return facts
+    options = get(facts["task"]).options
+    now = dataclasses.asdict(Settings.from_json(settings, options))
+    return {**facts, **now, **now["options"], "options": None, "settings": None}

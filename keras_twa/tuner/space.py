@@ -1,10 +1,10 @@
 """The space of a search."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from keras_twa import layers
-from keras_twa.experiments.settings import Settings
+from keras_twa.experiments.config import Experiment
+from keras_twa.tasks import Settings
 
 # The settings that a search chooses, or that follow from its choices.
 SEARCHED = (
@@ -17,28 +17,10 @@ SEARCHED = (
 )
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """One model of a search, and how it is trained.
-
-    Args:
-        attention: Name of the mechanism.
-        options: Its own arguments that differ from their defaults.
-        settings: The `Settings`.
-    """
-
-    attention: str
-    options: dict[str, Any]
-    settings: Settings
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        options = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in self.options.items()
-        }
-        chosen = {name: getattr(self.settings, name) for name in SEARCHED}
-        return {"attention": self.attention, "options": options, **chosen}
+def chosen(experiment: Experiment) -> dict[str, Any]:
+    """Returns what a search chose: the attention and some settings."""
+    found = {name: getattr(experiment.settings, name) for name in SEARCHED}
+    return {"attention": experiment.attention, **found}
 
 
 def search_space(attention: str) -> dict[str, tuple[Any, ...]]:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from keras_twa.experiments.fitted_table import FittedTable
-from keras_twa.experiments.text import accuracy_text
 from keras_twa.experiments.text import seconds_text
+from keras_twa.mechanism import Mechanism
 from keras_twa.tuner.result import TuningResult
 
 HEADINGS = (
@@ -40,23 +40,33 @@ def tuning_table(result: TuningResult, width: int | None = None) -> FittedTable:
         )
 
     if result.default is not None:
-        add("default", _cells(result.default))
+        add("default", _cells(result.default, result))
     # Failed trials come last.
-    for trial in sorted(result.trials, key=lambda trial: -(trial["score"] or 0)):
+    sign = -1 if result.metric.higher_is_better else 1
+    failed = float("inf")
+
+    def place(trial: dict[str, Any]) -> float:
+        score = trial["score"]
+        return failed if score is None else sign * float(score)
+
+    for trial in sorted(result.trials, key=place):
         if result.best is not None and trial["id"] == result.best["id"]:
-            add("best", _cells(result.best), style="bold")
+            add("best", _cells(result.best, result), style="bold")
         else:
-            add(f"trial {trial['id']}", _cells(trial))
-    for name, accuracy in result.baselines.items():
-        cells = {"attention": name, "test": accuracy_text(accuracy)}
+            add(f"trial {trial['id']}", _cells(trial, result))
+    for name, score in result.baselines.items():
+        cells = {"attention": name, "test": result.metric.text(score)}
         add("", cells, style="dim")
     return table
 
 
-def _cells(found: dict[str, Any]) -> dict[str, str]:
+def _cells(found: dict[str, Any], result: TuningResult) -> dict[str, str]:
     """The cells of a row by the headings of their columns."""
     chosen = found["hyperparameters"]
-    lines = [f"{name}={value}" for name, value in chosen["options"].items()]
+    mechanism = Mechanism.parse(chosen["attention"])
+    # Earlier versions had the options beside the name.
+    options = {**mechanism.options, **chosen.get("options", {})}
+    lines = [f"{name}={value}" for name, value in options.items()]
     cells = {
         "layers": f"{chosen['num_layers']} x {chosen['embedding_dim']}",
         "rate": f"{chosen['learning_rate']:.2g}",
@@ -69,8 +79,8 @@ def _cells(found: dict[str, Any]) -> dict[str, str]:
     else:
         cells["weights"] = f"{found['parameters']:,}"
         cells["training"] = seconds_text(found["seconds"])
-        cells["validation"] = accuracy_text(found["score"])
-    if "test_accuracy" in found:
-        cells["test"] = accuracy_text(found["test_accuracy"])
-    told = "\n".join([chosen["attention"], *(f"  {line}" for line in lines if line)])
+        cells["validation"] = result.metric.text(found["score"])
+    if result.test_name in found:
+        cells["test"] = result.metric.text(found[result.test_name])
+    told = "\n".join([mechanism.name, *(f"  {line}" for line in lines if line)])
     return {"attention": told, **cells}

@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import keras_tuner
 
+from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.stop import Stopped
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.tuner.hypermodel import AttentionHyperModel
-from keras_twa.tuner.space import Configuration
+from keras_twa.tuner.space import chosen
 
-OBJECTIVE = "val_accuracy"
 ALGORITHMS = ("random", "bayesian", "hyperband")
 # Folder of KerasTuner's own files in that of a search.
 TRIALS = "trials"
@@ -45,7 +45,7 @@ class Runner:
     def run(
         self,
         name: str,
-        configuration: Configuration,
+        configuration: Experiment,
         weights: Path,
         initial_weights: Path | None = None,
         epochs: int | None = None,
@@ -55,7 +55,7 @@ class Runner:
 
         Args:
             name: Its name for `view`.
-            configuration: The `Configuration`.
+            configuration: The `Experiment`.
             weights: File for the weights of the best epoch.
             initial_weights: File with initial weights.
             epochs: Number of the last epoch.
@@ -68,8 +68,11 @@ class Runner:
             OutOfTime: If it is time to stop.
         """
         epochs = epochs or configuration.settings.epochs
-        chosen = configuration.to_json()
-        show = {"trial": name, "epochs": epochs, "hyperparameters": chosen}
+        show = {
+            "trial": name,
+            "epochs": epochs,
+            "hyperparameters": chosen(configuration),
+        }
         self.check()
         self.view({"event": "start", **show})
         model = self.hypermodel.make(configuration)
@@ -77,8 +80,8 @@ class Runner:
             model.load_weights(initial_weights)
         checkpoint = keras.callbacks.ModelCheckpoint(
             weights,
-            monitor=OBJECTIVE,
-            mode="max",
+            monitor=self.hypermodel.objective,
+            mode=self.hypermodel.direction,
             save_best_only=True,
             save_weights_only=True,
         )
@@ -90,7 +93,7 @@ class Runner:
             initial_epoch,
         )
 
-    def load(self, configuration: Configuration, weights: Path) -> Any:
+    def load(self, configuration: Experiment, weights: Path) -> Any:
         """Returns the trained model of a configuration."""
         model = self.hypermodel.make(configuration)
         model.load_weights(weights)
@@ -198,7 +201,9 @@ class AttentionTuner(keras_tuner.Tuner):
         return Path(self.get_trial_dir(trial_id)) / WEIGHTS
 
 
-def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> Any:
+def make_oracle(
+    algorithm: str, max_trials: int, max_epochs: int, seed: int, objective: Any
+) -> Any:
     """Returns the oracle, which chooses the trials.
 
     Args:
@@ -206,9 +211,10 @@ def make_oracle(algorithm: str, max_trials: int, max_epochs: int, seed: int) -> 
         max_trials: Largest number of trials.
         max_epochs: Epochs of a full training.
         seed: Seed of the choices.
+        objective: The `keras_tuner.Objective`.
     """
     options = {
-        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "objective": objective,
         # In KerasTuner, 0 means no seed.
         "seed": seed + 1,
         # Otherwise the search would end with an error and without a result.

@@ -59,8 +59,8 @@ def canned_result(attention, seed, epochs=6, status="completed", reason=""):
         )
     if status == "completed":
         result.best_epoch = epochs
-        result.test_accuracy = best + rng.normal(0, 0.005)
-        result.test_loss = 1.6 - best
+        accuracy = best + rng.normal(0, 0.005)
+        result.test = {"accuracy": accuracy, "loss": 1.6 - best}
         result.compile_seconds = 8.0 + 2 * place
         result.wall_seconds = 60.0 + 10 * place
     return result
@@ -74,7 +74,7 @@ def write_comparison(folder, results, **facts):
     write_json(
         folder / "comparison.json",
         {
-            "format": 1,
+            "format": 2,
             "task": first.task,
             "preset": first.preset,
             "data": first.data,

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from keras_twa import tasks
 from keras_twa.experiments import config
 from tests.experiments.tiny import SIZES
 
@@ -23,4 +24,4 @@ def own_cache(tmp_path_factory):
 def tiny_quick(monkeypatch):
     """Shrinks the preset `quick` of ListOps to seconds, in this process."""
     settings = config.preset_settings("listops", "quick", **SIZES | {"epochs": 1})
-    monkeypatch.setitem(config.PRESETS["quick"], "listops", settings)
+    monkeypatch.setitem(tasks.get("listops").presets, "quick", settings)

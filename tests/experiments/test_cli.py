@@ -55,7 +55,7 @@ def test_a_comparison_ends_with_a_table_and_a_report(tiny_quick, tmp_path, capsy
     # As JSON, there is nothing else on the standard output.
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [{"format": 1, **found["results"][0]}] == [json.loads(before)]
+    assert [{"format": 2, **found["results"][0]}] == [json.loads(before)]
     assert found["facts"]["baselines"]["root operator"] > 0
     assert (found["left"], found["report"]) == (0, str(output / "report.html"))
     # Another setting in the same folder is refused.

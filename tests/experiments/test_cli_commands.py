@@ -13,9 +13,9 @@ from keras_twa.cli import main
 from keras_twa.datasets import listops
 from keras_twa.experiments import benchmark
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.config import PRESETS
-from keras_twa.experiments.data import load_task
 from keras_twa.experiments.results import Result
+from keras_twa.tasks import load
+from keras_twa.tasks.listops import LISTOPS
 from tests.experiments.test_cli import error_of
 
 SMALL = ("--length", "6", "--batch", "2", "--heads", "2", "--dim", "4")
@@ -45,7 +45,7 @@ def test_train_saves_the_model_that_was_tested(tiny_quick, tmp_path, capsys):
         "linear",
         3,
     )
-    data = load_task("listops", "auto", PRESETS["quick"]["listops"])
+    data = load("listops", "auto", LISTOPS.presets["quick"])
     model = keras.saving.load_model(found["model"])
     right = rows = 0.0
     for tokens, labels, weights in data.evaluation_batches("test", 16).epoch():
@@ -54,7 +54,7 @@ def test_train_saves_the_model_that_was_tested(tiny_quick, tmp_path, capsys):
             right + ((classes == labels) * weights).sum(),
             rows + weights.sum(),
         )
-    assert right / rows == pytest.approx(result["test_accuracy"])
+    assert right / rows == pytest.approx(result["test"]["accuracy"])
     # Its model would take the place of this one.
     arguments[4] = "local"
     assert "linear-seed3" in error_of(capsys, *arguments)
@@ -231,14 +231,14 @@ def test_generated_files_are_what_the_preset_trains_on(tmp_path, capsys):
         "basic_val.tsv",
     ]
     settings = dataclasses.replace(
-        PRESETS["quick"]["listops"],
+        LISTOPS.presets["quick"],
         num_train=30,
         num_validation=4,
         num_test=5,
         data_seed=5,
     )
-    want = load_task("listops", "generated", settings).splits
-    got = load_task("listops", str(output), settings).splits
+    want = load("listops", "generated", settings).splits
+    got = load("listops", str(output), settings).splits
     for name, (rows, labels) in want.items():
         np.testing.assert_array_equal(got[name][0].padded(), rows.padded())
         np.testing.assert_array_equal(got[name][1], labels)

@@ -11,17 +11,16 @@ import pytest
 
 from keras_twa.experiments import machine
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.config import PRESETS
-from keras_twa.experiments.data import IMDB_COUNTS
-from keras_twa.experiments.data import LISTOPS_COUNTS
-from keras_twa.experiments.data import TSV_FILES
-from keras_twa.experiments.data import TaskData
-from keras_twa.experiments.data import load_task
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.report import write_report
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import read_json
-from keras_twa.experiments.settings import Settings
+from keras_twa.tasks import TokenRows
+from keras_twa.tasks import imdb
+from keras_twa.tasks import listops
+from keras_twa.tasks import load
+from keras_twa.tasks.listops import FILES
+from keras_twa.tasks.settings import Settings
 from tests.experiments.test_run import assert_same_learning
 from tests.experiments.test_run import start_and_expect_a_kill
 from tests.experiments.tiny import compare_tiny
@@ -31,7 +30,7 @@ from tests.experiments.tiny import tiny_experiment
 def prepared(folder, experiments):
     comparison = Comparison(folder, experiments, keras.backend.backend())
     first = experiments[0]
-    comparison.prepare(load_task(first.task, first.data, first.settings))
+    comparison.prepare(load(first.task, first.data, first.settings))
     return comparison
 
 
@@ -172,35 +171,38 @@ def data_of(data, counts, shortest, longest):
         lengths[0] = longest
         rows = types.SimpleNamespace(lengths=lengths)
         splits[name] = (rows, np.zeros(count, "int32"))
-    return TaskData(splits, 16, 10, "", data, 2, str)
+    return TokenRows(splits, 16, 10, "", data, 2, str)
 
 
 @pytest.mark.parametrize("data", ["generated", "a/folder"])
 def test_rows_that_are_not_the_published_ones_say_so(data):
-    mvp, quick = PRESETS["mvp"]["listops"], PRESETS["quick"]["listops"]
-    assert data_of(data, LISTOPS_COUNTS, 501, 1_999).note("listops", mvp) == ""
+    presets = listops.LISTOPS.presets
+    mvp, quick = presets["mvp"], presets["quick"]
+    whole = data_of(data, listops.PUBLISHED_COUNTS, 501, 1_999)
+    assert listops.note(whole, mvp) == ""
     for settings in (mvp, quick):
-        note = data_of(data, (256, 32, 32), 3, 64).note("listops", settings)
+        note = listops.note(data_of(data, (256, 32, 32), 3, 64), settings)
         assert "3 to 64 tokens" in note
         assert "256 for training" in note
     assert ("at most 3 nested operators of at most 5" in note) == (data == "generated")
-    note = data_of(data, LISTOPS_COUNTS, 501, 699).note("listops", mvp)
+    note = listops.note(data_of(data, listops.PUBLISHED_COUNTS, 501, 699), mvp)
     assert "501 to 699 tokens" in note
 
 
 def test_reviews_that_are_not_all_of_them_say_so():
-    mvp = PRESETS["mvp"]["imdb"]
-    assert data_of("tfds", IMDB_COUNTS, 1, 1_024).note("imdb", mvp) == ""
+    mvp = imdb.IMDB.presets["mvp"]
+    whole = data_of("tfds", imdb.PUBLISHED_COUNTS, 1, 1_024)
+    assert imdb.note(whole, mvp) == ""
     short = dataclasses.replace(mvp, max_length=100)
-    assert "100 bytes" in data_of("tfds", IMDB_COUNTS, 1, 100).note("imdb", short)
-    note = data_of("folder", (90, 10, 50), 1, 1_024).note("imdb", mvp)
+    assert "100 bytes" in imdb.note(whole, short)
+    note = imdb.note(data_of("folder", (90, 10, 50), 1, 1_024), mvp)
     assert "90 are used for training, 50 for testing" in note
 
 
 def test_files_are_called_after_their_folder(tmp_path):
     folder = tmp_path / "sample"
     folder.mkdir()
-    for name in TSV_FILES:
+    for name in FILES:
         (folder / name).write_text("Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n")
     experiment = dataclasses.replace(tiny_experiment(), data=str(folder))
     prepared(tmp_path / "out", [experiment])
@@ -210,42 +212,41 @@ def test_files_are_called_after_their_folder(tmp_path):
     report = write_report(tmp_path / "out").with_suffix(".md").read_text("utf-8")
     assert report.startswith("# Attention mechanisms on ListOps: files in sample\n")
     assert "Not the published task" in report
-    assert "Sample, not IMDb" not in report
+    assert "These rows were generated." not in report
 
 
 def test_released_files_are_read(tmp_path):
+    mvp = listops.LISTOPS.presets["mvp"]
     rows = "Source\tTarget\n( ( ( [MAX 4 ) 3 ) ] )\t4\n( ( ( [MIN 4 ) 3 ) ] )\t3\n"
     for name in ("train", "val", "test"):
         (tmp_path / f"basic_{name}.tsv").write_text(rows)
-    data = load_task("listops", str(tmp_path), Settings())
+    data = load("listops", str(tmp_path), mvp)
     tokens, labels = data.splits["test"]
     assert list(tokens[0]) == [12, 5, 4, 15]
     assert list(labels) == [4, 3]
     assert data.symbols(tokens[0]) == ["[MAX", "4", "3", "]"]
     with pytest.raises(ValueError, match="max_length=3"):
-        load_task("listops", str(tmp_path), Settings(max_length=3, min_length=0))
+        load("listops", str(tmp_path), mvp.changed(max_length=3, min_length=0))
     (tmp_path / "basic_val.tsv").write_text(rows + "oops\n")
     with pytest.raises(ValueError, match=r"basic_val\.tsv, line 4"):
-        load_task("listops", str(tmp_path), Settings())
+        load("listops", str(tmp_path), mvp)
     with pytest.raises(ValueError, match=r"basic_train\.tsv"):
-        load_task("listops", str(tmp_path / "none"), Settings())
+        load("listops", str(tmp_path / "none"), mvp)
 
 
 def test_the_sample_of_reviews_is_called_one():
-    settings = Settings(
-        num_train=100, num_validation=20, num_test=30, min_length=0, max_length=64
-    )
-    data = load_task("imdb", "sample", settings)
+    settings = Settings(num_train=100, num_validation=20, num_test=30, max_length=64)
+    data = load("imdb", "sample", settings)
     assert data.source == "sample, not IMDb"
     assert data.data == "sample"
     assert [len(x) for x, _ in data.splits.values()] == [100, 20, 30]
     assert len(data.symbols(data.example)) == len(data.example) <= 64
-    assert set(data.baselines("imdb")) == {"majority", "5-gram naive Bayes"}
+    assert set(imdb.baselines(data)) == {"majority", "5-gram naive Bayes"}
 
 
 def test_batches_come_in_a_handful_of_shapes():
     experiment = tiny_experiment()
-    data = load_task("listops", "generated", experiment.settings)
+    data = load("listops", "generated", experiment.settings)
     train = data.train_batches(16, seed=0)
     test = data.evaluation_batches("test", 16)
     assert len(train.shapes) <= 2

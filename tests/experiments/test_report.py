@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 
 SECTIONS = (
     "Summary",
-    "Accuracy",
+    "Score",
     "Without attention",
     "Learning",
     "Time and memory",
@@ -33,7 +33,7 @@ SECTIONS = (
     "Settings",
     "Versions and hardware",
 )
-FIGURES = ("accuracy", "learning", "efficiency", "improvement", "radar", "attention")
+FIGURES = ("score", "learning", "efficiency", "improvement", "radar", "attention")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_the_facts_are_there(folder):
         "[MAX 1 2 3",
     ):
         assert text in markdown, text
-    accuracy = Summary.load(folder).mechanisms[0].accuracy
+    accuracy = Summary.load(folder).mechanisms[0].score
     assert f"{100 * accuracy.mean:.1f} ± {100 * accuracy.half_width:.1f}" in markdown
 
 
@@ -102,10 +102,10 @@ def test_a_report_comes_out_the_same_again(folder):
 def test_targets_are_those_of_the_conventional_run_of_the_same_seed(folder):
     summary = Summary.load(folder)
     baseline, other = summary.mechanisms[0].runs[1], summary.mechanisms[2].runs[1]
-    target = 0.116 + 0.9 * (baseline.best_validation_accuracy - 0.116)
+    target = 0.116 + 0.9 * (baseline.best_validation - 0.116)
     assert summary.to_baseline_gain(other) == other.reached(target)
     own = summary.to_own_best(other)
-    assert own == other.reached(0.9 * other.best_validation_accuracy)
+    assert own == other.reached(0.9 * other.best_validation)
     other.curve = other.curve[:1]
     assert summary.to_baseline_gain(other) is None
 
@@ -147,7 +147,6 @@ def test_a_folder_without_a_comparison_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Not a comparison"):
         write_report(tmp_path)
     for facts in (
-        {"baselines": {}},
         {"baselines": {"majority": "high"}},
         {"rows": {"train": "many"}},
         {"settings": None},

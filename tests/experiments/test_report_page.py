@@ -98,7 +98,7 @@ def test_a_difference_of_accuracies_is_in_points(folder, page):
     conventional, _, other, *_ = summary.mechanisms
     found = summary.difference(other)
     pairs = zip(other.completed, conventional.completed, strict=True)
-    differences = [mine.test_accuracy - its.test_accuracy for mine, its in pairs]
+    differences = [mine.score - its.score for mine, its in pairs]
     assert found.mean == pytest.approx(sum(differences) / 3)
     text = f"{100 * found.mean:+.1f} ± {100 * found.half_width:.1f}"
     assert "<th>percentage points over conventional</th>" in page

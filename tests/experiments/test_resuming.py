@@ -14,10 +14,6 @@ from keras_twa.datasets.token_sequences import TokenSequences
 from keras_twa.experiments import checkpoint
 from keras_twa.experiments import run as run_module
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.data import TSV_FILES
-from keras_twa.experiments.data import load_task
-from keras_twa.experiments.data import write_listops
-from keras_twa.experiments.fingerprint import fingerprint
 from keras_twa.experiments.generators import Generators
 from keras_twa.experiments.report import write_report
 from keras_twa.experiments.results import Result
@@ -26,6 +22,10 @@ from keras_twa.experiments.results import write_json
 from keras_twa.experiments.run import run
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.experiments.training import Training
+from keras_twa.tasks import listops
+from keras_twa.tasks import load
+from keras_twa.tasks.fingerprint import fingerprint
+from keras_twa.tasks.listops import FILES
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
 from tests.experiments.test_run import assert_same_learning
@@ -59,7 +59,7 @@ def learned(result):
         {name: value for name, value in point.items() if name not in TIMES}
         for point in result.curve
     ]
-    return curve, result.steps, result.best_epoch, result.test_loss
+    return curve, result.steps, result.best_epoch, result.test["loss"]
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,7 @@ def test_a_scale_of_the_loss_is_kept(tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         experiment = tiny_experiment()
-        data = load_task(experiment.task, experiment.data, experiment.settings)
+        data = load(experiment.task, experiment.data, experiment.settings)
 
         def training():
             model = build_model(experiment, data)
@@ -265,8 +265,8 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(whole, tmp_path):
 def folder_of_rows(folder, data_seed=0):
     """Writes tiny ListOps files, and returns the experiment on them."""
     experiment = tiny_experiment(data_seed=data_seed, epochs=2)
-    rows = load_task("listops", "generated", experiment.settings)
-    write_listops(rows, folder, lambda *_: None)
+    rows = load("listops", "generated", experiment.settings)
+    listops.write(rows, folder, lambda *_: None)
     return dataclasses.replace(tiny_experiment(epochs=2), data=str(folder))
 
 
@@ -305,7 +305,7 @@ def test_a_run_does_not_go_on_with_other_rows(tmp_path, change, completed):
     if change == "rows":
         folder_of_rows(tmp_path / "data", data_seed=1)
     else:
-        swap(tmp_path / "data" / TSV_FILES[2])
+        swap(tmp_path / "data" / FILES[2])
     message = r"test is '48 rows, sha256 \w+' there, '48 rows, sha256 \w+' here.*Rec"
     with pytest.raises(ValueError, match=message):
         run(experiment, tmp_path / "run", build_model=build_model)
@@ -322,7 +322,7 @@ def test_a_comparison_does_not_go_on_with_other_rows(tmp_path):
 
     def prepared():
         comparison = Comparison(tmp_path / "out", [experiment], "jax")
-        rows = load_task("listops", experiment.data, experiment.settings)
+        rows = load("listops", experiment.data, experiment.settings)
         return comparison, comparison.prepare(rows)
 
     _, facts = prepared()
@@ -351,7 +351,7 @@ def test_rows_that_change_while_a_comparison_runs_are_told(tmp_path):
     experiment = folder_of_rows(tmp_path / "data")
     backend = keras.backend.backend()
     comparison = Comparison(tmp_path / "out", [experiment], backend)
-    comparison.prepare(load_task("listops", experiment.data, experiment.settings))
+    comparison.prepare(load("listops", experiment.data, experiment.settings))
     folder_of_rows(tmp_path / "data", data_seed=1)
     (result,) = comparison.run(lambda *_: None)
     assert result.status == "failed"

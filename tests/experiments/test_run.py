@@ -14,11 +14,11 @@ import pytest
 from keras_twa.experiments import run as run_module
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
-from keras_twa.experiments.data import load_task
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.run import run
 from keras_twa.experiments.run import shrink
 from keras_twa.experiments.stop import StopSignal
+from keras_twa.tasks import load
 from tests.experiments.tiny import build_model
 from tests.experiments.tiny import run_tiny
 from tests.experiments.tiny import tiny_experiment
@@ -44,8 +44,8 @@ def assert_same_learning(result, other):
         np.testing.assert_allclose(
             [point[key] for key in KEYS], [same[key] for key in KEYS], rtol=1e-4
         )
-    np.testing.assert_allclose(result.test_accuracy, other.test_accuracy, rtol=1e-4)
-    np.testing.assert_allclose(result.test_loss, other.test_loss, rtol=1e-4)
+    np.testing.assert_allclose(result.score, other.score, rtol=1e-4)
+    np.testing.assert_allclose(result.test["loss"], other.test["loss"], rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_run_tells_everything(whole):
     assert whole.compile_seconds >= 0
     assert whole.memory["peak"] >= whole.memory["before_model"] > 10**7
     assert whole.environment["keras"]
-    assert 0 <= whole.test_accuracy <= 1
+    assert 0 <= whole.score <= 1
     accuracies = [point["validation_accuracy"] for point in whole.curve]
     assert whole.best_epoch == 1 + int(np.argmax(accuracies))
 
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_inside_an_epoch(whole, tmp_path, step):
 def test_the_kept_weights_give_the_test_accuracy_again(whole, tmp_path):
     run_tiny(tmp_path)
     experiment = tiny_experiment()
-    data = load_task(experiment.task, experiment.data, experiment.settings)
+    data = load(experiment.task, experiment.data, experiment.settings)
     model = build_model(experiment, data)
     model.load_weights(tmp_path / "best.weights.h5")
     _, labels = data.splits["test"]
@@ -101,7 +101,7 @@ def test_the_kept_weights_give_the_test_accuracy_again(whole, tmp_path):
         float(((np.argmax(model.predict(x, verbose=0), -1) == y) * w).sum())
         for x, y, w in batches
     )
-    assert right / len(labels) == pytest.approx(whole.test_accuracy)
+    assert right / len(labels) == pytest.approx(whole.score)
 
 
 def test_a_completed_run_is_not_run_again(tmp_path):

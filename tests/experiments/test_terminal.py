@@ -12,6 +12,7 @@ from keras_twa.experiments.fitted_table import FittedTable
 from keras_twa.experiments.fitted_table import folded
 from keras_twa.experiments.terminal import results_table
 from keras_twa.experiments.text import encodable
+from keras_twa.tasks import Metric
 from tests.experiments.canned_results import ATTENTIONS
 from tests.experiments.canned_results import canned_result
 
@@ -45,12 +46,12 @@ def results(seeds=(0, 1)):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_names_and_intervals_are_in_every_table(width):
-    lines = shown(results_table(results(), {"majority": 0.1}), width)
+    lines = shown(results_table(results(), {"majority": 0.1}, Metric()), width)
     text = "\n".join(lines)
     for heading in ("mechanism", "accuracy", "runs"):
         assert heading in lines[1]
     assert text.count("±") == len(ATTENTIONS) - 1
-    accuracies = [run.test_accuracy for run in results()[:2]]
+    accuracies = [run.score for run in results()[:2]]
     mean = f"{50 * sum(accuracies):.1f} % ± "
     assert mean in text
     for name in (*ATTENTIONS, "majority"):
@@ -73,7 +74,7 @@ def test_times_come_with_how_they_vary(width):
 
 
 def test_a_table_in_ascii_is_aligned():
-    lines = shown(results_table(results(), {"majorität": 0.1}), 80, "ascii")
+    lines = shown(results_table(results(), {"majorität": 0.1}, Metric()), 80, "ascii")
     text = "\n".join(lines)
     assert "+/-" in text and r"majorit\xe4t" in text
     assert len({len(line) for line in lines if line.startswith(("|", "+"))}) == 1

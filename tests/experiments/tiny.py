@@ -13,7 +13,7 @@ import keras
 from keras_twa.experiments import run as run_module
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.data import load_task
+from keras_twa.tasks import load
 
 SIZES = {
     "num_train": 192,
@@ -69,7 +69,7 @@ def compare_tiny(folder, kill_at=None):
     """Compares two mechanisms; at a step of the second everything is killed."""
     experiments = [tiny_experiment("dot_product"), tiny_experiment("gravitational")]
     first = experiments[0]
-    data = load_task(first.task, first.data, first.settings)
+    data = load(first.task, first.data, first.settings)
     comparison = Comparison(folder, experiments, keras.backend.backend())
     comparison.prepare(data)
 

@@ -119,13 +119,18 @@ def test_an_experiment_notes_where_the_class_is():
     assert "defined_in" not in tiny_experiment("linear").to_json()
     layers.register("last_key", LastKeyAttention)
     experiment = tiny_experiment("last_key")
-    assert experiment.defined_in == f"{__name__}:LastKeyAttention"
+    place = f"{__name__}:LastKeyAttention"
+    assert experiment.defined_in == {"last_key": place}
+    assert tiny_experiment("[linear, last_key]").defined_in == {"last_key": place}
     CLASSES.clear()
     # As in a process in which it is not registered.
     assert Experiment.from_json(json.loads(json.dumps(experiment.to_json()))) == (
         experiment
     )
-    assert register_from("last_key", experiment.defined_in) is LastKeyAttention
+    # As earlier versions wrote it.
+    earlier = {**experiment.to_json(), "defined_in": place}
+    assert Experiment.from_json(earlier) == experiment
+    assert register_from("last_key", place) is LastKeyAttention
     assert {"last_key": LastKeyAttention} == CLASSES
 
 
@@ -137,7 +142,7 @@ def test_a_class_that_cannot_be_imported_is_named(place):
 
 def test_a_run_says_what_it_cannot_import(tmp_path):
     experiment = dataclasses.replace(
-        tiny_experiment("other"), defined_in="no_such_module:Name"
+        tiny_experiment("other"), defined_in={"other": "no_such_module:Name"}
     )
     result = run(experiment, tmp_path)
     assert result.status == "failed"

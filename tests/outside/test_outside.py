@@ -14,8 +14,8 @@ from keras_twa import layers
 from keras_twa import models
 from keras_twa.cli import main
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.data import load_task
 from keras_twa.experiments.report import write_report
+from keras_twa.tasks import load
 from keras_twa.testing import check_attention
 from keras_twa.testing.promises import PROMISES
 from keras_twa.visualization import attention_heatmaps
@@ -65,7 +65,7 @@ def test_a_comparison_trains_them(tmp_path):
     assert experiments[1].defined_in == "their_attention.fading:FadingAttention"
     comparison = Comparison(tmp_path, experiments, keras.backend.backend())
     first = experiments[0]
-    comparison.prepare(load_task(first.task, first.data, first.settings))
+    comparison.prepare(load(first.task, first.data, first.settings))
     results = comparison.run(lambda experiment, event: None)
     assert [(result.status, result.reason) for result in results] == [
         ("completed", "")

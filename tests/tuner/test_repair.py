@@ -11,11 +11,10 @@ import keras_tuner
 import pytest
 
 from keras_twa.cli import main
-from keras_twa.experiments import config
-from keras_twa.experiments.data import load_task
-from keras_twa.experiments.data import write_listops
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.tasks import listops
+from keras_twa.tasks import load
 from keras_twa.tuner import TuningResult
 from keras_twa.tuner import hypermodel
 from keras_twa.tuner import search
@@ -200,8 +199,8 @@ def test_a_folder_without_the_trials_file_is_no_trial(tmp_path):
 # Warnings of this package are errors in tests.
 @pytest.mark.filterwarnings("default:.*is broken")
 def test_the_command_tells_it_in_a_line(tmp_path, monkeypatch, capsys):
-    tiny = {"listops": tiny_experiment(epochs=1, max_buckets=1).settings}
-    monkeypatch.setitem(config.PRESETS, "quick", tiny)
+    tiny = tiny_experiment(epochs=1, max_buckets=1).settings
+    monkeypatch.setitem(listops.LISTOPS.presets, "quick", tiny)
     command = ["tune", "--task", "listops", "--attention", "dot_product"]
     command += ["--max-trials", "1", "--directory", str(tmp_path / "s")]
     assert main(command) == 0
@@ -237,8 +236,8 @@ def test_a_search_does_not_go_on_with_other_rows(tmp_path):
 
     def experiment_on(data_seed):
         experiment = tiny_experiment(**settings, data_seed=data_seed)
-        rows = load_task("listops", "generated", experiment.settings)
-        write_listops(rows, tmp_path / "data", lambda *_: None)
+        rows = load("listops", "generated", experiment.settings)
+        listops.write(rows, tmp_path / "data", lambda *_: None)
         experiment = tiny_experiment(**settings)
         return dataclasses.replace(experiment, data=str(tmp_path / "data"))
 

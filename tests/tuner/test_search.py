@@ -11,9 +11,9 @@ import keras_tuner
 import pytest
 import rich.console
 
-from keras_twa.experiments import config
-from keras_twa.experiments.data import TaskData
 from keras_twa.experiments.lock import locked
+from keras_twa.tasks import TokenRows
+from keras_twa.tasks import listops
 from keras_twa.tuner import TuningResult
 from keras_twa.tuner import hypermodel
 from keras_twa.tuner import search
@@ -63,13 +63,13 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("search") / "new"
     with pytest.MonkeyPatch.context() as patch:
         reads, events = [], []
-        batches = TaskData.evaluation_batches
+        batches = TokenRows.evaluation_batches
 
         def read(self, split, batch_size):
             reads.append(split)
             return batches(self, split, batch_size)
 
-        patch.setattr(TaskData, "evaluation_batches", read)
+        patch.setattr(TokenRows, "evaluation_batches", read)
         with pytest.raises(KeyboardInterrupt):
             tiny_search(folder, view=Interrupt("1"))
         before = TuningResult.load(folder)
@@ -353,8 +353,8 @@ def test_a_missing_keras_tuner_is_told(monkeypatch):
 
 
 def test_the_example_prints_what_it_found(tmp_path, monkeypatch, capsys):
-    tiny = {"listops": tiny_experiment(epochs=1, max_buckets=1).settings}
-    monkeypatch.setitem(config.PRESETS, "quick", tiny)
+    tiny = tiny_experiment(epochs=1, max_buckets=1).settings
+    monkeypatch.setitem(listops.LISTOPS.presets, "quick", tiny)
     spec = importlib.util.spec_from_file_location("tune_listops", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)

@@ -1,7 +1,9 @@
 """The settings that the runs of one comparison share."""
 
+import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 from keras_twa.suggestions import close_names
 
@@ -21,22 +23,18 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
     )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """The common settings of the runs of one comparison.
 
     A preset is one `Settings` per task. The defaults are those of the `mvp`
-    preset, so that each preset lists only its differences.
+    preset of `listops`, so that each preset lists only its differences.
 
     Args:
         num_train: Rows used for training. `None` means all.
         num_validation: Rows held out from training. `None` means a tenth.
         num_test: Test rows. `None` means all.
-        min_length: ListOps expressions have more tokens than this.
-        max_length: ListOps expressions have fewer tokens than this; reviews are
-            cut to this many bytes.
-        max_depth: Depth of the deepest digits of ListOps expressions.
-        max_args: Largest number of arguments of a ListOps operator.
+        max_length: Longest sequence in tokens.
         data_seed: Seed of generated data and of the validation split. It is the
             same for all runs, so that runs of one seed differ only in the mechanism.
         num_layers: Number of encoder blocks.
@@ -58,16 +56,14 @@ class Settings:
         clipnorm: Largest norm of the gradient of a weight.
         epochs: Passes over the training data.
         max_steps: Steps after which training ends, whatever `epochs` says.
-        patience: Epochs without a better validation accuracy that end training.
+        patience: Epochs without a better validation score that end training.
+        options: The task's own settings by name.
     """
 
     num_train: int | None = 96_000
     num_validation: int | None = 2_000
     num_test: int | None = 2_000
-    min_length: int = 500
     max_length: int = 2_000
-    max_depth: int = 10
-    max_args: int = 10
     data_seed: int = 0
     num_layers: int = 2
     embedding_dim: int = 128
@@ -88,6 +84,7 @@ class Settings:
     epochs: int = 20
     max_steps: int | None = None
     patience: int = 10
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _POSITIVE_INTEGERS:
@@ -109,7 +106,7 @@ class Settings:
                 raise ValueError(
                     f"`{name}` must be positive. Received: {name}={getattr(self, name)}"
                 )
-        for name in ("weight_decay", "warmup_steps", "min_length", "data_seed"):
+        for name in ("weight_decay", "warmup_steps", "data_seed"):
             if not getattr(self, name) >= 0:
                 raise ValueError(
                     f"`{name}` must not be negative. "
@@ -130,14 +127,50 @@ class Settings:
         check_choice("pooling", self.pooling, ("mean", "cls"))
         check_choice("schedule", self.schedule, SCHEDULES)
 
+    def changed(self, **changes: Any) -> "Settings":
+        """Returns the settings with some changed, also those of the task.
 
+        Raises:
+            ValueError: If there is no such setting; similar names are suggested.
+        """
+        own = {name: value for name, value in changes.items() if name in self.options}
+        for name in changes:
+            check_choice("setting", name, [*NAMES, *self.options])
+        general = {name: changes[name] for name in changes if name not in own}
+        options = {**self.options, **own}
+        return dataclasses.replace(self, **general, options=options)
+
+    def value(self, name: str) -> Any:
+        """Returns a setting, also one of the task."""
+        return self.options[name] if name in self.options else getattr(self, name)
+
+    @classmethod
+    def from_json(
+        cls, values: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> "Settings":
+        """Returns the settings of plain values.
+
+        Args:
+            values: The values. Earlier versions had options of tasks among them.
+            options: The options of the task, with their defaults.
+        """
+        values = dict(values)
+        given = dict(values.pop("options", {}))
+        earlier = {name: values.pop(name) for name in EARLIER if name in values}
+        known = {name: earlier[name] for name in options if name in earlier}
+        return cls(**values, options={**options, **known, **given})
+
+
+NAMES = tuple(
+    field.name for field in dataclasses.fields(Settings) if field.name != "options"
+)
+# Settings of every task, in earlier versions.
+EARLIER = ("min_length", "max_depth", "max_args")
 _POSITIVE_INTEGERS = (
     "num_train",
     "num_validation",
     "num_test",
     "max_length",
-    "max_depth",
-    "max_args",
     "num_layers",
     "embedding_dim",
     "num_heads",

@@ -4,10 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from keras_twa.experiments.text import differences
-
 # One text for each split, such as "48 rows, sha256 0123456789abcdef".
 Fingerprint = dict[str, str]
 _DIGITS = 16
@@ -51,6 +47,9 @@ def check_same_rows(
 
 
 def _hash(*arrays: Any) -> str:
+    # Slow to import, and the command line needs only names.
+    import numpy as np
+
     found = hashlib.sha256()
     for array in map(np.asarray, arrays):
         found.update(f"{len(array)} ".encode())
@@ -59,3 +58,12 @@ def _hash(*arrays: Any) -> str:
             part = array[start : start + _PART]
             found.update(np.ascontiguousarray(part, "<i8").tobytes())
     return found.hexdigest()[:_DIGITS]
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Returns a phrase for each difference between two sets of facts."""
+    return [
+        f"{name} is {there.get(name)!r} there, {here.get(name)!r} here"
+        for name in {**here, **there}
+        if there.get(name) != here.get(name)
+    ]

@@ -1,0 +1,47 @@
+"""The model of tasks that classify sequences of tokens, and how it is trained."""
+
+from typing import Any
+
+from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.token_rows import TokenRows
+
+
+def build_classifier(attention: Any, settings: Settings, rows: TokenRows) -> Any:
+    """Returns the encoder classifier for rows of tokens, not built yet.
+
+    Args:
+        attention: What `attention` of a model may be.
+        settings: The `Settings`.
+        rows: The `TokenRows`.
+    """
+    from keras_twa.models import EncoderClassifier
+
+    return EncoderClassifier(
+        vocabulary_size=rows.vocabulary_size,
+        num_classes=rows.num_classes,
+        attention=attention,
+        num_layers=settings.num_layers,
+        embedding_dim=settings.embedding_dim,
+        num_heads=settings.num_heads,
+        intermediate_dim=settings.intermediate_dim,
+        dropout=settings.dropout,
+        max_length=settings.max_length,
+        positions=settings.positions,
+        pooling=settings.pooling,
+    )
+
+
+def cross_entropy() -> Any:
+    """Returns the loss, of which rows of weight 0 are no part."""
+    import keras
+
+    return keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight"
+    )
+
+
+def accuracy() -> list[Any]:
+    """Returns the metrics."""
+    import keras
+
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
