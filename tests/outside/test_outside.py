@@ -62,7 +62,8 @@ def test_a_block_takes_the_name(name, theirs, tmp_path):
 
 def test_a_comparison_trains_them(tmp_path):
     experiments = [tiny_experiment(name, epochs=1) for name in NAMES]
-    assert experiments[1].defined_in == "their_attention.fading:FadingAttention"
+    place = "their_attention.fading:FadingAttention"
+    assert experiments[1].defined_in == {"fading": place}
     comparison = Comparison(tmp_path, experiments, keras.backend.backend())
     first = experiments[0]
     comparison.prepare(load(first.task, first.data, first.settings))
@@ -82,7 +83,8 @@ def test_a_search_chooses_among_their_options(tmp_path):
     result = tiny_search(tmp_path, max_trials=2, attentions=NAMES)
     found = [trial["hyperparameters"] for trial in result.trials]
     assert [trial["status"] for trial in result.trials] == ["completed"] * 2
-    assert {chosen["attention"] for chosen in found} <= {*NAMES}
+    texts = {chosen["attention"] for chosen in found}
+    assert texts <= {*NAMES, "distance(width=4.0)"}
 
 
 def test_they_are_drawn():

@@ -73,13 +73,13 @@ def test_the_options_reach_every_block(wide, options):
 
 
 def test_the_default_is_the_experiment(wide):
-    assert wide.configuration(parameters()) == wide.default
-    assert wide.default.settings == wide.experiment.settings
+    assert wide.configuration(parameters()) == wide.experiment
 
 
 def test_a_mechanism_without_options_is_tried_as_it_is(wide):
     assert not search_space("forgetting")
-    assert wide.configuration(parameters(attention="forgetting")).options == {}
+    found = wide.configuration(parameters(attention="forgetting"))
+    assert found.attention == "forgetting"
 
 
 def test_no_width_is_an_error(tiny, monkeypatch):

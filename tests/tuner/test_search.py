@@ -1,5 +1,6 @@
 """A search: its files, its end, how it goes on, what it refuses."""
 
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -42,7 +43,8 @@ def plain_classifier(attention, settings, data):
 @pytest.fixture(scope="module", autouse=True)
 def plain_models():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hypermodel, "build_classifier", plain_classifier)
+        plain = dataclasses.replace(listops.LISTOPS, build_model=plain_classifier)
+        patch.setattr(hypermodel, "get", lambda name: plain)
         yield
 
 
@@ -149,6 +151,9 @@ def test_hyperband_goes_on_with_the_better_ones(tmp_path):
     assert last["hyperparameters"] == best["hyperparameters"]
 
 
+OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
+
+
 class Parabola(keras_tuner.engine.base_tuner.BaseTuner):
     """Trials that cost nothing."""
 
@@ -158,7 +163,7 @@ class Parabola(keras_tuner.engine.base_tuner.BaseTuner):
 
 def test_bayesian_optimization_learns_from_a_third_of_the_trials(tmp_path):
     pytest.importorskip("sklearn")
-    oracle = make_oracle("bayesian", max_trials=4, max_epochs=1, seed=0)
+    oracle = make_oracle("bayesian", 4, 1, 0, OBJECTIVE)
     oracle.hyperparameters.Float("rate", 0.0, 1.0)
     Parabola(oracle, directory=tmp_path, project_name="trials").search(verbose=0)
     assert len(oracle.end_order) == 4
@@ -167,7 +172,7 @@ def test_bayesian_optimization_learns_from_a_third_of_the_trials(tmp_path):
 
 
 def test_seed_zero_is_a_seed():
-    first, second = (make_oracle("random", 1, 1, 0) for _ in range(2))
+    first, second = (make_oracle("random", 1, 1, 0, OBJECTIVE) for _ in range(2))
     assert first.seed == second.seed
 
 

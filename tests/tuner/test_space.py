@@ -8,7 +8,8 @@ import keras_tuner
 import pytest
 
 from keras_twa import layers
-from keras_twa.tuner.space import Configuration
+from keras_twa.experiments.config import Experiment
+from keras_twa.tuner.space import chosen
 from keras_twa.tuner.space import chosen_options
 from keras_twa.tuner.space import declare
 from keras_twa.tuner.space import search_space
@@ -67,10 +68,10 @@ def test_a_choice_comes_back_as_it_was():
 
 
 def test_a_configuration_is_plain_data():
-    found = Configuration("multi_timescale", {"discounts": (0.9, 0.99)}, SETTINGS)
-    plain = found.to_json()
+    attention = "multi_timescale(discounts=[0.9, 0.99])"
+    plain = chosen(Experiment("listops", attention, settings=SETTINGS))
     assert json.loads(json.dumps(plain)) == plain
-    assert plain["options"] == {"discounts": [0.9, 0.99]}
+    assert plain["attention"] == attention
 
 
 def test_the_defaults_are_the_settings():
