@@ -20,6 +20,7 @@ from keras_twa.experiments.schedule import LearningRate
 from keras_twa.tasks import Rows
 from keras_twa.tasks import get
 from keras_twa.tasks.fingerprint import check_same_rows
+from keras_twa.tasks.rows import Batches
 
 # The attributes of a result in a checkpoint.
 KEPT = ("steps", "curve", "best_epoch", "fingerprint")
@@ -119,7 +120,7 @@ class Training:
                 logs = {"loss": logs["loss"]}
             self.batch += 1
             self.result.steps += 1
-            self.means.add(logs, weights)
+            self.means.add(logs, _rows(inputs, weights))
             self._check_finite("training", logs["loss"])
             on_batch("train", self.batch, planned, self.means.values)
         seconds = self.clock.epoch_seconds
@@ -160,16 +161,36 @@ class Training:
         the evaluation again with the same numbers.
         """
         batches = self.data.evaluation_batches(split, self.settings.batch_size)
-        means = Means() if self.by_batch else Running()
-        self.model.reset_metrics()
         states = self.generators.states()
         try:
+            if not self.by_batch:
+                return self._evaluated(split, batches, on_batch)
+            means = Means()
             for number, batch in enumerate(batches.epoch(), start=1):
-                means.add(self._timed("evaluate", *batch), batch[2])
+                inputs, _, weights = batch
+                means.add(self._timed("evaluate", *batch), _rows(inputs, weights))
                 on_batch(split, number, len(batches), means.values)
+            return means.values
         finally:
             self.generators.restore(states)
-        return means.values
+
+    def _evaluated(
+        self, split: str, batches: Batches, on_batch: OnBatch
+    ) -> dict[str, float]:
+        """The values of metrics that Keras accumulates over batches, such as an AUC."""
+
+        def tell(batch: int, logs: Any) -> None:
+            values = {name: float(value) for name, value in logs.items()}
+            on_batch(split, batch + 1, len(batches), values)
+
+        found: dict[str, float] = self.model.evaluate(
+            batches.epoch(),
+            steps=len(batches),
+            verbose=0,
+            callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=tell)],
+            return_dict=True,
+        )
+        return {name: float(value) for name, value in found.items()}
 
     def use_best_weights(self) -> None:
         """Gives the model the weights of its best epoch."""
@@ -255,8 +276,7 @@ class Training:
         self, kind: str, inputs: Any, targets: Any, weights: Any
     ) -> dict[str, float]:
         model, shape = self.model, _shape(inputs)
-        if kind == "train" or self.by_batch:
-            model.reset_metrics()
+        model.reset_metrics()
         start = time.perf_counter()
         # A function for each shape: after two lengths, TensorFlow would compile one
         # function for any length, which is slower.
@@ -288,7 +308,7 @@ class Training:
 
 
 class Means:
-    """Means over rows of the values of batches, each for itself.
+    """Means over rows of the values of batches.
 
     Args:
         sums: Sums of value times rows by name, and the number of rows as "rows". In
@@ -300,9 +320,8 @@ class Means:
             sums = dict(zip(("loss", "accuracy", "rows"), sums, strict=True))
         self.sums: dict[str, float] = dict(sums or {})
 
-    def add(self, logs: dict[str, float], weights: Any) -> None:
-        """Adds the values of a batch, and the weights of its rows."""
-        rows = float(np.sum(weights))
+    def add(self, logs: dict[str, float], rows: float) -> None:
+        """Adds the values of a batch, and how many rows it counts as."""
         for name, value in {**logs, "rows": 1.0}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * rows
 
@@ -313,21 +332,16 @@ class Means:
         return {name: x / rows for name, x in self.sums.items() if name != "rows"}
 
 
-class Running:
-    """The values of metrics that Keras accumulates over batches, such as an AUC."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, float] = {}
-
-    def add(self, logs: dict[str, float], weights: Any) -> None:
-        """Takes the values of all batches so far."""
-        del weights
-        self.values = logs
-
-
 def _are_means(metrics: list[Any]) -> bool:
     """Returns whether metrics are means over rows, which add up over batches."""
     return all(isinstance(each, keras.metrics.MeanMetricWrapper) for each in metrics)
+
+
+def _rows(inputs: Any, weights: Any) -> float:
+    """Returns how many rows a batch counts as."""
+    if weights is None:
+        return float(len(keras.tree.flatten(inputs)[0]))
+    return float(np.mean([np.sum(each) for each in keras.tree.flatten(weights)]))
 
 
 def _shape(inputs: Any) -> tuple[Any, ...]:

@@ -41,6 +41,7 @@ from keras_twa.layers.positions import SinusoidalPositions
 from keras_twa.layers.positions import T5Positions
 from keras_twa.layers.profiles import Curves
 from keras_twa.layers.profiles import Pairs
+from keras_twa.layers.registry import each_block
 from keras_twa.layers.registry import get
 from keras_twa.layers.registry import mechanism_of
 from keras_twa.layers.registry import mechanisms
@@ -91,6 +92,7 @@ __all__ = [
     "TransformerEncoder",
     "TransformerXLAttention",
     "WindowCache",
+    "each_block",
     "get",
     "get_layout_map",
     "mechanism_of",

@@ -212,6 +212,42 @@ def text_of(attention: Any) -> str:
     return text(mechanism_of(attention))
 
 
+def each_block(attention, num_blocks, name="attention"):
+    """The attention of each block of a model.
+
+    Args:
+        attention: The attention of all blocks: a text, a `Mechanism` or a layer, which
+            is then the same one in all of them; or a list with one entry per block, or
+            its text.
+        num_blocks: Number of blocks.
+        name: Name of the argument, for errors.
+
+    Returns:
+        A list with one entry per block.
+
+    Raises:
+        ValueError: If a list has another number of entries.
+
+    Example:
+
+    >>> import keras_twa.layers
+    >>> keras_twa.layers.each_block("[local, retention]", 2)
+    ['local', 'retention']
+    >>> keras_twa.layers.each_block("local", 2)
+    ['local', 'local']
+    """
+    if isinstance(attention, str) and attention.startswith("["):
+        attention = list(map(str, parse(attention)))
+    if not isinstance(attention, (list, tuple)):
+        return [attention] * num_blocks
+    if len(attention) != num_blocks:
+        raise ValueError(
+            f"A list as `{name}` must have one entry per block. Received: "
+            f"{len(attention)} entries for {num_blocks} blocks"
+        )
+    return list(attention)
+
+
 def _options_of(layer: keras.layers.Layer) -> dict[str, Any]:
     """The arguments of an attention layer that differ from their defaults."""
     config = layer.get_config()

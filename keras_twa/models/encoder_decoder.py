@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_twa.layers import TransformerDecoder
 from keras_twa.layers import checks
+from keras_twa.layers import each_block
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.models import generation
 from keras_twa.models import parts
@@ -145,7 +146,7 @@ class EncoderDecoder(keras.Model):
             embedding_dim,
             name="encoder_block",
         )
-        by_name = [parts.by_block(self._config[x], num_layers, x) for x in ATTENTIONS]
+        by_name = [each_block(self._config[x], num_layers, x) for x in ATTENTIONS]
         attentions = zip(*by_name[1:], strict=True)
         self.decoder_blocks = [
             TransformerDecoder(

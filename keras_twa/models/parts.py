@@ -7,6 +7,7 @@ from keras_twa.layers import LearnedPositions
 from keras_twa.layers import SinusoidalPositions
 from keras_twa.layers import TransformerEncoder
 from keras_twa.layers import checks
+from keras_twa.layers import each_block
 from keras_twa.layers import get
 from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.positions import INSIDE_ATTENTION
@@ -50,27 +51,6 @@ def copy_of(attention, dtype=None):
     return attention if isinstance(attention, str) else described(attention, dtype)
 
 
-def by_block(attention, num_layers, name="attention"):
-    """The attention of each block.
-
-    Args:
-        attention: A text, a description, or a list of these with one per block.
-        num_layers: Number of blocks.
-        name: Name of the argument.
-
-    Raises:
-        ValueError: If a list has another length.
-    """
-    if not isinstance(attention, list):
-        return [attention] * num_layers
-    if len(attention) != num_layers:
-        raise ValueError(
-            f"A list as `{name}` must have one entry per block. Received: "
-            f"{len(attention)} entries, num_layers={num_layers}"
-        )
-    return attention
-
-
 def encoder_blocks(
     num_layers,
     attention,
@@ -111,7 +91,7 @@ def encoder_blocks(
             name=f"{name}_{index}",
             dtype=dtype,
         )
-        for index, each in enumerate(by_block(attention, num_layers))
+        for index, each in enumerate(each_block(attention, num_layers))
     ]
 
 

@@ -13,6 +13,7 @@ from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Task
 
 __all__ = [
+    "ArrayRows",
     "Metric",
     "Rows",
     "Settings",
@@ -27,9 +28,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # It needs NumPy, which takes longer to import than `keras-twa --help` should.
+    # They need NumPy, which takes longer to import than `keras-twa --help` should.
     if name == "TokenRows":
         from keras_twa.tasks.token_rows import TokenRows
 
         return TokenRows
+    if name == "ArrayRows":
+        from keras_twa.tasks.array_rows import ArrayRows
+
+        return ArrayRows
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -60,6 +60,21 @@ def _hash(*arrays: Any) -> str:
     return found.hexdigest()[:_DIGITS]
 
 
+def hash_of(arrays: Mapping[str, Any]) -> str:
+    """Returns a hash of arrays with their names, types and shapes."""
+    import numpy as np
+
+    found = hashlib.sha256()
+    for name, array in arrays.items():
+        found.update(f"{name} {array.dtype} {array.shape} ".encode())
+        rows = max(1, _PART // max(1, array[:1].size))
+        for start in range(0, len(array), rows):
+            part = np.ascontiguousarray(array[start : start + rows])
+            text = part.dtype.kind in "OU"
+            found.update(repr(part.tolist()).encode() if text else part.tobytes())
+    return found.hexdigest()[:_DIGITS]
+
+
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Returns a phrase for each difference between two sets of facts."""
     return [
