@@ -6,17 +6,21 @@ import pytest
 MECHANISMS = ("dot_product", "temporal_weighted", "retention")
 
 
-def a_few(cases, name=str, others="full"):
-    """Mark all cases but those of a few mechanisms as belonging to the full run.
+def a_few(cases, name=str, others="full", always=MECHANISMS):
+    """Mark all cases but a few as belonging to the full run.
 
     Args:
         cases: Names of mechanisms, classes of layers, or other cases.
         name: Function from a case to the name of its mechanism.
         others: The mark of the other cases.
+        always: The names of the cases without a mark.
     """
     return [
         case
-        if name(case) in MECHANISMS
-        else pytest.param(case, marks=getattr(pytest.mark, others))
+        if name(case) in always
+        else pytest.param(
+            *(case if isinstance(case, tuple) else (case,)),
+            marks=getattr(pytest.mark, others),
+        )
         for case in cases
     ]

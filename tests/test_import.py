@@ -21,9 +21,9 @@ BACKEND = keras.backend.backend()
 # Python finds no module that is `None` here.
 WITHOUT = "import sys\nsys.modules.update(dict.fromkeys({names!r}))\n"
 FIRST = [
-    "import keras, keras_twa",
+    pytest.param("import keras, keras_twa", marks=pytest.mark.full),
     "import keras_twa, keras",
-    "import keras_twa.layers, keras",
+    pytest.param("import keras_twa.layers, keras", marks=pytest.mark.full),
 ]
 
 

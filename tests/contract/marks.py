@@ -12,7 +12,9 @@ from tests.few import MECHANISMS
 
 full = pytest.mark.full
 IDS = [case.id for case in PLAIN]
-TURNS = 6
+TURNS = 9
+# CI runs more of them on each backend than other runs do, and all on PyTorch.
+TURNS_IN_CI = 3
 
 
 def on_each(cases):
@@ -21,7 +23,7 @@ def on_each(cases):
 
 
 def on(cases):
-    """Parametrise by cases; every run includes each sixth plain case.
+    """Parametrise by cases; every run includes each ninth plain case, CI each third.
 
     The selection depends on the name of the test. So even without the full run, each
     check runs on some layers, and each layer goes through some checks.
@@ -29,8 +31,13 @@ def on(cases):
 
     def decorate(test):
         turn = zlib.crc32(test.__name__.encode()) % TURNS
-        chosen = IDS[turn::TURNS]
-        return _parametrised(test, cases, lambda case: case.id in chosen)
+        chosen, in_ci = IDS[turn::TURNS], IDS[turn % TURNS_IN_CI :: TURNS_IN_CI]
+        return _parametrised(
+            test,
+            cases,
+            lambda case: case.id in chosen,
+            lambda case: case.id in in_ci,
+        )
 
     return decorate
 
@@ -42,13 +49,15 @@ def on_some(cases):
     )
 
 
-def _parametrised(test, cases, always):
+def _parametrised(test, cases, always, everywhere=lambda case: False):
     found = []
     for case in cases:
         values, marks = [case], []
         if not isinstance(case, Case):
             values, marks = case.values, case.marks
-        marks = [*marks, *([] if always(values[0]) else [full])]
+        if not always(values[0]):
+            more = [pytest.mark.everywhere] if everywhere(values[0]) else []
+            marks = [*marks, full, *more]
         found.append(pytest.param(*values, marks=marks))
     return pytest.mark.parametrize("case", found, ids=lambda case: case.id)(test)
 

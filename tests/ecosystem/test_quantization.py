@@ -1,7 +1,5 @@
 """`quantize("int8")` and LoRA reach the projections of every mechanism."""
 
-import gc
-
 import keras
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from keras_twa.testing import harness
 from keras_twa.testing.checks.shared import randomise_model
 from tests.contract.cases import PLAIN
 from tests.contract.marks import on_some
+from tests.few import a_few
 
 # What of the mean size of the logits they may move by, on average.
 QUANTIZATION_ERROR = 0.05
@@ -30,15 +29,6 @@ MAKE = {
 }
 # Training compiles: those with further projections, by themselves and in sublayers.
 TRAINED = ("dot_product", "gravitational", "multi_timescale", "rwkv")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def collect_quickly():
-    """Keeps what is loaded from the garbage collector, which Keras calls per layer."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def named(name):
@@ -158,9 +148,10 @@ SAVED = {
     "images": (lambda: VisionTransformer(8, 4, 3, given(), **SIZES), IMAGES),
     "encoder-decoder": (lambda: EncoderDecoder(9, 9, **THREE, **SIZES), PAIRS),
 }
+ALWAYS = ("block of built", "language model")
 
 
-@pytest.mark.parametrize("name", SAVED)
+@pytest.mark.parametrize("name", a_few(SAVED, always=ALWAYS))
 def test_a_quantized_file_is_loaded_under_other_paths(name, tmp_path):
     make, x = SAVED[name]
     model = make()

@@ -11,6 +11,7 @@ import pytest
 
 from keras_twa import layers
 from keras_twa.version import __version__
+from tests.few import a_few
 
 pytestmark = pytest.mark.once
 
@@ -19,6 +20,8 @@ GUIDES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("docs/guides/*.md"), ROOT / "docs/first_steps.md"]
 )
+# The others run in the full run, on one backend.
+ALWAYS_RUN = ("docs/first_steps.md", "docs/guides/extending.md")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
@@ -61,7 +64,7 @@ def test_code_runs(name):
 
 
 @pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", a_few(GUIDES, always=ALWAYS_RUN))
 def test_guides_run_from_top_to_bottom(name):
     codes = blocks(name, "python")
     assert codes

@@ -237,7 +237,12 @@ def test_dropout_equals_itself_compiled():
     BACKEND == "torch",
     reason="Inductor, all that Keras compiles with there, takes minutes for this model",
 )
-def test_fit_compiles_once():
+@pytest.mark.parametrize(
+    "names",
+    [MECHANISMS, pytest.param(NAMES, marks=[pytest.mark.full, pytest.mark.everywhere])],
+    ids=["a few", "all"],
+)
+def test_fit_compiles_once(names):
     traces, after_batch = [], []
 
     class Watched(keras.Sequential):
@@ -245,7 +250,7 @@ def test_fit_compiles_once():
             traces.append(1)
             return super().train_step(*arguments, **options)
 
-    model = Watched([made(name) for name in NAMES])
+    model = Watched([made(name) for name in names])
     model.compile("sgd", "mse", jit_compile=True)
     callback = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda *_, **__: after_batch.append(len(traces))

@@ -11,6 +11,7 @@ from keras_twa.testing.scenarios import normal
 from keras_twa.testing.scenarios import timestamps
 from tests.few import a_few
 
+FULL = pytest.mark.full
 CROSSING = [
     layers.name_of(layer) for layer in layers.ATTENTION_LAYERS if layer.cross_attention
 ]
@@ -150,12 +151,12 @@ def test_takes_the_masks_that_ride_on_its_inputs():
     [
         ("dot_product", "linear", "dense"),
         ("retention", "multi_timescale", "dense"),
-        ("transformer_xl", "transformer_xl", "dense"),
+        pytest.param("transformer_xl", "transformer_xl", "dense", marks=FULL),
         ("rwkv", "temporal_weighted", "channel_mixing"),
         ("local", None, "channel_mixing"),
     ],
 )
-@pytest.mark.parametrize("timed", [False, True])
+@pytest.mark.parametrize("timed", [pytest.param(False, marks=FULL), True])
 def test_parts_equal_one_call(attention, cross_attention, feed_forward, timed):
     made = layers.TransformerDecoder(
         10, 2, attention, cross_attention or "dot_product", feed_forward=feed_forward

@@ -80,13 +80,15 @@ def test_only_attention_is_registered(thing):
 
 def test_names_and_classes_go_together():
     layers.register("last_key", LastKeyAttention)
-    with pytest.raises(ValueError, match=r"belongs to .*LastKeyAttention.*Received: "):
+    with pytest.raises(ValueError, match=r"is taken by .*LastKeyAttention.*Received: "):
         layers.register("last_key", CostlyAttention)
-    with pytest.raises(ValueError, match=r"belongs to .*LinearAttention.*Received: "):
+    with pytest.raises(ValueError, match=r"is taken by .*LinearAttention.*Received: "):
         layers.register("linear", CostlyAttention)
-    with pytest.raises(ValueError, match=r"the name 'last_key' already.*Received: "):
+    with pytest.raises(
+        ValueError, match=r"already has the name 'last_key'.*Received: "
+    ):
         layers.register("last", LastKeyAttention)
-    with pytest.raises(ValueError, match=r"the name 'linear' already.*Received: "):
+    with pytest.raises(ValueError, match=r"already has the name 'linear'.*Received: "):
         layers.register("elu", layers.LinearAttention)
 
 

@@ -58,6 +58,8 @@ def train_translator():
     return model
 
 
+@pytest.mark.full
+@pytest.mark.everywhere
 @pytest.mark.skipif(not OTHER, reason="only one backend is installed")
 def test_trained_models_generate_the_same_text_on_another_backend(tmp_path):
     train_language_model().save(tmp_path / "language_model.keras")

@@ -72,7 +72,9 @@ def test_equals_its_parts():
     harness.assert_close(logits(made), want, "logits", 1e-5)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.full)]
+)
 def test_fits_saves_and_loads(dtype, tmp_path):
     made = EncoderDecoder(
         **SMALL,
@@ -104,10 +106,15 @@ def test_fits_saves_and_loads(dtype, tmp_path):
     "options",
     [
         {},
-        {"positions": "learned", "normalize_first": False},
+        *(
+            pytest.param(options, marks=pytest.mark.full)
+            for options in (
+                {"positions": "learned", "normalize_first": False},
+                {"decoder_attention": "local", "tie_embeddings": True},
+                {"positions": "rotary"},
+            )
+        ),
         {"decoder_attention": "linear", "cross_attention": "multi_timescale"},
-        {"decoder_attention": "local", "tie_embeddings": True},
-        {"positions": "rotary"},
         {"decoder_attention": GROUPED, "positions": None, "num_layers": 2},
     ],
 )

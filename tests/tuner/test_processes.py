@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import keras
+import pytest
 
 from keras_twa.tuner import TuningResult
 
@@ -42,6 +43,7 @@ def start(folder, name, port):
         )
 
 
+@pytest.mark.full
 def test_a_chief_and_two_workers_share_a_search(tmp_path):
     port = free_port()
     with contextlib.ExitStack() as stack:

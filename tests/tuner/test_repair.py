@@ -62,7 +62,14 @@ def interrupted(folder, algorithm="random"):
     return result
 
 
-@pytest.fixture(scope="module", params=["random", "bayesian", "hyperband"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "random",
+        pytest.param("bayesian", marks=pytest.mark.full),
+        pytest.param("hyperband", marks=pytest.mark.full),
+    ],
+)
 def stopped(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("search")
     result = interrupted(folder, request.param)

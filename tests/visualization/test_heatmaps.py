@@ -69,7 +69,9 @@ class Nested(keras.Model):
         return self.parts[0](self.attention(x, inputs["x"]))
 
 
-@pytest.mark.parametrize("name", ["temporal_weighted", "local", "multi_timescale"])
+@pytest.mark.parametrize(
+    "name", a_few(["temporal_weighted", "local", "multi_timescale"])
+)
 def test_a_classifier_shows_its_own_scores(name):
     model = classifier(name)
     expected = model.attention_scores(TOKENS)

@@ -16,6 +16,7 @@ from keras import ops
 
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
+from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rows import as_keys
 from keras_twa.ops.rows import as_lags
@@ -264,7 +265,7 @@ def _far_field(value, key_mask, window, causal):
     count = sums[..., dim:]
     # As for the near field, the log is about -1e30 where no key is visible.
     log_count = ops.where(
-        ops.greater(count, 0.5), ops.log(ops.maximum(count, 0.5)), -1e30
+        ops.greater(count, 0.5), ops.log(ops.maximum(count, 0.5)), LEAST_LOGIT
     )
     return sums[..., :dim] / ops.maximum(count, 1.0), log_count
 

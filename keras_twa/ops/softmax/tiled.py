@@ -16,6 +16,8 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
+from keras_twa.ops.backend.limits import LEAST_LOGIT
+from keras_twa.ops.backend.limits import LEAST_TOTAL
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rows import as_keys
 from keras_twa.ops.rows import as_lags
@@ -167,9 +169,9 @@ def _all_at_once(score, query, key, value, rules, parameters):
     bias = rules.bias(rows, queries, keys, rules.key_mask)
     logits = logits if bias is None else logits + bias
     highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
-    highest = ops.maximum(highest, -1e30)
+    highest = ops.maximum(highest, LEAST_LOGIT)
     weights = ops.exp(logits - highest)
-    total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), 0.5)
+    total = ops.maximum(ops.sum(weights, axis=-1, keepdims=True), LEAST_TOTAL)
     weights = weights / total
     mixed = weights
     if rules.dropout is not None:
