@@ -57,6 +57,8 @@ class Comparison:
             raise ValueError("There is nothing to compare. Received: experiments=[]")
         for experiment in experiments:
             experiment.check_importable()
+        # Raises an error for a task that a run could not import.
+        tasks.place_of(experiments[0].task)
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
@@ -202,8 +204,7 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
         raise ValueError(
             f"Not a comparison of this version of keras_twa. Received: {path}"
         )
-    options = tasks.get(wanted["task"]).options
-    settings = dataclasses.asdict(Settings.from_json(found["settings"], options))
+    settings = dataclasses.asdict(Settings.from_json(found["settings"]))
     facts = {name: value for name, value in wanted.items() if name != "settings"}
     differing = [
         phrase
@@ -245,9 +246,12 @@ def _run_in_process(
     command += ["--fingerprint", json.dumps(fingerprint)]
     if time_limit is not None:
         command += ["--time-limit", str(time_limit)]
-    for found_in in filter(
-        None, map(_folder_of, (experiment.defined_in or {}).values())
-    ):
+    places = [*(experiment.defined_in or {}).values()]
+    task = tasks.place_of(experiment.task)
+    if task is not None:
+        command += ["--task", task]
+        places.append(task)
+    for found_in in filter(None, map(_folder_of, places)):
         command += ["--path", found_in]
     # The new process imports the same package as this one.
     root = str(Path(__file__).resolve().parents[2])

@@ -66,8 +66,6 @@ class Experiment:
             places = {name: registered.place_of_name(name) for name in names}
             known = {name: place for name, place in places.items() if place}
             object.__setattr__(self, "defined_in", known)
-        # Raises an error for an unknown one.
-        tasks.get(self.task)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"A seed must be an integer. Received: seed={self.seed!r}")
         if not 0 <= self.seed < 2**32:
@@ -121,8 +119,7 @@ class Experiment:
     def from_json(cls, values: Mapping[str, Any]) -> "Experiment":
         """Returns the experiment from the values of `to_json()`."""
         try:
-            options = tasks.get(values["task"]).options
-            settings = Settings.from_json(values["settings"], options)
+            settings = Settings.from_json(values["settings"])
             places = values.get("defined_in")
             if isinstance(places, str):
                 # As earlier versions wrote it.

@@ -282,6 +282,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=[],
         help="folder where Python looks for modules, last; repeatable",
     )
+    parser.add_argument("--task", help="task to register, as MODULE:NAME")
     options = parser.parse_args(arguments)
     # Last, so that nothing in them hides a module of Python's own.
     sys.path.extend(options.path)
@@ -299,6 +300,8 @@ def main(arguments: list[str] | None = None) -> int:
             stop.request("the progress output was closed")
 
     try:
+        if options.task is not None:
+            tasks.register(tasks.get(options.task))
         experiment = Experiment.from_json(read_json(options.experiment))
         result = run(
             experiment,

@@ -22,7 +22,6 @@ from keras_twa.experiments.results import relative_improvement
 from keras_twa.style import colours
 from keras_twa.tasks import Metric
 from keras_twa.tasks import Settings
-from keras_twa.tasks import get
 
 SHARE = 0.9
 # The contents of `comparison.json`.
@@ -122,8 +121,7 @@ class Summary:
         check_types(facts, KINDS, path)
         baselines = dict.fromkeys(facts["baselines"], (int, float))
         check_types(facts["baselines"], baselines, path)
-        options = get(facts["task"]).options
-        settings = Settings.from_json(facts["settings"], options)
+        settings = Settings.from_json(facts["settings"])
         facts["settings"] = dataclasses.asdict(settings)
         check_types(facts["rows"], dict.fromkeys(facts["rows"], int), path)
         by_name: dict[str, list[Result]] = {}

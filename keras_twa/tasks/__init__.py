@@ -6,6 +6,7 @@ from keras_twa.tasks.registry import absolute
 from keras_twa.tasks.registry import get
 from keras_twa.tasks.registry import load
 from keras_twa.tasks.registry import names
+from keras_twa.tasks.registry import place_of
 from keras_twa.tasks.registry import register
 from keras_twa.tasks.rows import Rows
 from keras_twa.tasks.settings import Settings
@@ -23,6 +24,7 @@ __all__ = [
     "get",
     "load",
     "names",
+    "place_of",
     "register",
 ]
 

@@ -23,8 +23,8 @@ _registered: dict[str, Task] = {}
 def register(task: Task) -> Task:
     """Adds a task of your own under its name.
 
-    A run has a process of its own, which imports the module that defines the task's
-    `load`. So define that in a module, not in a notebook.
+    A run has a process of its own, which imports the task from the module that defines
+    its `load`. So it must be a name in that module, not in a notebook or a script.
 
     Args:
         task: The `Task`. It may be registered again under the same name.
@@ -82,6 +82,29 @@ def get(name: str) -> Task:
             f"Received: task={name!r}"
         )
     return found
+
+
+def place_of(name: str) -> str | None:
+    """Returns where another process finds a registered task: "module:NAME".
+
+    Returns `None` for a task that it finds by its name.
+
+    Raises:
+        ValueError: If the task is no name in a module.
+    """
+    task = _registered.get(name)
+    if task is None:
+        return None
+    module = getattr(task.load, "__module__", None) or "__main__"
+    known = vars(sys.modules[module]) if module in sys.modules else {}
+    attribute = next((key for key, value in known.items() if value is task), None)
+    if module == "__main__" or attribute is None:
+        raise ValueError(
+            "Each run has a process of its own, which imports the task: define it "
+            "under a name in the module of its `load`, not in a script, a notebook or "
+            f"a function. Received: task={name!r}"
+        )
+    return f"{module}:{attribute}"
 
 
 def load(

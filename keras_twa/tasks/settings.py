@@ -145,27 +145,24 @@ class Settings:
         return self.options[name] if name in self.options else getattr(self, name)
 
     @classmethod
-    def from_json(
-        cls, values: Mapping[str, Any], options: Mapping[str, Any]
-    ) -> "Settings":
+    def from_json(cls, values: Mapping[str, Any]) -> "Settings":
         """Returns the settings of plain values.
 
-        Args:
-            values: The values. Earlier versions had options of tasks among them.
-            options: The options of the task, with their defaults.
+        Earlier versions had the options of one task among the settings of all tasks.
         """
         values = dict(values)
-        given = dict(values.pop("options", {}))
-        earlier = {name: values.pop(name) for name in EARLIER if name in values}
-        known = {name: earlier[name] for name in options if name in earlier}
-        return cls(**values, options={**options, **known, **given})
+        if "options" not in values:
+            found = {name: values.pop(name) for name in EARLIER if name in values}
+            # The other task wrote them with the defaults, and they had no effect.
+            values["options"] = found if found != EARLIER else {}
+        return cls(**values)
 
 
 NAMES = tuple(
     field.name for field in dataclasses.fields(Settings) if field.name != "options"
 )
-# Settings of every task, in earlier versions.
-EARLIER = ("min_length", "max_depth", "max_args")
+# Settings of every task in earlier versions, with what IMDb had there.
+EARLIER = {"min_length": 0, "max_depth": 10, "max_args": 10}
 _POSITIVE_INTEGERS = (
     "num_train",
     "num_validation",

@@ -25,7 +25,6 @@ from keras_twa.experiments.stop import StopSignal
 from keras_twa.experiments.text import error_text
 from keras_twa.home import expanded
 from keras_twa.ops import backend
-from keras_twa.tasks import get
 from keras_twa.tasks import load
 from keras_twa.tasks.fingerprint import check_same_rows
 from keras_twa.tasks.fingerprint import differences
@@ -359,6 +358,5 @@ def _flat(facts: dict[str, Any]) -> dict[str, Any]:
     settings = facts.get("settings")
     if not isinstance(settings, dict):
         return facts
-    options = get(facts["task"]).options
-    now = dataclasses.asdict(Settings.from_json(settings, options))
+    now = dataclasses.asdict(Settings.from_json(settings))
     return {**facts, **now, **now["options"], "options": None, "settings": None}

@@ -1,5 +1,6 @@
 """A task of one's own goes through the comparison, the report and the command."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_twa import tasks
 from keras_twa.cli import main
+from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.report import write_report
 from keras_twa.experiments.run import load_model
 from keras_twa.experiments.run import run
 from keras_twa.experiments.stop import StopSignal
@@ -162,3 +166,29 @@ def test_fingerprints_tell_rows_apart():
     found = {prints(each) for each in different}
     found |= {prints(x, w=np.ones(3)), prints(x, y=np.array(["a", "b", "c"]))}
     assert len(found) == len(different) + 2
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The task under its own name."""
+    monkeypatch.setattr(tasks.registry, "_registered", {})
+    return tasks.register(own_task.TASK).name
+
+
+def test_a_registered_task_reaches_the_processes_of_runs(registered, tmp_path):
+    made = Experiment.from_preset(registered, "quick", OPTION, epochs=1)
+    comparison = Comparison(tmp_path, [made], keras.backend.backend())
+    comparison.prepare(tasks.load(registered, "auto", made.settings))
+    (result,) = comparison.run(lambda experiment, event: None)
+    assert (result.status, result.reason) == ("completed", "")
+    # The report needs the folder only.
+    tasks.registry._registered.clear()
+    assert "means of series" in write_report(tmp_path).read_text("utf-8")
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_task_without_a_name_in_a_module_is_refused(tmp_path):
+    tasks.register(dataclasses.replace(own_task.TASK, name="other"))
+    made = Experiment.from_preset("other", "quick", "local")
+    with pytest.raises(ValueError, match=r"own, which imports.*Received: task='other'"):
+        Comparison(tmp_path, [made], "jax")
