@@ -34,6 +34,14 @@ def add(commands: Any) -> None:
         help="one run of each mechanism per seed (default: 0)",
     )
 
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        metavar="N",
+        help="runs at once, each with a GPU or an equal share of the cores of its own "
+        "(default: one per GPU, or else one per core)",
+    )
+
 
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
@@ -45,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     console = common.console(options)
     comparison = runs.Runs.prepare(options, backend, attentions, options.seeds, output)
     try:
-        results = comparison.run(console, options.time_limit)
+        results = comparison.run(console, options.time_limit, options.workers)
     except KeyboardInterrupt:
         runs.written_report(output)
         raise
@@ -62,6 +70,12 @@ def run(options: argparse.Namespace) -> int:
             }
         )
     return runs.exit_code(results) or int(report is None)
+
+
+def _workers(text: str) -> int:
+    if text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text!r}")
 
 
 def _integers(text: str) -> list[int]:

@@ -78,7 +78,9 @@ class Runs:
         comparison = comparison_on(data.data)
         return cls(comparison, data, comparison.prepare(data))
 
-    def run(self, console: Any, time_limit: float | None) -> list[Any]:
+    def run(
+        self, console: Any, time_limit: float | None, workers: int | None = 1
+    ) -> list[Any]:
         """Runs what is left, prints the table of all, and returns the results.
 
         Raises:
@@ -90,7 +92,7 @@ class Runs:
         self._print_heading(console)
         try:
             with ProgressView(console, self.comparison.experiments) as view:
-                results: list[Any] = self.comparison.run(view, time_limit)
+                results: list[Any] = self.comparison.run(view, time_limit, workers)
         except KeyboardInterrupt:
             self._print_table(console, self._results_so_far())
             common.print_how_to_go_on(console, self.comparison.output)

@@ -1,13 +1,8 @@
 """A comparison of runs, each in a separate process."""
 
 import dataclasses
-import io
-import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +11,14 @@ from keras_twa import tasks
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.lock import LOCK
 from keras_twa.experiments.lock import locked
-from keras_twa.experiments.results import FILE_NAME
+from keras_twa.experiments.process import OnEvent
+from keras_twa.experiments.process import RunProcess
+from keras_twa.experiments.process import load_result
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.experiments.workers import run_all
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import check_same_rows
 from keras_twa.tasks.fingerprint import differences
@@ -30,12 +28,6 @@ COMPARISON_FILE = "comparison.json"
 # Earlier versions knew one metric, accuracy, and settings of tasks among the others.
 EARLIER_FORMAT = 1
 FORMAT = 2
-LOG = "log.txt"
-SPEC = "experiment.json"
-# How long a run may take to reach its next batch when asked to stop.
-SECONDS_TO_STOP = 60.0
-
-OnEvent = Callable[[Experiment, dict[str, Any]], None]
 
 
 class Comparison:
@@ -139,48 +131,50 @@ class Comparison:
         write_json(path, facts)
         return facts
 
-    def run(self, on_event: OnEvent, time_limit: float | None = None) -> list[Result]:
-        """Runs the experiments that are not complete, one after another.
+    def run(
+        self,
+        on_event: OnEvent,
+        time_limit: float | None = None,
+        workers: int | None = 1,
+    ) -> list[Result]:
+        """Runs the experiments that are not complete, each in a process of its own.
 
         Args:
             on_event: Called with each run's progress, and with its `Result` as
                 `{"event": "end", "result": result}`.
             time_limit: Seconds for all of them.
+            workers: How many run at once. Each has its own GPU, or an equal share of
+                the processor's cores. `None`: one per GPU, or one per core.
 
         Returns:
             The results of all started runs.
 
         Raises:
             BlockingIOError: If another process works in the folder.
-            KeyboardInterrupt: After the current run has saved its state.
+            KeyboardInterrupt: After the current runs have saved their state.
         """
         deadline = None if time_limit is None else time.monotonic() + time_limit
         with locked(self.output):
             for part in self._leftovers:
                 part.unlink(missing_ok=True)
-            return self._run(on_event, deadline)
-
-    def _run(self, on_event: OnEvent, deadline: float | None) -> list[Result]:
-        results = []
-        for experiment in self.experiments:
-            folder = self.output / experiment.name
-            result = _load(folder, experiment)
-            left = None if deadline is None else deadline - time.monotonic()
-            if result is None or result.status != "completed":
-                if left is not None and left <= 0:
-                    if result is not None:
-                        results.append(result)
-                    continue
-                result = _run_in_process(
-                    result or Result(experiment),
-                    folder,
-                    left,
-                    on_event,
-                    self._fingerprint,
-                )
-            results.append(result)
-            on_event(experiment, {"event": "end", "result": result})
-        return results
+            found = {
+                experiment.name: load_result(self.output / experiment.name, experiment)
+                for experiment in self.experiments
+            }
+            left = []
+            for experiment in self.experiments:
+                result = found[experiment.name]
+                if result is not None and result.status == "completed":
+                    on_event(experiment, {"event": "end", "result": result})
+                else:
+                    left.append(result or Result(experiment))
+            runs = [
+                RunProcess(result, self.output, deadline, self._fingerprint)
+                for result in left
+            ]
+            for result in run_all(runs, on_event, workers):
+                found[result.experiment.name] = result
+        return [result for result in found.values() if result is not None]
 
 
 def check_folder(path: Path) -> None:
@@ -217,100 +211,3 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
             f"{'; '.join(differing)}. Choose another --output. "
             f"Received: {path.parent}"
         )
-
-
-def _load(folder: Path, experiment: Experiment) -> Result | None:
-    path = folder / FILE_NAME
-    if not path.exists():
-        return None
-    result = Result.load(path)
-    if result.experiment != experiment:
-        raise ValueError(f"The folder contains another experiment. Received: {folder}")
-    return result
-
-
-def _run_in_process(
-    earlier: Result,
-    folder: Path,
-    time_limit: float | None,
-    on_event: OnEvent,
-    fingerprint: Fingerprint,
-) -> Result:
-    experiment = earlier.experiment
-    folder.mkdir(parents=True, exist_ok=True)
-    spec = folder / SPEC
-    write_json(spec, experiment.to_json())
-    module = "keras_twa.experiments.run"
-    # Not from the current folder (-P), which may contain modules with equal names.
-    command = [sys.executable, "-P", "-m", module, str(spec), str(folder)]
-    command += ["--fingerprint", json.dumps(fingerprint)]
-    if time_limit is not None:
-        command += ["--time-limit", str(time_limit)]
-    places = [*(experiment.defined_in or {}).values()]
-    task = tasks.place_of(experiment.task)
-    if task is not None:
-        command += ["--task", task]
-        places.append(task)
-    for found_in in filter(None, map(_folder_of, places)):
-        command += ["--path", found_in]
-    # The new process imports the same package as this one.
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    environment = {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # PyTorch's threads wait busily for each other, which takes thirty times as
-        # long when another process uses the cores.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **os.environ,
-        "PYTHONPATH": path,
-        "PYTHONUNBUFFERED": "1",
-    }
-    with (folder / LOG).open("a", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-        )
-        try:
-            with process.stdout or io.StringIO() as events:
-                for line in events:
-                    on_event(experiment, json.loads(line))
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            raise
-    result = _load(folder, experiment) or earlier
-    if result.status == "running" or result.starts == earlier.starts:
-        # The process could not save this itself.
-        result.status = "failed"
-        result.reason = _crash(code, folder / LOG)
-        result.save(folder / FILE_NAME)
-    return result
-
-
-def _folder_of(place: str) -> str | None:
-    """The folder from which this process imports the module of a class."""
-    name = place.partition(":")[0]
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if module is None or file is None:
-        return None
-    # A package is a folder with `__init__.py` in it.
-    depth = name.count(".") + hasattr(module, "__path__")
-    return str(Path(file).resolve().parents[depth])
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Asks a run to save its state and stop, and kills it after a while."""
-    process.terminate()
-    try:
-        process.wait(SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _crash(code: int, log: Path) -> str:
-    if code < 0:
-        return f"The process was ended by signal {-code}; see {log}"
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    last = lines[-1][:300] if lines else "no message"
-    return f"The process ended with code {code}: {last}"

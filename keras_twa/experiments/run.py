@@ -46,6 +46,7 @@ def run(
     on_event: Callable[[Event], None] = lambda event: None,
     build_model: Callable[[Experiment, Any], Any] | None = None,
     fingerprint: Fingerprint | None = None,
+    at_once: int = 1,
 ) -> Result:
     """Runs an experiment, or continues it.
 
@@ -60,6 +61,7 @@ def run(
             Defaults to the task's own.
         fingerprint: The required fingerprint of the rows. By default, any
             rows are valid in a new folder.
+        at_once: How many runs share this machine, for the record.
 
     Returns:
         The `Result`, which is also in `directory`. It contains errors of the
@@ -87,7 +89,7 @@ def run(
             (folder / CHECKPOINT).unlink(missing_ok=True)
             return result
         build_model = build_model or _build_model
-        return _run(result, folder, stop, on_event, build_model, fingerprint)
+        return _run(result, folder, stop, on_event, build_model, fingerprint, at_once)
 
 
 def _run(
@@ -97,6 +99,7 @@ def _run(
     on_event: Callable[[Event], None],
     build_model: Callable[[Experiment, Any], Any],
     fingerprint: Fingerprint | None,
+    at_once: int,
 ) -> Result:
     started = time.monotonic()
     path = folder / FILE_NAME
@@ -118,7 +121,7 @@ def _run(
     result.status, result.reason = "running", ""
     result.save(path)
     try:
-        _train_and_test(result, data, folder, stop, on_event, build_model)
+        _train_and_test(result, data, folder, stop, on_event, build_model, at_once)
         result.status = "completed"
     except Stopped as stopped:
         result.status, result.reason = "stopped", str(stopped)
@@ -148,6 +151,7 @@ def _train_and_test(
     stop: StopSignal,
     on_event: Callable[[Event], None],
     build_model: Callable[[Experiment, Any], Any],
+    at_once: int,
 ) -> None:
     # Keras takes seconds to import, so signals are handled before.
     import keras
@@ -157,7 +161,7 @@ def _train_and_test(
 
     experiment = result.experiment
     keras.utils.set_random_seed(experiment.seed)
-    result.environment = machine.environment()
+    result.environment = machine.environment() | {"runs at once": at_once}
     machine.reset_peak_memory()
     before = machine.peak_memory()
     result.memory = {"before_model": before}
@@ -283,7 +287,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder where Python looks for modules, last; repeatable",
     )
     parser.add_argument("--task", help="task to register, as MODULE:NAME")
+    parser.add_argument("--cores", help="cores to use, as 0,1,2")
+    parser.add_argument("--at-once", type=int, default=1, help="runs at the same time")
     options = parser.parse_args(arguments)
+    if options.cores is not None and hasattr(os, "sched_setaffinity"):
+        # Before a backend is imported, which starts a thread for each core.
+        os.sched_setaffinity(0, map(int, options.cores.split(",")))
     # Last, so that nothing in them hides a module of Python's own.
     sys.path.extend(options.path)
     stop = StopSignal(options.time_limit)
@@ -309,6 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
             stop,
             show,
             fingerprint=options.fingerprint,
+            at_once=options.at_once,
         )
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -78,28 +78,28 @@ class ProgressView(_Bars):
         self._width = max(len(experiment.name) for experiment in experiments)
         self._runs = len(experiments)
         self._all = self._progress.add_task("all runs", total=self._runs, detail="")
-        self._validation = ""
+        self._bars: dict[str, Any] = {}
+        self._validation: dict[str, str] = {}
 
     def __call__(self, experiment: Experiment, event: dict[str, Any]) -> None:
         """Shows one event of a run."""
         name = experiment.name.ljust(self._width)
         if event["event"] == "start":
-            self._validation = ""
-            self._current = self._progress.add_task(
+            self._bars[experiment.name] = self._progress.add_task(
                 name, total=event["steps"], detail="compiling"
             )
             if event["restored"]:
                 self._print(f"{name}  continues from its checkpoint")
-        elif event["event"] == "batch" and self._current is not None:
+        elif event["event"] == "batch" and experiment.name in self._bars:
             self._progress.update(
-                self._current,
+                self._bars[experiment.name],
                 completed=event["steps_done"],
                 detail=self._detail(experiment, event),
             )
         elif event["event"] == "epoch":
             metric = get(experiment.task).metric
             score = metric.text(event[f"validation_{metric.name}"])
-            self._validation = f"  validation {score}"
+            self._validation[experiment.name] = f"  validation {score}"
             self._print(
                 f"{name}  epoch {event['epoch']}/{experiment.settings.epochs}"
                 f"  loss {event['train_loss']:.3f}"
@@ -107,7 +107,7 @@ class ProgressView(_Bars):
                 f"  {seconds_text(event['seconds'])}"
             )
         elif event["event"] == "end":
-            self._end(name, event["result"])
+            self._end(experiment, name, event["result"])
 
     def _detail(self, experiment: Experiment, event: dict[str, Any]) -> str:
         if event["phase"] == "train":
@@ -116,11 +116,12 @@ class ProgressView(_Bars):
             place = event["phase"]
         return (
             f"{place}  batch {event['batch']}/{event['batches']}"
-            f"  loss {event['loss']:.3f}{self._validation}"
+            f"  loss {event['loss']:.3f}{self._validation.get(experiment.name, '')}"
         )
 
-    def _end(self, name: str, result: Result) -> None:
-        self._remove_current()
+    def _end(self, experiment: Experiment, name: str, result: Result) -> None:
+        if experiment.name in self._bars:
+            self._progress.remove_task(self._bars.pop(experiment.name))
         self._progress.advance(self._all)
         if result.status == "completed":
             text = f"test {result.metric.text(result.score)}"

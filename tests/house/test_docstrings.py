@@ -25,6 +25,7 @@ BASES = (
     layers.Curves,
     layers.InputMemory,
     layers.KeyValueCache,
+    layers.Mechanism,
     layers.PairAttention,
     layers.Pairs,
     layers.Projection,

@@ -1,0 +1,184 @@
+"""A run in a process of its own, and what is left of it if the process dies."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from keras_twa import tasks
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.results import FILE_NAME
+from keras_twa.experiments.results import Result
+from keras_twa.experiments.results import write_json
+from keras_twa.tasks.fingerprint import Fingerprint
+
+LOG = "log.txt"
+SPEC = "experiment.json"
+# How long a run may take to reach its next batch when asked to stop.
+SECONDS_TO_STOP = 60.0
+
+OnEvent = Callable[[Experiment, dict[str, Any]], None]
+
+
+def load_result(folder: Path, experiment: Experiment) -> Result | None:
+    """Returns the result in the folder of a run, `None` if there is none yet.
+
+    Raises:
+        ValueError: If the folder has another experiment.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    result = Result.load(path)
+    if result.experiment != experiment:
+        raise ValueError(f"The folder contains another experiment. Received: {folder}")
+    return result
+
+
+class RunProcess:
+    """One run, which starts or continues in a process of its own.
+
+    Args:
+        earlier: The `Result` so far.
+        output: The folder of the comparison.
+        deadline: Time of `time.monotonic()` at which it must stop, or `None`.
+        fingerprint: The fingerprint of the rows.
+    """
+
+    def __init__(
+        self,
+        earlier: Result,
+        output: Path,
+        deadline: float | None,
+        fingerprint: Fingerprint,
+    ) -> None:
+        self.earlier = earlier
+        self.experiment = earlier.experiment
+        self.folder = output / self.experiment.name
+        self.deadline = deadline
+        self.fingerprint = fingerprint
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    @property
+    def too_late(self) -> bool:
+        """Whether there is no time left to start it, or it was asked to stop."""
+        late = self.deadline is not None and time.monotonic() >= self.deadline
+        return late or self._stopped
+
+    def run(self, on_event: OnEvent, share: dict[str, str]) -> Result:
+        """Runs it to its end, or until it is asked to stop.
+
+        Args:
+            on_event: Called with its progress.
+            share: Variables of the environment that give the process its share of the
+                machine, and arguments of the run by "--name".
+
+        Returns:
+            The `Result`.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                self._command(share),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=_environment(share),
+            )
+            self._process = process
+            try:
+                with process.stdout or io.StringIO() as events:
+                    for line in events:
+                        on_event(self.experiment, json.loads(line))
+                code = process.wait()
+            except BaseException:
+                self.stop()
+                raise
+        result = load_result(self.folder, self.experiment) or self.earlier
+        if result.status == "running" or result.starts == self.earlier.starts:
+            # The process could not save this itself.
+            result.status = "failed"
+            result.reason = _crash(code, self.folder / LOG)
+            result.save(self.folder / FILE_NAME)
+        return result
+
+    def ask_to_stop(self) -> None:
+        """Asks the run to save its state and stop."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Asks the run to stop, and kills it after a while."""
+        self.ask_to_stop()
+        if self._process is None:
+            return
+        try:
+            self._process.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _command(self, share: dict[str, str]) -> list[str]:
+        spec = self.folder / SPEC
+        write_json(spec, self.experiment.to_json())
+        module = "keras_twa.experiments.run"
+        # Not from the current folder (-P), which may contain modules with equal names.
+        command = [sys.executable, "-P", "-m", module, str(spec), str(self.folder)]
+        command += ["--fingerprint", json.dumps(self.fingerprint)]
+        if self.deadline is not None:
+            left = max(1e-3, self.deadline - time.monotonic())
+            command += ["--time-limit", str(left)]
+        places = [*(self.experiment.defined_in or {}).values()]
+        task = tasks.place_of(self.experiment.task)
+        if task is not None:
+            command += ["--task", task]
+            places.append(task)
+        for found_in in filter(None, map(_folder_of, places)):
+            command += ["--path", found_in]
+        for name, value in share.items():
+            if name.startswith("--"):
+                command += [name, value]
+        return command
+
+
+def _environment(share: dict[str, str]) -> dict[str, str]:
+    # The new process imports the same package as this one.
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        # PyTorch's threads wait busily for each other, which takes thirty times as
+        # long when another process uses the cores.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        **{name: value for name, value in share.items() if not name.startswith("--")},
+    }
+
+
+def _folder_of(place: str) -> str | None:
+    """The folder from which this process imports the module of a class."""
+    name = place.partition(":")[0]
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return None
+    # A package is a folder with `__init__.py` in it.
+    depth = name.count(".") + hasattr(module, "__path__")
+    return str(Path(file).resolve().parents[depth])
+
+
+def _crash(code: int, log: Path) -> str:
+    if code < 0:
+        return f"The process was ended by signal {-code}; see {log}"
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    last = lines[-1][:300] if lines else "no message"
+    return f"The process ended with code {code}: {last}"

@@ -1,0 +1,121 @@
+"""Runs at once on one machine, each with a GPU or a share of the cores of its own."""
+
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.process import OnEvent
+from keras_twa.experiments.process import RunProcess
+from keras_twa.experiments.results import Result
+
+# Which GPUs the processes of CUDA see.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def run_all(
+    runs: Sequence[RunProcess], on_event: OnEvent, workers: int | None = 1
+) -> list[Result]:
+    """Runs processes, several at once.
+
+    Args:
+        runs: The runs. If several run at once, they start from the last one: the first
+            is usually the cheapest, and the whole ends sooner if it starts late.
+        on_event: Called with the progress of each, by one thread at a time.
+        workers: How many run at once; `None` for one per GPU, or else one per core.
+
+    Returns:
+        The results of the runs that were started, now or before.
+
+    Raises:
+        BaseException: What interrupts it, after the runs have saved their state.
+    """
+    if not runs:
+        return []
+    places = shares(min(workers or len(shares(None)), len(runs)))
+    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    for place in places:
+        free.put(place)
+    lock, broken = threading.Lock(), threading.Event()
+
+    def tell(experiment: Experiment, event: dict[str, Any]) -> None:
+        with lock:
+            on_event(experiment, event)
+
+    def run(each: RunProcess) -> Result | None:
+        if broken.is_set() or each.too_late:
+            return each.earlier if each.earlier.starts else None
+        place = free.get()
+        try:
+            result = each.run(tell, place)
+        except BaseException:
+            # Before this thread starts the next one.
+            broken.set()
+            raise
+        finally:
+            free.put(place)
+        tell(each.experiment, {"event": "end", "result": result})
+        return result
+
+    ordered = runs if len(places) == 1 else runs[::-1]
+    with ThreadPoolExecutor(len(places)) as pool:
+        futures = [pool.submit(run, each) for each in ordered]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            found = [future.result() for future in futures if future.done()]
+        except BaseException:
+            for each in runs:
+                each.ask_to_stop()
+            for each in runs:
+                each.stop()
+            raise
+    return [result for result in found if result is not None]
+
+
+def shares(workers: int | None) -> list[dict[str, str]]:
+    """Returns what each of several workers gets of this machine.
+
+    Args:
+        workers: How many; `None` for one per GPU, or else one per core.
+
+    Returns:
+        A dictionary for each: variables of its environment, and arguments of its run.
+    """
+    gpus, cores = _gpus(), _cores()
+    count = workers or len(gpus) or len(cores)
+    if count == 1:
+        return [{}]
+    found = []
+    for index in range(count):
+        own = cores[index::count] or [cores[index % len(cores)]]
+        place = {
+            "--cores": ",".join(map(str, own)),
+            "--at-once": str(count),
+            "OMP_NUM_THREADS": str(len(own)),
+        }
+        if gpus:
+            place[VISIBLE] = gpus[index % len(gpus)]
+        found.append(place)
+    return found
+
+
+def _cores() -> list[int]:
+    """Returns the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _gpus() -> list[str]:
+    """Returns the names of the NVIDIA GPUs that this process may use."""
+    if VISIBLE in os.environ:
+        return [name for name in os.environ[VISIBLE].split(",") if name.strip()]
+    # Asking a backend would make this process take memory of them.
+    names = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia*")]
+    return sorted((name for name in names if name.isdigit()), key=int)
