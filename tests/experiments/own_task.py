@@ -55,7 +55,7 @@ TASK = Task(
             num_heads=2,
             num_layers=2,
             batch_size=16,
-            epochs=3,
+            epochs=12,
             learning_rate=1e-2,
             options={"length": 6},
         )

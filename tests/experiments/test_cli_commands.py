@@ -61,7 +61,7 @@ def test_train_saves_the_model_that_was_tested(tiny_quick, tmp_path, capsys):
 
 
 def test_a_failed_training_is_code_1(tiny_quick, monkeypatch, tmp_path, capsys):
-    def fail(comparison, view, time_limit):
+    def fail(comparison, view, time_limit, workers):
         return [Result(comparison.experiments[0], status="failed", reason="no room")]
 
     monkeypatch.setattr(Comparison, "run", fail)

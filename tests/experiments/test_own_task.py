@@ -25,6 +25,7 @@ STACK = "[local(window=2), retention]"
 
 
 def experiment(task="TASK", attention="dot_product", **changes):
+    changes = {"epochs": 3, **changes}
     return Experiment.from_preset(f"{FILE}:{task}", "quick", attention, **changes)
 
 
