@@ -16,6 +16,7 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.run import ATTENTION_MAPS
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
+from keras_twa.experiments.text import attention_text
 from keras_twa.figure import LooseFigure
 from keras_twa.style import draw_weights
 
@@ -84,7 +85,7 @@ def attention_maps(summary: Summary, folder: Path) -> Figure | None:
             if column == 0:
                 axes.set_ylabel(f"layer {int(layer.removeprefix('layer')) + 1}")
             if row == 0:
-                title = "\n".join(textwrap.wrap(mechanism.name.replace("_", " "), 18))
+                title = "\n".join(textwrap.wrap(attention_text(mechanism.name), 18))
                 axes.set_title(title, color=mechanism.colour, fontsize=10)
     return drawn(
         figure,

@@ -19,6 +19,7 @@ from keras_twa.experiments.results import estimate
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import relative_improvement
+from keras_twa.experiments.text import attention_text
 from keras_twa.style import colours
 from keras_twa.tasks import Metric
 from keras_twa.tasks import Settings
@@ -54,7 +55,7 @@ class Mechanism:
     @property
     def label(self) -> str:
         """The name for people."""
-        label = self.name.replace("_", " ")
+        label = attention_text(self.name)
         return f"{label} (conventional)" if self.name == BASELINE else label
 
     @property

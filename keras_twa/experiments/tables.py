@@ -11,6 +11,7 @@ from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Estimate
 from keras_twa.experiments.summary import Mechanism
 from keras_twa.experiments.summary import Summary
+from keras_twa.experiments.text import attention_text
 from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
 from keras_twa.tasks import Metric
@@ -160,7 +161,7 @@ def unfinished(summary: Summary) -> Block:
         return Paragraph("None.")
     rows = [
         [
-            literal(run.experiment.attention.replace("_", " ")),
+            literal(attention_text(run.experiment.attention)),
             str(run.experiment.seed),
             run.status,
             literal(run.reason) or "killed, or still running",

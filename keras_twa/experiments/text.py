@@ -7,6 +7,14 @@ SPELL_OUT = "keras_twa.spell_out"
 SPELLED_OUT = {"±": "+/-", "–": "-", "—": "-", "×": "x", "γ": "gamma", "…": "..."}
 
 
+def attention_text(attention: str) -> str:
+    """Returns a name for people, such as `local` or `local(num_global_tokens=2)`."""
+    name, bracket, options = attention.partition("(")
+    if attention.startswith("["):
+        return attention
+    return f"{name.replace('_', ' ')}{bracket}{options}"
+
+
 def seconds_text(value: float | None) -> str:
     """Returns seconds with few digits, and minutes from 10 minutes on."""
     if value is None:

@@ -12,6 +12,7 @@ from keras_twa import tasks
 from keras_twa.cli import main
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.markup import literal
 from keras_twa.experiments.report import write_report
 from keras_twa.experiments.run import load_model
 from keras_twa.experiments.run import run
@@ -49,6 +50,8 @@ def test_the_command_compares_on_it(tmp_path, capsys, monkeypatch):
     for part in ("means of series: random numbers", "test error", "lower is better"):
         assert part in report
     assert "the mean of the training rows, always" in report
+    # The options of a mechanism are as in Python, its name is for people.
+    assert literal("temporal weighted(initial_offset=0)") in report
     assert "points at best" not in report
     # Nothing is left to do, in another folder too.
     monkeypatch.chdir(tmp_path)
