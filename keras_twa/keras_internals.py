@@ -4,6 +4,7 @@ Keras moves such names from one release to the next, so each is looked for in mo
 one place.
 """
 
+import functools
 import importlib
 from typing import Any
 
@@ -15,6 +16,7 @@ PLACES = (
     "keras.src.backend.common.variables",
     "keras.src.backend.common.global_state",
     "keras.src.random.seed_generator",
+    "keras.src.utils.tracking",
     "keras.src.backend",  # Keras 3.15 only
     "keras.src.backend.common",  # only the version after it
 )
@@ -46,3 +48,46 @@ get_keras_mask = find("get_keras_mask")
 set_keras_mask = find("set_keras_mask")
 global_seed_generator = find("global_seed_generator")
 GLOBAL_SEED_GENERATOR = find("GLOBAL_SEED_GENERATOR")
+# Holds the lists of variables and sublayers that are attributes of a layer.
+Tracker = find("Tracker")
+
+
+def attributes(thing: Any) -> dict[str, Any]:
+    """Returns the attributes of an object of Keras, for a copy of it.
+
+    The copy is in no graph yet, and a model that is copied is not compiled. On PyTorch,
+    Keras makes the list of parameters again that is missing.
+
+    Args:
+        thing: A layer, a model, a variable, or anything else with attributes.
+    """
+    found = dict(vars(thing))
+    if isinstance(thing, keras.Operation):
+        found |= {"_inbound_nodes": [], "_outbound_nodes": []}
+    if isinstance(thing, keras.layers.Layer) and "_modules" in found:
+        modules = found["_modules"].items()
+        found["_modules"] = {k: x for k, x in modules if k != "_torch_params"}
+    if isinstance(thing, keras.Model):
+        compiled, never_compiled = _of_training()
+        found = {k: x for k, x in found.items() if k not in compiled} | never_compiled
+    return found
+
+
+@functools.cache
+def _of_training() -> tuple[set[str], dict[str, Any]]:
+    """Attributes of compiled models, and those of others with their values."""
+    of_layers = vars(keras.layers.Layer())
+    model = keras.Model(name="model")
+    before = {k: x for k, x in vars(model).items() if k not in of_layers}
+    model.compile(optimizer=None)
+    return {*vars(model)} - {*of_layers}, before
+
+
+def compile_arguments(model: keras.Model) -> dict[str, Any]:
+    """Returns the arguments that a model was compiled with, as they were given."""
+    return dict(model._compile_config.config)
+
+
+def build_shapes(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Returns the shapes that a layer was built with, by argument; `{}` if unknown."""
+    return dict(layer._build_shapes_dict or {})

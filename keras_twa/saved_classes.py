@@ -52,6 +52,7 @@ CLASSES = {
         "TokenClassifier",
         "VisionTransformer",
     ),
+    "keras_twa.swapping": ("AttentionAdapter",),
     "keras_twa.training": (
         "BLEU",
         "MaskedAccuracy",

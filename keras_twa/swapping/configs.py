@@ -1,0 +1,105 @@
+"""Tells the blocks and models of this package which attention they have now."""
+
+import keras
+
+from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.models import EncoderDecoder
+from keras_twa.models import SegmentLanguageModel
+from keras_twa.models import VisionTransformer
+from keras_twa.models.token_transformer import TokenTransformer
+
+# By argument of a model: where its blocks are, and the argument of a block.
+OF_MODELS = {
+    "attention": ("blocks", "attention"),
+    "encoder_attention": ("encoder_blocks", "attention"),
+    "decoder_attention": ("decoder_blocks", "attention"),
+    "cross_attention": ("decoder_blocks", "cross_attention"),
+}
+AWARE = (keras.Sequential, keras.Function, keras.layers.Wrapper, TransformerBlock)
+MODELS = (TokenTransformer, EncoderDecoder, VisionTransformer)
+
+
+def check(model):
+    """Raises `ValueError` for a model that holds states of its attention."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, SegmentLanguageModel) and layer.stateful:
+            raise ValueError(
+                "A stateful model holds states of its attention, which fit no other: "
+                "create it with another `attention`. "
+                f"Received: {type(layer).__name__} named {layer.name!r}"
+            )
+
+
+def update(model, exchanged):
+    """Lets the configurations of this package's blocks and models name the new layers.
+
+    Args:
+        model: The new model.
+        exchanged: The new layers.
+    """
+    ids = {id(layer) for layer in exchanged}
+    found = model._flatten_layers()
+    for block in found:
+        if isinstance(block, TransformerBlock):
+            for name in block._attentions:
+                layer = getattr(block, _attribute(block, name), None)
+                if id(layer) in ids:
+                    setattr(block, name, layer)
+    for layer in found:
+        if isinstance(layer, MODELS):
+            _update_model(layer, ids)
+
+
+def unaware(model, layers):
+    """Names of the layers with one of `layers` that their configuration does not name.
+
+    Args:
+        model: The model.
+        layers: Attention layers.
+    """
+    ids = {id(layer) for layer in layers}
+    return [
+        layer.name
+        for layer in model._flatten_layers()
+        if not isinstance(layer, AWARE)
+        and any(
+            id(sublayer) in ids
+            for sublayer in layer._flatten_layers(include_self=False, recursive=False)
+        )
+    ]
+
+
+def _attribute(block, name):
+    """The attribute that holds the attention that an argument of a block names."""
+    decodes = hasattr(block, "self_attention_layer") and name == "attention"
+    return "self_attention_layer" if decodes else f"{name}_layer"
+
+
+def _update_model(model, ids):
+    for name, (blocks, argument) in OF_MODELS.items():
+        if name not in model._config:
+            continue
+        layers = [
+            getattr(block, _attribute(block, argument), None)
+            for block in getattr(model, blocks)
+        ]
+        if not any(id(layer) in ids for layer in layers):
+            continue
+        described = [_described(layer) for layer in layers]
+        same = all(_is_like(one, described[0]) for one in described)
+        model._config[name] = described[0] if same else described
+        # Positions inside the attention are part of each layer now.
+        if name != "cross_attention" and any(
+            getattr(layer, "positions", None) is not None for layer in layers
+        ):
+            model._config["positions"] = None
+
+
+def _described(layer):
+    return keras.saving.serialize_keras_object(layer)
+
+
+def _is_like(one, other):
+    """Whether two descriptions differ in nothing but the shapes they were built with."""
+    keys = ("class_name", "config")
+    return [one[key] for key in keys] == [other[key] for key in keys]
