@@ -52,7 +52,7 @@ CLASSES = {
         "TokenClassifier",
         "VisionTransformer",
     ),
-    "keras_twa.swapping": ("AttentionAdapter",),
+    "keras_twa.swapping": ("AttentionAdapter", "Exchanged"),
     "keras_twa.training": (
         "BLEU",
         "MaskedAccuracy",

@@ -15,7 +15,6 @@ OF_MODELS = {
     "decoder_attention": ("decoder_blocks", "attention"),
     "cross_attention": ("decoder_blocks", "cross_attention"),
 }
-AWARE = (keras.Sequential, keras.Function, keras.layers.Wrapper, TransformerBlock)
 MODELS = (TokenTransformer, EncoderDecoder, VisionTransformer)
 
 
@@ -48,25 +47,6 @@ def update(model, exchanged):
     for layer in found:
         if isinstance(layer, MODELS):
             _update_model(layer, ids)
-
-
-def unaware(model, layers):
-    """Names of the layers with one of `layers` that their configuration does not name.
-
-    Args:
-        model: The model.
-        layers: Attention layers.
-    """
-    ids = {id(layer) for layer in layers}
-    return [
-        layer.name
-        for layer in model._flatten_layers()
-        if not isinstance(layer, AWARE)
-        and any(
-            id(sublayer) in ids
-            for sublayer in layer._flatten_layers(include_self=False, recursive=False)
-        )
-    ]
 
 
 def _attribute(block, name):

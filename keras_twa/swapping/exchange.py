@@ -14,29 +14,29 @@ from keras_twa.swapping.replacement import build_like
 from keras_twa.swapping.replacement import name_of
 from keras_twa.swapping.report import SwappedLayer
 from keras_twa.swapping.report import SwapReport
+from keras_twa.swapping.saving import remember
 from keras_twa.swapping.weights import carry_over
 
 MASKED = (
-    "Some calls have padding masks. Keras's attention takes the mask off its inputs, and "
-    "a query that sees no key gets the mean of all values. Attention of keras_twa keeps "
-    "the mask, and gives 0. So outputs may differ in padded rows, and where a later "
-    "layer depends on the mask of the same tensor."
+    "Some calls have padding masks. Keras's attention takes the mask off its inputs, "
+    "and a query that sees no key gets the mean of all values. Attention of keras_twa "
+    "keeps the mask, and gives 0. So outputs may differ in padded rows, and where a "
+    "later layer depends on the mask of the same tensor."
 )
 UNTRACED = (
     "The calls of this model could not be traced, as the shapes of its inputs are not "
     "known. Calls that the new attention does not support raise an error when they "
     "happen."
 )
-
-UNCALLED = "It is not called when the model is: nothing shows that it can be."
+UNCALLED = "It is not called when the model is, so nothing shows that it can be."
 ADAPTED = (
     "It is inside an AttentionAdapter, as it is called with arguments that are not its "
     "own."
 )
-UNAWARE = (
-    "A `.keras` file of this model does not load, as the configuration of {} does not "
-    "name the new attention. Use `save_weights`; and to load, exchange the attention of "
-    "a new model, then `load_weights`."
+UNSAVED = (
+    "A `.keras` file of this model does not load, as the configuration of {} cannot "
+    "name the new attention. Use `save_weights`; and to load, exchange the attention "
+    "of a new model, then `load_weights`."
 )
 
 
@@ -124,8 +124,8 @@ class Exchange:
             notes.append(MASKED)
         if not self._traced:
             notes.append(UNTRACED)
-        if holders := configs.unaware(made, self._outer):
-            notes.append(UNAWARE.format(", ".join(holders)))
+        if holders := remember(made, self._outer):
+            notes.append(UNSAVED.format(", ".join(holders)))
         return SwapReport(tuple(map(self._entry, range(len(self.new)))), tuple(notes))
 
     def _entry(self, index):

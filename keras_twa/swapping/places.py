@@ -23,18 +23,7 @@ def attention_layers(model):
     Raises:
         ValueError: If there are none.
     """
-    found, seen = [], set()
-    # Depth first, and sublayers in their order.
-    waiting = [model]
-    while waiting:
-        layer = waiting.pop()
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        if isinstance(layer, (Attention, *OF_KERAS)):
-            found.append(layer)
-            continue
-        waiting += reversed(_sublayers(layer))
+    found = found_in(model, (Attention, *OF_KERAS))
     if not found:
         hint = "" if model.built else " It is not built: call it once, then try again."
         raise ValueError(
@@ -42,6 +31,24 @@ def attention_layers(model):
             "`GroupQueryAttention` of Keras, and no attention of keras_twa."
             f"{hint} Received: {_described(model)}"
         )
+    return found
+
+
+def found_in(layer, kinds):
+    """The layers of some classes inside a layer, each once; none is in another."""
+    found, seen = [], set()
+    # Depth first, and sublayers in their order.
+    waiting = [layer]
+    while waiting:
+        layer = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        if isinstance(layer, kinds):
+            found.append(layer)
+        else:
+            sublayers = layer._flatten_layers(include_self=False, recursive=False)
+            waiting += reversed(sublayers)
     return found
 
 
@@ -97,10 +104,6 @@ def _refuse(where):
         "`where` must be a path, a pattern, a list of these, or a function from a path "
         f"to True or False. Received: where={where!r}"
     )
-
-
-def _sublayers(layer):
-    return layer._flatten_layers(include_self=False, recursive=False)
 
 
 def _described(model):

@@ -131,6 +131,10 @@ def _settings(layer):
     found = {NAMES.get(k, k): x for k, x in layer.get_config().items()}
     if found.get("num_key_value_heads") == found["num_heads"]:
         del found["num_key_value_heads"]
+    # Once it is built, Keras's layer lists all axes instead of none.
+    shape = keras_internals.build_shapes(layer).get("query_shape", ())
+    if found.get("attention_axes") == tuple(range(1, len(shape) - 1)):
+        found["attention_axes"] = None
     return found
 
 
