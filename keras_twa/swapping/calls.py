@@ -96,36 +96,50 @@ class _Call(keras.Operation):
 
 def _inputs(model):
     """What a model may be called with: positional and keyword arguments."""
-    if isinstance(model, keras.Function):
-        yield (keras.tree.map_structure(_like, model.input),), {}
-        return
-    if isinstance(model, keras.Sequential) and model.built:
-        try:
-            yield (_like(model.inputs[0]),), {}
-            return
-        except AttributeError:
-            # It has several inputs.
-            pass
-    shapes = keras_internals.build_shapes(model)
-    for dtype in ("float32", "int32"):
+    # Sizes that are not known. Tables of positions, for example, are not longer than
+    # their number of rows, and strides may not fit into less than some steps.
+    for size in (8, 64):
+        for dtype in (None, "int32"):
+            given = _signature(model, size, dtype)
+            if given is not None:
+                yield given
+
+
+def _signature(model, size, dtype):
+    if isinstance(model, keras.Sequential) and hasattr(model, "inputs"):
+        tensors = model.inputs[0]
+    elif isinstance(model, keras.Function):
+        tensors = model.input
+    else:
+        shapes = keras_internals.build_shapes(model)
         tensors = {
-            name.removesuffix("_shape"): _tensors(shape, dtype)
+            name.removesuffix("_shape"): _tensors(shape, size, dtype or "float32")
             for name, shape in shapes.items()
         }
         if len(tensors) == 1:
-            yield tuple(tensors.values()), {}
-        elif tensors:
-            yield (), tensors
+            return tuple(tensors.values()), {}
+        return ((), tensors) if tensors else None
+    # The dtype is known, too.
+    if dtype is not None:
+        return None
+    make = functools.partial(_like, size=size)
+    return (keras.tree.map_structure(make, tensors),), {}
 
 
-def _like(tensor):
-    return keras.KerasTensor(tensor.shape, dtype=tensor.dtype)
+def _like(tensor, size):
+    return keras.KerasTensor(_known(tensor.shape, size), dtype=tensor.dtype)
 
 
-def _tensors(shape, dtype):
+def _tensors(shape, size, dtype):
     """Symbolic tensors of a shape, or of shapes in a structure."""
     if isinstance(shape, dict):
-        return {name: _tensors(x, dtype) for name, x in shape.items()}
-    if all(size is None or isinstance(size, int) for size in shape):
-        return keras.KerasTensor(tuple(shape), dtype=dtype)
-    return [_tensors(x, dtype) for x in shape]
+        return {name: _tensors(x, size, dtype) for name, x in shape.items()}
+    if all(one is None or isinstance(one, int) for one in shape):
+        return keras.KerasTensor(_known(shape, size), dtype=dtype)
+    return [_tensors(x, size, dtype) for x in shape]
+
+
+def _known(shape, size):
+    """A shape without unknown sizes; the batch has two rows."""
+    batch, *others = shape
+    return (batch or 2, *(one or size for one in others))

@@ -3,6 +3,7 @@
 import keras
 
 from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.models import EncoderDecoder
 from keras_twa.models import SegmentLanguageModel
 from keras_twa.models import VisionTransformer
@@ -56,23 +57,24 @@ def _attribute(block, name):
 
 
 def _update_model(model, ids):
-    for name, (blocks, argument) in OF_MODELS.items():
-        if name not in model._config:
-            continue
-        layers = [
+    config = model._config
+    layers = {
+        name: [
             getattr(block, _attribute(block, argument), None)
             for block in getattr(model, blocks)
         ]
-        if not any(id(layer) in ids for layer in layers):
-            continue
-        described = [_described(layer) for layer in layers]
+        for name, (blocks, argument) in OF_MODELS.items()
+        if name in config
+    }
+    new = [name for name in layers if any(id(layer) in ids for layer in layers[name])]
+    if new and config.get("positions") in INSIDE_ATTENTION:
+        # They are part of each layer now.
+        config["positions"] = None
+        new = [name for name in layers if name in new or name != "cross_attention"]
+    for name in new:
+        described = [_described(layer) for layer in layers[name]]
         same = all(_is_like(one, described[0]) for one in described)
-        model._config[name] = described[0] if same else described
-        # Positions inside the attention are part of each layer now.
-        if name != "cross_attention" and any(
-            getattr(layer, "positions", None) is not None for layer in layers
-        ):
-            model._config["positions"] = None
+        config[name] = described[0] if same else described
 
 
 def _described(layer):

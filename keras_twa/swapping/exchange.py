@@ -1,6 +1,5 @@
 """One exchange of the attention layers of a model."""
 
-from keras_twa.layers import Attention
 from keras_twa.swapping import configs
 from keras_twa.swapping.adapter import AttentionAdapter
 from keras_twa.swapping.adapter import other_arguments
@@ -24,8 +23,8 @@ MASKED = (
     "later layer depends on the mask of the same tensor."
 )
 UNTRACED = (
-    "The calls of this model could not be traced, as the shapes of its inputs are not "
-    "known. Calls that the new attention does not support raise an error when they "
+    "The model could not be traced, as the shapes of its inputs are not known or do not "
+    "suffice. Calls that the new attention does not support raise an error when they "
     "happen."
 )
 UNCALLED = "It is not called when the model is, so nothing shows that it can be."
@@ -120,7 +119,8 @@ class Exchange:
                 for name in [*others[0], *others[1]]
             ]
             notes += compile_like(made, self._model, self._copies, fresh)
-        if self._watch.masked:
+        of_keras = [isinstance(layer, OF_KERAS) for layer in (*self._old, *self.new)]
+        if self._watch.masked and len({*of_keras}) > 1:
             notes.append(MASKED)
         if not self._traced:
             notes.append(UNTRACED)

@@ -61,7 +61,8 @@ def replacement(old, attention, options):
     shared["dtype"] = old.dtype_policy
     of_pairs = {k: settings.get(k, unset) for k, unset in OF_PAIRS.items()}
     of_pairs = {k: x for k, x in of_pairs.items() if x != OF_PAIRS[k]}
-    layer_class, own = _class_of(attention, shared, options), {}
+    with _errors_at(old, attention, options):
+        layer_class, own = _class_of(attention, shared, options), {}
     if isinstance(attention, keras.layers.Layer):
         others = {*SIZES, *OF_DENSE, *OF_LAYERS}
         own = {k: x for k, x in _settings(attention).items() if k not in others}
@@ -238,9 +239,11 @@ def _errors_at(old, attention, options):
     try:
         yield
     except (TypeError, ValueError) as error:
+        reason = str(error)
+        if "Received:" not in reason:
+            reason += f" Received: attention={attention!r}, options={options}"
         raise ValueError(
-            f"The attention at {path_of(old)!r} cannot be exchanged: {error} "
-            f"Received: attention={attention!r}, options={options}"
+            f"The attention at {path_of(old)!r} cannot be exchanged: {reason}"
         ) from error
 
 

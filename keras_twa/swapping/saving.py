@@ -21,8 +21,6 @@ from keras_twa.swapping.replacement import build_like
 PACKAGE, NAME = "keras_twa", "Exchanged"
 PLACES = (AttentionAdapter, Attention, *OF_KERAS)
 GRAPHS = (keras.Function, keras.Sequential)
-# Their configurations name the layers inside.
-OPEN = (*GRAPHS, keras.layers.Wrapper, TransformerBlock, *MODELS)
 
 
 def remember(model, layers):
@@ -33,8 +31,8 @@ def remember(model, layers):
         layers: The new layers.
 
     Returns:
-        Names of the layers for which that is not possible: some of the attention in
-        them is part of the graph of a functional model.
+        Names of the layers for which that is not possible: attention in them is part of
+        the graph of a functional model.
     """
     ids, failed = {id(layer) for layer in layers}, []
     waiting = [model]
@@ -42,14 +40,14 @@ def remember(model, layers):
         holder = waiting.pop()
         if isinstance(holder, PLACES):
             continue
-        if isinstance(holder, OPEN):
-            waiting += holder._flatten_layers(include_self=False, recursive=False)
+        if _names_layers(holder):
+            waiting += _sublayers(holder)
             continue
         places = found_in(holder, PLACES)
         new = {i for i, layer in enumerate(places) if id(layer) in ids}
         if not new:
             continue
-        if any(isinstance(layer, GRAPHS) for layer in _above(holder, ids)):
+        if any(_is_graph_of(layer, ids) for layer in holder._flatten_layers()):
             failed.append(holder.name)
             continue
         # A second exchange adds to the first.
@@ -67,11 +65,13 @@ class Exchanged:
         layer: The layer, as its class creates it.
         attention: Pairs of the number of an attention layer in it, and the one that
             takes its place.
+        count: Number of attention layers in it.
     """
 
-    def __init__(self, layer, attention):
+    def __init__(self, layer, attention, count):
         self.layer = layer
         self.attention = attention
+        self.count = count
 
     @classmethod
     def from_config(cls, config):
@@ -85,11 +85,15 @@ class Exchanged:
             (index, keras.saving.deserialize_keras_object(given))
             for index, given in config["attention"]
         ]
-        cls(layer, attention).exchange_when_possible()
+        cls(layer, attention, config["count"]).exchange_when_possible()
         return layer
 
     def get_config(self):
-        return {"layer": self.layer, "attention": self.attention}
+        return {
+            "layer": self.layer,
+            "attention": self.attention,
+            "count": self.count,
+        }
 
     def exchange_when_possible(self):
         """Exchanges the attention now, or once the layer has created it."""
@@ -98,25 +102,26 @@ class Exchanged:
         layer.__class__ = _subclass(type(layer))
         if self._exchange():
             return
-        methods = {name: getattr(layer, name) for name in ("build", "build_from_config")}
-        for method in methods.values():
-            vars(layer)[method.__name__] = self._with_exchange(method, methods)
+        # Keras's `build` of a layer is an attribute of it.
+        build, build_from_config = layer.build, layer.build_from_config
 
-    def _with_exchange(self, method, methods):
-        """A method that creates the attention, and the exchange after it."""
+        def then_exchange(method):
+            @functools.wraps(method)
+            def create(*args, **kwargs):
+                method(*args, **kwargs)
+                if self._exchange():
+                    vars(layer)["build"] = build
+                    vars(layer).pop("build_from_config", None)
 
-        @functools.wraps(method)
-        def create(*args, **kwargs):
-            method(*args, **kwargs)
-            if self._exchange():
-                vars(self.layer).update(methods)
+            return create
 
-        return create
+        vars(layer)["build"] = then_exchange(build)
+        vars(layer)["build_from_config"] = then_exchange(build_from_config)
 
     def _exchange(self):
         """Exchanges the attention, if it is there, and says whether it was."""
         places = found_in(self.layer, PLACES)
-        if len(places) <= max(index for index, _ in self.attention):
+        if len(places) != self.count:
             return False
         pairs = [(places[index], new) for index, new in self.attention]
         for old, new in pairs:
@@ -182,7 +187,7 @@ def _subclass(kind):
             [index, keras.saving.serialize_keras_object(places[index])]
             for index in self._exchanged
         ]
-        return {"layer": layer, "attention": attention}
+        return {"layer": layer, "attention": attention, "count": len(places)}
 
     @classmethod
     def from_config(cls, config):
@@ -208,10 +213,19 @@ def _subclass(kind):
     return made
 
 
-def _above(holder, ids):
-    """The layers in a layer that have some of other layers in them."""
-    return [
-        layer
-        for layer in holder._flatten_layers(include_self=False)
-        if any(id(sublayer) in ids for sublayer in layer._flatten_layers(False))
-    ]
+def _names_layers(layer):
+    """Whether the configuration of a layer names the layers inside."""
+    if isinstance(layer, (keras.layers.Wrapper, TransformerBlock, *MODELS)):
+        return True
+    # Subclasses of functional models may create their graph themselves.
+    described = next(x for x in type(layer).__mro__ if "get_config" in vars(x))
+    return isinstance(layer, GRAPHS) and described.__module__.startswith("keras.")
+
+
+def _is_graph_of(layer, ids):
+    """Whether a layer is a functional model, and its graph has one of some layers."""
+    return isinstance(layer, GRAPHS) and any(id(x) in ids for x in _sublayers(layer))
+
+
+def _sublayers(layer):
+    return layer._flatten_layers(include_self=False, recursive=False)
