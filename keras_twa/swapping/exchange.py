@@ -15,6 +15,7 @@ from keras_twa.swapping.report import SwappedLayer
 from keras_twa.swapping.report import SwapReport
 from keras_twa.swapping.saving import remember
 from keras_twa.swapping.weights import carry_over
+from keras_twa.swapping.weights import freeze_like
 
 MASKED = (
     "Some calls have padding masks. Keras's attention takes the mask off its inputs, "
@@ -162,4 +163,5 @@ class Exchange:
             if old.built:
                 build_like(new, old)
                 weights = carry_over(old, new)
+                freeze_like(new, old)
             self._weights.append(weights)

@@ -43,6 +43,16 @@ def carry_over(old, new):
     return tuple(kept), tuple(converted), tuple(started)
 
 
+def freeze_like(new, old):
+    """Lets a layer and its sublayers train only where those of an old one do."""
+    sublayers = {x.name: x for x in _sublayers(new)}
+    for sublayer in _sublayers(old):
+        if not sublayer.trainable and sublayer.name in sublayers:
+            sublayers[sublayer.name].trainable = False
+    if not old.trainable:
+        new.trainable = False
+
+
 def _common(old, new):
     """The old layer's weights that mean the same in the new layer, by name."""
     if type(old) is type(new) or {type(old), type(new)} <= {*OF_KERAS}:
@@ -59,7 +69,7 @@ def _common(old, new):
 def _of_projections(layer, names):
     """The weights of the dense sublayers, with what LoRA has learned added in."""
     found = {}
-    for sublayer in layer._flatten_layers(include_self=False, recursive=False):
+    for sublayer in _sublayers(layer):
         if sublayer.name in names and hasattr(sublayer, "kernel"):
             found[f"{sublayer.name}/kernel"] = sublayer.kernel
             if getattr(sublayer, "bias", None) is not None:
@@ -82,6 +92,10 @@ def _states_of_dropout(layer):
         for thing in vars(sublayer).values():
             if isinstance(thing, keras.random.SeedGenerator):
                 yield thing.state
+
+
+def _sublayers(layer):
+    return layer._flatten_layers(include_self=False, recursive=False)
 
 
 def _fitting(name, value, shape):
