@@ -96,9 +96,10 @@ def main():
         for attention in ("dot_product", "temporal_weighted", "retention"):
             first = seconds(model, attention)
             times = [seconds(model, attention) for _ in range(arguments.repeats)]
+            median, least, most = statistics.median(times), min(times), max(times)
             print(
-                f"{make.__name__:10}  {attention:17}  {first:5.2f}  "
-                f"{statistics.median(times):6.2f}   {min(times):.2f} to {max(times):.2f}"
+                f"{make.__name__:10}  {attention:17}  {first:5.2f}  {median:6.2f}   "
+                f"{least:.2f} to {most:.2f}"
             )
 
 

@@ -60,11 +60,12 @@ class Watch:
             raise
 
 
-def trace(model):
+def trace(model, watch):
     """Calls a model on symbolic tensors, which computes nothing.
 
     Args:
         model: The model.
+        watch: The `Watch` of its layers.
 
     Returns:
         Whether that was possible. It needs the shapes of the inputs, and for a model
@@ -75,6 +76,8 @@ def trace(model):
             _Call(model).compute_output_spec(*args, **kwargs)
         except Exception:
             continue
+        # A layer may have refused a shape that was only a guess.
+        watch.refused = None
         return True
     return False
 

@@ -48,10 +48,10 @@ def _continue(new, old, fresh):
         several |= {variable.path} & {*values}
         values[variable.path] = variable
     # Keras names the state of a weight after the path of the weight.
-    starts = tuple(f"{new.name}/{path.replace('/', '_')}_" for path in fresh)
+    starts = tuple(f"{path.replace('/', '_')}_" for path in fresh)
     for variable in new.variables:
         source = values.get(variable.path)
         known = source is not None and variable.path not in several
-        if known and not variable.path.startswith(starts):
+        if known and not variable.path.rpartition("/")[2].startswith(starts):
             if tuple(source.shape) == tuple(variable.shape):
                 variable.assign(np.array(ops.convert_to_numpy(source)))

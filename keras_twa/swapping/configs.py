@@ -82,6 +82,6 @@ def _described(layer):
 
 
 def _is_like(one, other):
-    """Whether two descriptions differ in nothing but the shapes they were built with."""
+    """Whether two layers differ at most in the shapes they were built with."""
     keys = ("class_name", "config")
     return [one[key] for key in keys] == [other[key] for key in keys]

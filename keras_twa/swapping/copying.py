@@ -79,7 +79,7 @@ class Copies:
         return made
 
     def _is_derived(self, thing, name, value):
-        """Whether an attribute belongs to this object only, and comes back by itself."""
+        """Whether an attribute belongs to one object only, and comes back by itself."""
         kept = getattr(type(thing), name, None)
         cached = isinstance(kept, functools.cached_property)
         return cached or isinstance(value, keras.callbacks.Callback)

@@ -24,9 +24,9 @@ MASKED = (
     "later layer depends on the mask of the same tensor."
 )
 UNTRACED = (
-    "The model could not be traced, as the shapes of its inputs are not known or do not "
-    "suffice. Calls that the new attention does not support raise an error when they "
-    "happen."
+    "The model could not be traced, as the shapes of its inputs are not known or do "
+    "not suffice. Calls that the new attention does not support raise an error when "
+    "they happen."
 )
 UNCALLED = "It is not called when the model is, so nothing shows that it can be."
 ADAPTED = (
@@ -81,7 +81,7 @@ class Exchange:
         with Watch(self.new) as self._watch:
             try:
                 made = self._copies.of(self._model)
-                self._traced = self._model.built and trace(made)
+                self._traced = self._model.built and trace(made, self._watch)
             except Exception:
                 if self.refused is None:
                     raise

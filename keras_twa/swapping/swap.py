@@ -102,7 +102,7 @@ def _in_order(model, old, attention):
     copies = Copies([])
     copy = copies.of(model)
     with Watch([copies.of(layer) for layer in old]) as watch:
-        trace(copy)
+        trace(copy, watch)
     # Layers that are never called come last, in their own order.
     order = [*watch.order, *(i for i in range(len(old)) if i not in watch.order)]
     wanted = [None] * len(old)

@@ -140,7 +140,7 @@ def test_other_layers_can_still_be_exchanged():
 def test_equal_tensors_are_not_the_same():
     x = keras.Input((5, 8))
     model = keras.Model(x, Equal(name="equal")(x))
-    with pytest.raises(ValueError, match="'equal/attention'.*own sequence only"):
+    with pytest.raises(ValueError, match=r"'equal/attention'.*own sequence only"):
         keras_twa.swap_attention(model, "retention")
     keras_twa.swap_attention(model, "temporal_weighted")
 
@@ -210,7 +210,7 @@ def test_arguments_that_a_subclass_of_keras_adds():
         models.outputs(swapped, given), models.outputs(model, given), atol=1e-5
     )
     assert "Caching" in str(swapped.swap_report)
-    with pytest.raises(ValueError, match="does not support `cache`.*Received: cache"):
+    with pytest.raises(ValueError, match=r"does not support `cache`.*Received: cache"):
         swapped.get_layer("decoder")(given, cache=given)
 
 
@@ -230,7 +230,7 @@ def test_a_list_is_in_the_order_of_calls():
     swapped = keras_twa.swap_attention(model, ["retention", "dot_product"])
     assert isinstance(swapped.first, layers.RetentionAttention)
     assert isinstance(swapped.second, layers.DotProductAttention)
-    with pytest.raises(ValueError, match="2.*Received: 1 entries"):
+    with pytest.raises(ValueError, match=r"2.*Received: 1 entries"):
         keras_twa.swap_attention(model, ["retention"])
 
 
