@@ -5,6 +5,7 @@ import inspect
 import keras
 from keras import ops
 
+from keras_twa.layers.quantized import described
 from keras_twa.swapping.places import OF_KERAS
 
 
@@ -98,8 +99,7 @@ class AttentionAdapter(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        attention = keras.saving.deserialize_keras_object(config["attention"])
-        return cls(**{**config, "attention": attention})
+        return cls(**{**config, "attention": described(config["attention"])})
 
 
 def other_arguments(layer):

@@ -45,9 +45,23 @@ def update(model, exchanged):
                 layer = getattr(block, _attribute(block, name), None)
                 if id(layer) in ids:
                     setattr(block, name, layer)
+            _given_first(block)
     for layer in found:
         if isinstance(layer, MODELS):
             _update_model(layer, ids)
+
+
+def _given_first(block):
+    """Puts layers that are arguments of a block before those that it creates.
+
+    The order of the weights, and so of the optimizer's state, is that of a block that
+    is loaded.
+    """
+    given = [getattr(block, name) for name in block._attentions]
+    given = [layer for layer in given if isinstance(layer, keras.layers.Layer)]
+    ids = {id(layer) for layer in given}
+    others = [layer for layer in block._layers if id(layer) not in ids]
+    block._layers[:] = [*given, *others]
 
 
 def _attribute(block, name):

@@ -12,6 +12,7 @@ import keras
 
 from keras_twa.layers import Attention
 from keras_twa.layers.blocks.block import TransformerBlock
+from keras_twa.layers.quantized import described
 from keras_twa.swapping.adapter import AttentionAdapter
 from keras_twa.swapping.configs import MODELS
 from keras_twa.swapping.places import OF_KERAS
@@ -81,10 +82,7 @@ class Exchanged:
             config: The configuration of the layer's subclass.
         """
         layer = keras.saving.deserialize_keras_object(config["layer"])
-        attention = [
-            (index, keras.saving.deserialize_keras_object(given))
-            for index, given in config["attention"]
-        ]
+        attention = [(index, described(given)) for index, given in config["attention"]]
         cls(layer, attention, config["count"]).exchange_when_possible()
         return layer
 

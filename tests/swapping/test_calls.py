@@ -185,8 +185,8 @@ def test_padding_as_a_mask_of_pairs():
 class Caching(L.MultiHeadAttention):
     """Has another argument, as keras-hub's attention has."""
 
-    def call(self, query, value, cache=None, **options):
-        return super().call(query, value, **options)
+    def call(self, query, value, key=None, cache=None, **options):
+        return super().call(query, value, key, **options)
 
 
 @keras.saving.register_keras_serializable(package="tests.swapping")

@@ -37,7 +37,7 @@ def test_new_weights_have_no_state():
     model = models.fitted(models.small())
     swapped = keras_twa.swap_attention(model, "dot_product", key_dim=5)
     zeros = {
-        x.path.removeprefix("adam/"): not ops.convert_to_numpy(x).any()
+        x.path.split("/")[-1]: not ops.convert_to_numpy(x).any()
         for x in swapped.optimizer.variables
     }
     assert zeros["attention_query_kernel_momentum"]

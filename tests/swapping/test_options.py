@@ -103,9 +103,9 @@ def test_options_and_templates():
 def test_other_sizes_start_anew():
     swapped = keras_twa.swap_attention(models.small(), "dot_product", key_dim=5)
     entry = swapped.swap_report[0]
-    assert {"query/kernel", "key/kernel"} <= {*entry.started}
-    assert {"value/kernel"} <= {*entry.started}
-    assert "attention_output/bias" in entry.kept
+    names = {"query/kernel", "query/bias", "key/kernel", "key/bias"}
+    assert {*entry.started} == names
+    assert "value/kernel" in entry.kept and "attention_output/kernel" in entry.kept
 
 
 def test_initializers_regularizers_and_names_stay():

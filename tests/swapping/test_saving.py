@@ -34,7 +34,7 @@ def test_files(kind, name, tmp_path):
     np.testing.assert_allclose(models.outputs(loaded), want, atol=1e-6)
     loaded.fit(models.ROWS, models.LABELS, verbose=0)
     # Once more, to a mechanism with other weights, and only in one place.
-    path = attention_layers(loaded)[-1].path
+    path = attention_layers(loaded)[0].path
     again = keras_twa.swap_attention(loaded, "local", where=path)
     want = models.outputs(again)
     again.save(tmp_path / "again.keras")
