@@ -13,6 +13,7 @@ import keras
 PLACES = (
     # Both versions that are known.
     "keras.src.backend.common.masking",
+    "keras.src.backend.common.symbolic_scope",
     "keras.src.backend.common.variables",
     "keras.src.backend.common.global_state",
     "keras.src.random.seed_generator",
@@ -46,6 +47,7 @@ AutocastScope = find("AutocastScope")
 get_global_attribute = find("get_global_attribute")
 get_keras_mask = find("get_keras_mask")
 set_keras_mask = find("set_keras_mask")
+in_symbolic_scope = find("in_symbolic_scope")
 global_seed_generator = find("global_seed_generator")
 GLOBAL_SEED_GENERATOR = find("GLOBAL_SEED_GENERATOR")
 # Holds the lists of variables and sublayers that are attributes of a layer.

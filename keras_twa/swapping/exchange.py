@@ -151,9 +151,7 @@ class Exchange:
         others = other_arguments(old)
         if not others and not even:
             return new
-        return AttentionAdapter(
-            new, others, name=old.name, dtype=old.dtype_policy, trainable=old.trainable
-        )
+        return AttentionAdapter(new, others, name=old.name, dtype=old.dtype_policy)
 
     def _build(self):
         """Builds the new layers and gives them the weights of the old ones."""
@@ -163,5 +161,5 @@ class Exchange:
             if old.built:
                 build_like(new, old)
                 weights = carry_over(old, new)
-                freeze_like(new, old)
+            freeze_like(new, old)
             self._weights.append(weights)

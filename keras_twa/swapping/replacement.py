@@ -57,8 +57,7 @@ def replacement(old, attention, options):
     settings, notes = _settings(old), []
     shared = {name: settings.get(name) for name in SIZES}
     shared |= {name: _given(old, name, settings) for name in OF_DENSE}
-    shared |= {name: getattr(old, name) for name in ("name", "trainable")}
-    shared["dtype"] = old.dtype_policy
+    shared |= {"name": old.name, "dtype": old.dtype_policy}
     of_pairs = {k: settings.get(k, unset) for k, unset in OF_PAIRS.items()}
     of_pairs = {k: x for k, x in of_pairs.items() if x != OF_PAIRS[k]}
     with _errors_at(old, attention, options):
