@@ -5,6 +5,7 @@ import inspect
 import keras
 from keras import ops
 
+from keras_twa.layers.attention.conversion import before_conversion
 from keras_twa.layers.quantized import described
 from keras_twa.swapping.places import OF_KERAS
 
@@ -56,6 +57,10 @@ class AttentionAdapter(keras.layers.Layer):
     def build(self, query_shape, value_shape=None, key_shape=None):
         if not self.attention.built:
             self.attention.build(query_shape, value_shape or query_shape, key_shape)
+
+    def __call__(self, query, *args, **kwargs):
+        args, kwargs = before_conversion((query, *args), kwargs)
+        return super().__call__(*args, **kwargs)
 
     def call(
         self,

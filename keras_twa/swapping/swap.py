@@ -51,8 +51,8 @@ def swap_attention(model, attention, where=None, **options):
     >>> y = keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)
     >>> model = keras.Model(x, keras.layers.Dense(3)(y))
     >>> swapped = keras_twa.swap_attention(model, "temporal_weighted")
-    >>> swapped.get_layer("attention").temporal_function.name
-    'exponential'
+    >>> type(swapped.get_layer("attention")).__name__
+    'TemporalWeightedAttention'
     >>> swapped.swap_report[0].kept[:2]
     ('query/kernel', 'query/bias')
     """
