@@ -4,8 +4,10 @@ Keras moves such names from one release to the next, so each is looked for in mo
 one place.
 """
 
+import copy
 import functools
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -96,3 +98,49 @@ def compile_arguments(model: keras.Model) -> dict[str, Any]:
 def build_shapes(layer: keras.layers.Layer) -> dict[str, Any]:
     """Returns the shapes that a layer was built with, by argument; `{}` if unknown."""
     return dict(layer._build_shapes_dict or {})
+
+
+def sublayers(layer: keras.layers.Layer, recursive: bool = False) -> list[Any]:
+    """Returns the layers that a layer holds; with `recursive`, also those in them."""
+    return layer._flatten_layers(include_self=False, recursive=recursive)
+
+
+def put_first(layer: keras.layers.Layer, first: list[keras.layers.Layer]) -> None:
+    """Lets some sublayers of a layer come before the others, and so their weights."""
+    ids = {id(one) for one in first}
+    others = [one for one in layer._layers if id(one) not in ids]
+    layer._layers[:] = [*first, *others]
+
+
+def tracker_of(layer: keras.layers.Layer) -> Any:
+    """Returns the `Tracker` of a layer."""
+    return layer._tracker
+
+
+def track_instead(tracker: Any, new: Mapping[int, Any]) -> None:
+    """Lets a `Tracker` know other things than before.
+
+    Args:
+        tracker: The tracker, whose lists hold the new things already.
+        new: The new things by the ids of those whose places they took.
+    """
+    tracker.stored_ids = {
+        kind: {id(new[old]) if old in new else old for old in ids}
+        for kind, ids in tracker.stored_ids.items()
+    }
+
+
+def copy_value(new: Any, old: Any, memo: dict[int, Any]) -> None:
+    """Gives a copy of a variable a buffer of its own, with the same values.
+
+    Args:
+        new: The copy.
+        old: The variable.
+        memo: What has been copied already, as `copy.deepcopy` takes it.
+    """
+    new._value = copy.deepcopy(old._value, memo)
+
+
+def input_layer_of(tensor: keras.KerasTensor) -> Any:
+    """Returns the layer that a symbolic input comes from."""
+    return tensor._keras_history[0]

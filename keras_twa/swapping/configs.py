@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_twa.keras_internals import put_first
+from keras_twa.keras_internals import sublayers
 from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.models import EncoderDecoder
@@ -21,7 +23,7 @@ MODELS = (TokenTransformer, EncoderDecoder, VisionTransformer)
 
 def check(model):
     """Raises `ValueError` for a model that holds states of its attention."""
-    for layer in model._flatten_layers():
+    for layer in [model, *sublayers(model, recursive=True)]:
         if isinstance(layer, SegmentLanguageModel) and layer.stateful:
             raise ValueError(
                 "A stateful model holds states of its attention, which fit no other: "
@@ -38,7 +40,7 @@ def update(model, exchanged):
         exchanged: The new layers.
     """
     ids = {id(layer) for layer in exchanged}
-    found = model._flatten_layers()
+    found = [model, *sublayers(model, recursive=True)]
     for block in found:
         if isinstance(block, TransformerBlock):
             for name in block._attentions:
@@ -58,10 +60,7 @@ def _given_first(block):
     is loaded.
     """
     given = [getattr(block, name) for name in block._attentions]
-    given = [layer for layer in given if isinstance(layer, keras.layers.Layer)]
-    ids = {id(layer) for layer in given}
-    others = [layer for layer in block._layers if id(layer) not in ids]
-    block._layers[:] = [*given, *others]
+    put_first(block, [x for x in given if isinstance(x, keras.layers.Layer)])
 
 
 def _attribute(block, name):

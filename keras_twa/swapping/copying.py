@@ -72,10 +72,7 @@ class Copies:
             if not is_bound and not self._is_derived(thing, name, value):
                 vars(made)[name] = self.of(value)
         if isinstance(thing, keras_internals.Tracker):
-            made.stored_ids = {
-                kind: {id(self._copies[old]) for old in ids if old in self._copies}
-                for kind, ids in thing.stored_ids.items()
-            }
+            keras_internals.track_instead(made, self._copies)
         return made
 
     def _is_derived(self, thing, name, value):
@@ -89,7 +86,7 @@ class Copies:
         for name, value in vars(variable).items():
             vars(made)[name] = copy.copy(value)
         # Another buffer: training on JAX deletes the one that it was given.
-        made._value = copy.deepcopy(variable._value, self._copies)
+        keras_internals.copy_value(made, variable, self._copies)
         return made
 
     def _container(self, thing):
@@ -114,7 +111,8 @@ class Copies:
     def _functional(self, model):
         """A copy of a functional model: its layers are called again, symbolically."""
         inputs = keras.tree.map_structure(
-            lambda tensor: self.of(tensor._keras_history[0]).output, model.input
+            lambda tensor: self.of(keras_internals.input_layer_of(tensor)).output,
+            model.input,
         )
         plain = keras.Model(model.input, model.output)
         clone = keras.models.clone_model(plain, inputs, clone_function=self.of)
@@ -125,13 +123,14 @@ class Copies:
 
     def _sequential(self, model):
         made = self._add(model, keras.layers.Layer.__new__(type(model)))
-        layers = model._flatten_layers(include_self=False, recursive=False)
+        layers = keras_internals.sublayers(model)
         keras.Sequential.__init__(made, map(self.of, layers), name=model.name)
         return self._with_attributes(made, model)
 
     def _with_attributes(self, made, model):
         """Adds the attributes that the class of a model, or its user, gave it."""
-        self._copies[id(model._tracker)] = made._tracker
+        tracker = keras_internals.tracker_of(model)
+        self._copies[id(tracker)] = keras_internals.tracker_of(made)
         found = keras_internals.attributes(model)
         # On PyTorch, sublayers are among the modules.
         found |= found.pop("_modules", {})

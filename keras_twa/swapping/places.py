@@ -4,6 +4,7 @@ import fnmatch
 
 import keras
 
+from keras_twa.keras_internals import sublayers
 from keras_twa.layers import Attention
 from keras_twa.suggestions import close_names
 
@@ -47,8 +48,7 @@ def found_in(layer, kinds):
         if isinstance(layer, kinds):
             found.append(layer)
         else:
-            sublayers = layer._flatten_layers(include_self=False, recursive=False)
-            waiting += reversed(sublayers)
+            waiting += reversed(sublayers(layer))
     return found
 
 

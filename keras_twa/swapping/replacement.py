@@ -247,5 +247,5 @@ def _errors_at(old, attention, options):
 
 
 def _dense_layers(layer):
-    found = layer._flatten_layers(include_self=False, recursive=False)
+    found = keras_internals.sublayers(layer)
     return [sublayer for sublayer in found if hasattr(sublayer, "kernel")]

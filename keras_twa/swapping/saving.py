@@ -10,6 +10,8 @@ import functools
 
 import keras
 
+from keras_twa import keras_internals
+from keras_twa.keras_internals import sublayers
 from keras_twa.layers import Attention
 from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.layers.quantized import described
@@ -42,13 +44,14 @@ def remember(model, layers):
         if isinstance(holder, PLACES):
             continue
         if _names_layers(holder):
-            waiting += _sublayers(holder)
+            waiting += sublayers(holder)
             continue
         places = found_in(holder, PLACES)
         new = {i for i, layer in enumerate(places) if id(layer) in ids}
         if not new:
             continue
-        if any(_is_graph_of(layer, ids) for layer in holder._flatten_layers()):
+        inside = [holder, *sublayers(holder, recursive=True)]
+        if any(_is_graph_of(layer, ids) for layer in inside):
             failed.append(holder.name)
             continue
         # A second exchange adds to the first.
@@ -137,14 +140,11 @@ def replace_inside(holder, pairs):
         pairs: Pairs of an old layer and a new one.
     """
     new = {id(old): layer for old, layer in pairs}
-    for layer in holder._flatten_layers():
+    for layer in [holder, *sublayers(holder, recursive=True)]:
         attributes = vars(layer)
         for name, value in attributes.items():
             attributes[name] = _replaced(value, new)
-        for ids in layer._tracker.stored_ids.values():
-            for old in ids & {*new}:
-                ids.remove(old)
-                ids.add(id(new[old]))
+        keras_internals.track_instead(keras_internals.tracker_of(layer), new)
         # On PyTorch, Keras lists the parameters again.
         attributes.get("_modules", {}).pop("_torch_params", None)
 
@@ -222,8 +222,4 @@ def _names_layers(layer):
 
 def _is_graph_of(layer, ids):
     """Whether a layer is a functional model, and its graph has one of some layers."""
-    return isinstance(layer, GRAPHS) and any(id(x) in ids for x in _sublayers(layer))
-
-
-def _sublayers(layer):
-    return layer._flatten_layers(include_self=False, recursive=False)
+    return isinstance(layer, GRAPHS) and any(id(x) in ids for x in sublayers(layer))

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_twa.keras_internals import sublayers
 from keras_twa.swapping import configs
 from keras_twa.swapping.calls import Watch
 from keras_twa.swapping.calls import trace
@@ -82,7 +83,7 @@ def swap_attention(model, attention, where=None, **options):
 
 
 def _check_layer(layer):
-    for sublayer in layer._flatten_layers():
+    for sublayer in sublayers(layer, recursive=True):
         if sublayer.quantization_mode is not None:
             raise ValueError(
                 "Quantized attention cannot be exchanged: exchange it first, then "

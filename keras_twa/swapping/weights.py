@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_twa.keras_internals import sublayers
 from keras_twa.layers import DotProductAttention
 from keras_twa.swapping.places import OF_KERAS
 
@@ -45,10 +46,10 @@ def carry_over(old, new):
 
 def freeze_like(new, old):
     """Lets a layer and its sublayers train only where those of an old one do."""
-    sublayers = {x.name: x for x in _sublayers(new)}
-    for sublayer in _sublayers(old):
-        if not sublayer.trainable and sublayer.name in sublayers:
-            sublayers[sublayer.name].trainable = False
+    by_name = {sublayer.name: sublayer for sublayer in sublayers(new)}
+    for sublayer in sublayers(old):
+        if not sublayer.trainable and sublayer.name in by_name:
+            by_name[sublayer.name].trainable = False
     if not old.trainable:
         new.trainable = False
 
@@ -69,7 +70,7 @@ def _common(old, new):
 def _of_projections(layer, names):
     """The weights of the dense sublayers, with what LoRA has learned added in."""
     found = {}
-    for sublayer in _sublayers(layer):
+    for sublayer in sublayers(layer):
         if sublayer.name in names and hasattr(sublayer, "kernel"):
             found[f"{sublayer.name}/kernel"] = sublayer.kernel
             if getattr(sublayer, "bias", None) is not None:
@@ -88,14 +89,10 @@ def _by_name(layer):
 
 
 def _states_of_dropout(layer):
-    for sublayer in layer._flatten_layers():
+    for sublayer in [layer, *sublayers(layer, recursive=True)]:
         for thing in vars(sublayer).values():
             if isinstance(thing, keras.random.SeedGenerator):
                 yield thing.state
-
-
-def _sublayers(layer):
-    return layer._flatten_layers(include_self=False, recursive=False)
 
 
 def _fitting(name, value, shape):

@@ -70,7 +70,7 @@ def test_temporal_weights_start_near_the_old_outputs(kind):
 
 @pytest.mark.parametrize("name", a_few(layers.mechanisms()))
 def test_every_mechanism_trains(name):
-    model = models.compiled(models.small(dropout=0.1))
+    model = models.compiled(models.small(dropout=0.1), graph=True)
     swapped = keras_twa.swap_attention(model, name)
     assert classes(swapped) == {layers.mechanisms()[name]}
     assert [entry.new for entry in swapped.swap_report] == [name]
