@@ -49,6 +49,8 @@ class Copies:
             return self._container(thing)
         if isinstance(thing, types.MethodType):
             return types.MethodType(thing.__func__, self.of(thing.__self__))
+        if isinstance(thing, types.FunctionType) and any(map(_is_layer, _cells(thing))):
+            return self._function(thing)
         if hasattr(type(thing), "register_parameter"):
             # A module of PyTorch inside a layer.
             self._originals.append(thing)
@@ -108,6 +110,18 @@ class Copies:
             vars(made)[name] = self.of(value)
         return made
 
+    def _function(self, function):
+        """The same function of the copies of the layers that it uses."""
+        cells = tuple(types.CellType(self.of(held)) for held in _cells(function))
+        made = types.FunctionType(
+            function.__code__,
+            function.__globals__,
+            function.__name__,
+            function.__defaults__,
+            cells,
+        )
+        return self._add(function, functools.update_wrapper(made, function))
+
     def _functional(self, model):
         """A copy of a functional model: its layers are called again, symbolically."""
         inputs = keras.tree.map_structure(
@@ -159,7 +173,26 @@ def _holds_layers(thing):
     attributes = getattr(thing, "__dict__", None)
     if not isinstance(attributes, dict) or isinstance(thing, _NOT_COPIED):
         return False
-    return any(isinstance(value, keras.layers.Layer) for value in attributes.values())
+    return any(
+        any(map(_is_layer, value))
+        if isinstance(value, list | tuple)
+        else _is_layer(value)
+        for value in attributes.values()
+    )
+
+
+def _cells(function):
+    """What a function uses of the functions around it."""
+    cells = function.__closure__ or ()
+    try:
+        return [cell.cell_contents for cell in cells]
+    except ValueError:
+        # One of them is not set yet.
+        return []
+
+
+def _is_layer(thing):
+    return isinstance(thing, keras.layers.Layer)
 
 
 _NOT_COPIED = (type, types.FunctionType, types.ModuleType, keras.KerasTensor)

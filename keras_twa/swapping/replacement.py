@@ -149,10 +149,13 @@ def _given(layer, name, settings):
 
 def _class_of(attention, shared, options):
     """The class of the new layer."""
-    if isinstance(attention, keras.layers.Layer):
-        return type(attention)
-    if isinstance(attention, type):
-        return attention
+    given = attention if isinstance(attention, type) else type(attention)
+    if issubclass(given, (Attention, *OF_KERAS)):
+        return given
+    if issubclass(given, keras.layers.Layer):
+        raise ValueError(
+            f"`{given.__name__}` is not attention. Received: attention={attention!r}"
+        )
     sizes = {name: shared[name] for name in ("num_heads", "key_dim", "name")}
     return type(layers.get(attention, **{**sizes, **options}))
 

@@ -159,3 +159,34 @@ def test_a_stateful_model_is_refused():
     model.build((2, 4))
     with pytest.raises(ValueError, match=r"stateful.*Received: SegmentLanguageModel"):
         keras_twa.swap_attention(model, "local")
+
+
+def test_layers_in_functions_and_plain_objects_are_copied():
+    class Helper:
+        def __init__(self, layer):
+            self.layers = [layer]
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.attention = models.attention("attention")
+            self.dense = keras.layers.Dense(models.WIDTH)
+            self.attend = lambda x: self.attention(x, x)
+            self.method = self.project
+            self.helper = Helper(self.dense)
+
+        def project(self, x):
+            return self.dense(x)
+
+        def call(self, x):
+            return self.method(self.attend(x)) + self.helper.layers[0](x)
+
+    model = Model()
+    x = np.random.default_rng(0).normal(size=(2, 5, models.WIDTH)).astype("float32")
+    want = models.outputs(model, x)
+    swapped = keras_twa.swap_attention(model, "dot_product")
+    np.testing.assert_allclose(models.outputs(swapped, x), want, atol=1e-5)
+    assert "not called" not in str(swapped.swap_report)
+    for variable in model.weights:
+        variable.assign(variable * 0)
+    np.testing.assert_allclose(models.outputs(swapped, x), want, atol=1e-5)

@@ -66,6 +66,12 @@ def test_places_that_are_not_there(where, message):
         (None, "locle", {}, "Did you mean 'local'.*Received: 'locle'"),
         (None, "local", {"windo": 3}, "windo.*Received: .*windo"),
         (None, 3, {}, "Unknown attention.*Received: 3"),
+        (
+            None,
+            keras.layers.Dense,
+            {},
+            "`Dense` is not attention.*Received: ",
+        ),
         (None, "local", {"window": 0}, "'attention'.*window.*Received: window=0"),
     ],
 )
