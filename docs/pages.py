@@ -17,6 +17,7 @@ from keras_twa import datasets
 from keras_twa import layers
 from keras_twa import models
 from keras_twa import ops
+from keras_twa import swapping
 from keras_twa import testing
 from keras_twa import training
 from keras_twa import tuner
@@ -30,6 +31,7 @@ STEPS, WIDTH = 48, 16
 PACKAGES = {
     "layers": layers,
     "models": models,
+    "swapping": swapping,
     "testing": testing,
     "training": training,
     "tuner": tuner,

@@ -19,12 +19,15 @@ _PACKAGES = (
     "masks",
     "models",
     "ops",
+    "swapping",
     "tasks",
     "testing",
     "training",
     "tuner",
     "visualization",
 )
+# Functions that are so common that they have a short name, and where they are.
+_FUNCTIONS = {"swap_attention": "swapping"}
 
 with_keras.prepare()
 
@@ -32,6 +35,9 @@ with_keras.prepare()
 def __getattr__(name):
     if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        package = importlib.import_module(f"{__name__}.{_FUNCTIONS[name]}")
+        return getattr(package, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -39,4 +45,4 @@ def __dir__():
     # Help and completion look at each of them, and the search is an extra.
     searches = importlib.util.find_spec("keras_tuner") is not None
     hidden = set() if searches else {"tuner"}
-    return sorted({*globals(), *_PACKAGES} - hidden)
+    return sorted({*globals(), *_PACKAGES, *_FUNCTIONS} - hidden)

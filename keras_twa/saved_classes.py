@@ -52,6 +52,8 @@ CLASSES = {
         "TokenClassifier",
         "VisionTransformer",
     ),
+    "keras_twa.swapping": ("AttentionAdapter",),
+    "keras_twa.swapping.saving": ("Exchanged",),
     "keras_twa.training": (
         "BLEU",
         "MaskedAccuracy",

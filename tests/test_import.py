@@ -60,8 +60,13 @@ def test_packages_are_there_when_used():
     assert found == [f"keras_twa.{name}" for name in names], done.stderr
 
 
+def test_common_functions_have_a_short_name():
+    assert keras_twa.swap_attention is keras_twa.swapping.swap_attention
+
+
 def test_packages_are_listed(monkeypatch):
-    assert {"layers", "models", "__version__"} <= set(dir(keras_twa))
+    names = {"layers", "models", "swap_attention", "__version__"}
+    assert names <= set(dir(keras_twa))
     monkeypatch.setitem(sys.modules, "keras_tuner", None)
     assert "tuner" not in dir(keras_twa)
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_twa.keras_internals import in_symbolic_scope
 from keras_twa.layers import checks
 from keras_twa.layers.attention.arguments import resolve
 from keras_twa.layers.attention.call import Call
@@ -209,12 +210,34 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             return_state=return_state,
             projected=projected,
         )
+        streams = arguments.return_state or arguments.state is not None
+        if in_symbolic_scope() and not streams and arguments.projected is None:
+            return self._zeros(arguments)
         counted = Counted.of(self, arguments)
         call, held = self._project(counted, training)
         outputs, weights, state = self.mix(call)
         outputs, weights = counted.unpack(outputs, weights)
         outputs = self._attention_output(outputs)
         return arguments.results(outputs, weights, {**(state or {}), **held})
+
+    def _zeros(self, arguments):
+        """Results of the right shapes, where Keras asks for nothing else.
+
+        On JAX, it asks with lengths that are symbols, which kernels cannot compute
+        with. The shapes here come from broadcasting alone.
+        """
+        one = ops.cast(arguments.query[..., :1], self.compute_dtype)
+        dims = self._output_dims or (arguments.query.shape[-1],)
+        outputs = one
+        for _ in dims[1:]:
+            outputs = outputs[..., None]
+        outputs = outputs * ops.zeros(dims, self.compute_dtype)
+        weights = None
+        if arguments.return_scores:
+            heads = ops.zeros((self.projections()[0].heads, 1, 1), "float32")
+            columns = ops.cast(arguments.key[:, None, None, :, 0], "float32")
+            weights = heads * ops.cast(one[:, None], "float32") * columns
+        return arguments.results(outputs, weights, None)
 
     def _project(self, counted, training):
         """Projects the inputs of a call to heads.
