@@ -3,6 +3,8 @@
 import keras
 
 from keras_twa.keras_internals import sublayers
+from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import parse
 from keras_twa.swapping import configs
 from keras_twa.swapping.calls import Watch
 from keras_twa.swapping.calls import trace
@@ -25,11 +27,11 @@ def swap_attention(model, attention, where=None, **options):
         model: A functional, sequential or subclassed `keras.Model`. Its attention may
             be of this package, or Keras's `MultiHeadAttention` or
             `GroupQueryAttention`; it may be inside other layers and models.
-        attention: The new attention: a name for `keras_twa.layers.get`, a class, or a
-            layer. Each place gets a layer of its own, with the sizes, initializers and
-            dropout of the old one, and the other options of the layer that was given.
-            `keras.layers.MultiHeadAttention` is possible too. Or a list of these, with
-            one entry per exchanged layer, in the order of their calls.
+        attention: The new attention: a name or text for `keras_twa.layers.get`, a
+            class, or a layer. Each place gets a layer of its own, with the sizes,
+            initializers and dropout of the old one, and the other options of the layer
+            that was given. `keras.layers.MultiHeadAttention` is possible too. Or a list
+            of these, with one entry per exchanged layer, in the order of their calls.
         where: Which layers to exchange: a path of a layer, the beginning of paths, a
             pattern such as "*block_0*", a list of these, or a function from a path to a
             boolean. Defaults to `None`: all.
@@ -59,6 +61,7 @@ def swap_attention(model, attention, where=None, **options):
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
+    attention = _as_texts(attention)
     old = chosen(attention_layers(model), where)
     configs.check(model)
     for layer in old:
@@ -80,6 +83,17 @@ def swap_attention(model, attention, where=None, **options):
         ) from error
     made.swap_report = exchange.finish(made)
     return made
+
+
+def _as_texts(attention):
+    """The attention with texts for mechanisms, and a list for the text of a list."""
+    if isinstance(attention, Mechanism):
+        return str(attention)
+    if isinstance(attention, str) and attention.startswith("["):
+        attention = parse(attention)
+    if isinstance(attention, list | tuple):
+        return [_as_texts(each) for each in attention]
+    return attention
 
 
 def _check_layer(layer):

@@ -8,6 +8,7 @@ import pytest
 
 import keras_twa
 from keras_twa import layers
+from keras_twa.layers import Mechanism
 from keras_twa.testing import harness
 from tests.swapping import models
 
@@ -150,3 +151,21 @@ def test_quantized_attention_is_refused():
     model.quantize("int8")
     with pytest.raises(ValueError, match=r"uantize.*Received: 'attention'"):
         keras_twa.swap_attention(model, "local")
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        "[local(window=3), retention]",
+        ["local(window=3)", Mechanism("retention")],
+        [Mechanism("local", {"window": 3}), "retention"],
+    ],
+    ids=str,
+)
+def test_texts_and_mechanisms_stand_for_layers(attention):
+    x = keras.Input((None, 8))
+    y = keras.layers.MultiHeadAttention(2, 4, name="first")(x, x)
+    y = keras.layers.MultiHeadAttention(2, 4, name="second")(y, y)
+    swapped = keras_twa.swap_attention(keras.Model(x, y), attention)
+    assert swapped.get_layer("first").window == 3
+    assert isinstance(swapped.get_layer("second"), layers.RetentionAttention)
