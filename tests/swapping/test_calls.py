@@ -113,7 +113,8 @@ def test_cross_attention():
     [
         (cross, "retention", "crossing", "own sequence only"),
         (paired, "linear", "paired", "no scores of pairs to mask"),
-        (paired, "transformer_xl(causal=1", "before", "Unknown attention"),
+        (paired, "attention_of_theirs", "before", "Unknown attention"),
+        (paired, "local(windo=1)", "before", "has no option `windo`"),
     ],
 )
 def test_refusals_name_the_path_and_change_nothing(make, attention, path, reason):
