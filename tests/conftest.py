@@ -32,7 +32,7 @@ import keras
 import pytest
 
 finished_tests = itertools.count(1)
-TESTS_BETWEEN_COLLECTIONS = 100
+TESTS_BETWEEN_COLLECTIONS = 200
 
 # The checks are assertions: let pytest show the compared values.
 pytest.register_assert_rewrite("keras_twa.testing")

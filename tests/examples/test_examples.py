@@ -48,6 +48,7 @@ def test_a_comparison_example_hands_its_options_on(name):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.full
 def test_sequence_reversal_prints_a_table(monkeypatch, capsys):
     example = load("sequence_reversal")
     for name, value in {"ROWS": 64, "EPOCHS": 1, "LENGTH": 6}.items():

@@ -20,6 +20,7 @@ from keras_twa.experiments.stop import StopSignal
 from keras_twa.tasks import ArrayRows
 from tests.experiments import own_task
 
+FULL = pytest.mark.full
 FILE = Path(own_task.__file__)
 OPTION = "temporal_weighted(initial_offset=0)"
 STACK = "[local(window=2), retention]"
@@ -61,6 +62,7 @@ def test_the_command_compares_on_it(tmp_path, capsys, monkeypatch):
     assert again["results"] == found["results"]
 
 
+@FULL
 def test_the_kept_weights_give_the_test_score_again(tmp_path):
     result = run(experiment(attention=OPTION), tmp_path)
     assert result.status == "completed", result.reason
@@ -85,7 +87,7 @@ class StopsOnce(StopSignal):
         super().check()
 
 
-@pytest.mark.parametrize("task", ["TASK", "RANKED"])
+@pytest.mark.parametrize("task", [pytest.param("TASK", marks=FULL), "RANKED"])
 def test_a_stopped_run_gives_the_same_numbers(task, tmp_path):
     whole = run(experiment(task), tmp_path / "whole")
     assert run(experiment(task), tmp_path / "parts", StopsOnce()).status == "stopped"

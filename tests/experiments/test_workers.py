@@ -136,6 +136,7 @@ def test_what_is_too_late_does_not_start(machine):
     assert run_all([], lambda *_: None, None) == []
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinities")
 def test_two_at_once_give_what_one_at_a_time_does(tmp_path):
     experiments = [tiny_experiment(name, epochs=1) for name in ("local", "linear")]

@@ -261,7 +261,14 @@ def test_weights(name):
         assert tuple(weights.shape) == (batch, HEADS, queries, keys)
 
 
-@pytest.mark.parametrize(("batch", "length"), [(0, 3), (2, 0), (0, 0)])
+@pytest.mark.parametrize(
+    ("batch", "length"),
+    [
+        pytest.param(0, 3, marks=pytest.mark.full),
+        (2, 0),
+        pytest.param(0, 0, marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("name", RECURRENT)
 def test_no_steps(name, batch, length):
     state = as_tensors(a_state(batch))

@@ -33,7 +33,9 @@ def figures(layer):
     return attention_heatmaps(layer, ROWS), position_weights(layer, inputs=ROWS)
 
 
-@pytest.mark.parametrize("chosen", ["", "matplotlib.use('pdf')"])
+@pytest.mark.parametrize(
+    "chosen", ["", pytest.param("matplotlib.use('pdf')", marks=pytest.mark.full)]
+)
 def test_importing_and_drawing_chooses_no_backend(chosen, tmp_path):
     code = f"""
 import matplotlib
