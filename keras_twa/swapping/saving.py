@@ -157,12 +157,18 @@ def _replaced(value, new):
         if all(one is other for one, other in zip(items, value, strict=True)):
             return value
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    items = None
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            list.__setitem__(value, index, _replaced(item, new))
+        items = enumerate(value)
     elif isinstance(value, dict):
-        for key, item in value.items():
-            dict.__setitem__(value, key, _replaced(item, new))
+        items = value.items()
+    for key, item in list(items or ()):
+        made = _replaced(item, new)
+        # The others stay: some are wrapped by TensorFlow, which keeps items elsewhere.
+        if made is not item:
+            kind = list if isinstance(value, list) else dict
+            # Without telling Keras's tracker, which is told of all at once.
+            kind.__setitem__(value, key, made)
     return value
 
 
