@@ -184,10 +184,9 @@ def _load_auto(directory, report):
         return arrays, "archive", None
     problems = []
     for source, load in (("tfds", _load_auto_tfds), ("archive", _load_download)):
-        # Both fail in many ways; `get_file()` even raises plain `Exception`.
         try:
             return load(directory, report), source, None
-        except Exception as error:
+        except Exception as error:  # as plain as `get_file()` raises it
             first_line = (str(error).splitlines() or [type(error).__name__])[0]
             problems.append(f"{source}: {first_line}")
     warning = (

@@ -102,8 +102,7 @@ def benchmark(
                     if number == 0:
                         steps[timing.name] = _make_step(timing, sizes)
                     seconds = steps[timing.name]()
-                # An error in one layer does not stop the others.
-                except Exception as error:
+                except Exception as error:  # any error: the other layers continue
                     timing.problem = error_text(error)
                     timing.seconds = ()
                 else:

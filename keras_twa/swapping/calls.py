@@ -74,7 +74,7 @@ def trace(model, watch):
     for args, kwargs in _inputs(model):
         try:
             _Call(model).compute_output_spec(*args, **kwargs)
-        except Exception:
+        except Exception:  # a model may raise anything for shapes that are guesses
             continue
         # A layer may have refused a shape that was only a guess.
         watch.refused = None

@@ -82,7 +82,7 @@ class Exchange:
             try:
                 made = self._copies.of(self._model)
                 self._traced = self._model.built and trace(made, self._watch)
-            except Exception:
+            except Exception:  # a layer's refusal, in whatever the model makes of it
                 if self.refused is None:
                     raise
         return None if self.refused else made
