@@ -2,7 +2,9 @@
 
 import importlib
 import importlib.util
+import os
 import sys
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -140,7 +142,8 @@ def _module(source: str) -> ModuleType:
     if not path.is_file():
         raise FileNotFoundError(f"There is no such file: {source}")
     # Not under its own name, which could hide another module.
-    name = f"keras_twa_task_{path.stem}_{abs(hash(str(path)))}"
+    # But one that is the same in each process: what is defined in it has its place.
+    name = f"keras_twa_task_{path.stem}_{zlib.crc32(os.fsencode(path)):08x}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:

@@ -3,6 +3,9 @@
 import ast
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,25 @@ def test_a_task_in_a_file_is_found(tmp_path, monkeypatch):
     }.items():
         with pytest.raises(ValueError, match=rf"{message}.*Received: task='{wrong}'"):
             tasks.get(wrong)
+
+
+def test_what_a_file_defines_has_the_same_place_in_each_process(tmp_path):
+    path = tmp_path / "my_file.py"
+    path.write_text(
+        "from keras_twa.tasks import Settings, Task\n"
+        "def load(data, settings, progress): pass\n"
+        "mine = Task('mine', load, None, None, {'quick': Settings()})\n"
+    )
+    name = f"{path}:mine"
+    code = f"from keras_twa import tasks; print(tasks.get({name!r}).load.__module__)"
+    found = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        found.add(done.stdout)
+    assert len(found) == 1
 
 
 def test_a_file_with_an_error_is_named(tmp_path):
