@@ -69,11 +69,12 @@ class Training:
             epsilon=self.settings.epsilon,
             clipnorm=self.settings.clipnorm,
         )
+        metrics = self.task.metrics()
         model.compile(
             optimizer=optimizer,
             loss=self.task.loss(),
             # Rows of weight 0 only fill a batch.
-            weighted_metrics=self.task.metrics(),
+            weighted_metrics=metrics,
         )
         if not model.built:
             model.build((self.settings.batch_size, None))
@@ -86,7 +87,7 @@ class Training:
         )
         self.epoch = 0
         self.batch = 0
-        self.by_batch = _are_means(self.task.metrics())
+        self.by_batch = _are_means(metrics)
         self.means = Means()
         self.best: list[np.ndarray] = []
         self.clock = StepClock()
