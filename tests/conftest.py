@@ -41,8 +41,8 @@ pytest.register_assert_rewrite("keras_twa.testing")
 def share_lowering_context():
     """Let JAX lower all programs in one MLIR context.
 
-    An eager operation on a new shape is lowered by itself, and a fifth of the time of
-    the tests would go into the creation of its context.
+    An eager operation on a new shape is lowered by itself, and creating its context may
+    take longer than the rest.
     """
     try:
         from jax._src.interpreters import mlir
@@ -108,7 +108,7 @@ def forget_programs():
     """Drop what JAX has compiled and traced, and keep the rest from collection.
 
     JAX keeps each program, and Keras collects garbage for each `clear_session` and each
-    layer that it quantizes. Among the objects of 2,000 tests, that takes seconds.
+    layer that it quantizes. The more objects there are, the longer that takes.
     """
     if keras.backend.backend() == "jax":
         import jax
