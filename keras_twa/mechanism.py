@@ -108,6 +108,25 @@ def text(found: Mechanism | tuple[Mechanism, ...]) -> str:
     return f"[{', '.join(map(str, found))}]"
 
 
+def listed(found: Mechanism | tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
+    """Returns the mechanisms, also where there is one for all blocks."""
+    return (found,) if isinstance(found, Mechanism) else found
+
+
+def as_texts(attention: Any) -> Any:
+    """Returns an attention with a text for each `Mechanism`, and a list for its text.
+
+    Args:
+        attention: A text, a `Mechanism`, anything else, which stays as it is, or a list
+            of these with one entry per block.
+    """
+    if isinstance(attention, str) and attention.startswith("["):
+        attention = parse(attention)
+    if isinstance(attention, (list, tuple)):
+        return [as_texts(each) for each in attention]
+    return str(attention) if isinstance(attention, Mechanism) else attention
+
+
 def _from_node(node: ast.expr) -> Mechanism:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return Mechanism.parse(node.value)

@@ -15,7 +15,7 @@ from typing import Any
 from keras_twa import tasks
 from keras_twa.experiments.config import COMPARED
 from keras_twa.home import expanded
-from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import listed
 from keras_twa.mechanism import parse
 from keras_twa.mechanism import text as text_of
 from keras_twa.tasks.settings import check_choice
@@ -149,7 +149,7 @@ def checked(attention: str, mechanisms: dict[str, Any]) -> str:
     if not set("([") & set(attention):
         check_choice("attention", attention, mechanisms)
     found = parse(attention)
-    for each in [found] if isinstance(found, Mechanism) else found:
+    for each in listed(found):
         check_choice("attention", each.name, mechanisms)
         check_options(each, mechanisms[each.name])
     return text_of(found)

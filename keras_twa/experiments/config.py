@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_twa import registered
 from keras_twa import tasks
-from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import listed
 from keras_twa.mechanism import parse
 from keras_twa.mechanism import text
 from keras_twa.tasks.settings import Settings
@@ -62,7 +62,7 @@ class Experiment:
         object.__setattr__(self, "attention", text(found))
         object.__setattr__(self, "task", tasks.absolute(self.task))
         if self.defined_in is None:
-            names = [each.name for each in _listed(found)]
+            names = [each.name for each in listed(found)]
             places = {name: registered.place_of_name(name) for name in names}
             known = {name: place for name, place in places.items() if place}
             object.__setattr__(self, "defined_in", known)
@@ -151,7 +151,3 @@ def _slug(text: str) -> str:
         return text
     readable = re.sub("[^A-Za-z0-9_.]+", "-", text).strip("-")[:80]
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def _listed(found: Mechanism | tuple[Mechanism, ...]) -> tuple[Mechanism, ...]:
-    return (found,) if isinstance(found, Mechanism) else found

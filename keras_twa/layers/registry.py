@@ -11,6 +11,7 @@ from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.options import check_options
 from keras_twa.layers.options import constructor_options
 from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import as_texts
 from keras_twa.mechanism import parse
 from keras_twa.mechanism import text
 from keras_twa.registered import CLASSES
@@ -236,16 +237,15 @@ def each_block(attention, num_blocks, name="attention"):
     >>> keras_twa.layers.each_block("local", 2)
     ['local', 'local']
     """
-    if isinstance(attention, str) and attention.startswith("["):
-        attention = list(map(str, parse(attention)))
-    if not isinstance(attention, (list, tuple)):
+    attention = as_texts(attention)
+    if not isinstance(attention, list):
         return [attention] * num_blocks
     if len(attention) != num_blocks:
         raise ValueError(
             f"A list as `{name}` must have one entry per block. Received: "
             f"{len(attention)} entries for {num_blocks} blocks"
         )
-    return list(attention)
+    return attention
 
 
 def _options_of(layer: keras.layers.Layer) -> dict[str, Any]:

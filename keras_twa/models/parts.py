@@ -13,8 +13,7 @@ from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
-from keras_twa.mechanism import Mechanism
-from keras_twa.mechanism import parse
+from keras_twa.mechanism import as_texts
 from keras_twa.ops import backend
 
 AT_THE_INPUT = ("sinusoidal", "learned")
@@ -30,13 +29,7 @@ def serialized(attention):
     Returns:
         A text, the description of a layer, or a list of these.
     """
-    if isinstance(attention, (list, tuple)):
-        return [serialized(each) for each in attention]
-    if isinstance(attention, str) and attention.startswith("["):
-        return serialized(parse(attention))
-    if isinstance(attention, Mechanism):
-        return str(attention)
-    return keras.saving.serialize_keras_object(attention)
+    return keras.saving.serialize_keras_object(as_texts(attention))
 
 
 def copy_of(attention, dtype=None):

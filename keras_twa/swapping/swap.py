@@ -3,8 +3,7 @@
 import keras
 
 from keras_twa.keras_internals import sublayers
-from keras_twa.mechanism import Mechanism
-from keras_twa.mechanism import parse
+from keras_twa.mechanism import as_texts
 from keras_twa.swapping import configs
 from keras_twa.swapping.calls import Watch
 from keras_twa.swapping.calls import trace
@@ -61,7 +60,7 @@ def swap_attention(model, attention, where=None, **options):
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: model={model!r}")
-    attention = _as_texts(attention)
+    attention = as_texts(attention)
     old = chosen(attention_layers(model), where)
     configs.check(model)
     for layer in old:
@@ -83,17 +82,6 @@ def swap_attention(model, attention, where=None, **options):
         ) from error
     made.swap_report = exchange.finish(made)
     return made
-
-
-def _as_texts(attention):
-    """The attention with texts for mechanisms, and a list for the text of a list."""
-    if isinstance(attention, Mechanism):
-        return str(attention)
-    if isinstance(attention, str) and attention.startswith("["):
-        attention = parse(attention)
-    if isinstance(attention, list | tuple):
-        return [_as_texts(each) for each in attention]
-    return attention
 
 
 def _check_layer(layer):

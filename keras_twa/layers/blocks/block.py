@@ -15,7 +15,7 @@ from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.layers.registry import get
-from keras_twa.mechanism import Mechanism
+from keras_twa.mechanism import as_texts
 
 
 class TransformerBlock(keras.layers.Layer):
@@ -64,8 +64,7 @@ class TransformerBlock(keras.layers.Layer):
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
         for name, attention in attentions.items():
-            is_mechanism = isinstance(attention, Mechanism)
-            setattr(self, name, str(attention) if is_mechanism else attention)
+            setattr(self, name, as_texts(attention))
         self._attentions = tuple(attentions)
         self.dropout = dropout
         self.activation = activation_of(activation)
