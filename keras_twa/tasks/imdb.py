@@ -8,10 +8,8 @@ from keras_twa.datasets.baselines import majority_baseline
 from keras_twa.tasks import presets
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Progress
-from keras_twa.tasks.task import Task
-from keras_twa.tasks.token_classifier import accuracy
-from keras_twa.tasks.token_classifier import build_classifier
-from keras_twa.tasks.token_classifier import cross_entropy
+from keras_twa.tasks.token_classifier import MAJORITY
+from keras_twa.tasks.token_classifier import token_classification
 from keras_twa.tasks.token_rows import TokenRows
 
 # Of the training reviews, which have no validation split.
@@ -93,16 +91,13 @@ def _settings(**changes: Any) -> Settings:
     return Settings(**everything | changes)
 
 
-IMDB = Task(
+IMDB = token_classification(
     name="imdb",
     title="byte-level IMDb",
     load=load,
-    build_model=build_classifier,
-    loss=cross_entropy,
-    metrics=accuracy,
     baselines=baselines,
-    explanations={
-        "majority": "the most frequent label of the training rows, always",
+    explanations=MAJORITY
+    | {
         f"{NGRAM}-gram naive Bayes": "which byte n-grams occur",
     },
     note=note,

@@ -16,10 +16,8 @@ from keras_twa.home import expanded
 from keras_twa.tasks import presets
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Progress
-from keras_twa.tasks.task import Task
-from keras_twa.tasks.token_classifier import accuracy
-from keras_twa.tasks.token_classifier import build_classifier
-from keras_twa.tasks.token_classifier import cross_entropy
+from keras_twa.tasks.token_classifier import MAJORITY
+from keras_twa.tasks.token_classifier import token_classification
 from keras_twa.tasks.token_rows import TokenRows
 
 FILES = ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv")
@@ -165,16 +163,13 @@ def _settings(**changes: Any) -> Settings:
     return Settings(**{"options": OPTIONS, **changes})
 
 
-LISTOPS = Task(
+LISTOPS = token_classification(
     name="listops",
     title="ListOps",
     load=load,
-    build_model=build_classifier,
-    loss=cross_entropy,
-    metrics=accuracy,
     baselines=baselines,
-    explanations={
-        "majority": "the most frequent label of the training rows, always",
+    explanations=MAJORITY
+    | {
         "root operator": "the most frequent label for the first operator",
     },
     note=note,

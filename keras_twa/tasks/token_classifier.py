@@ -1,9 +1,24 @@
-"""The model of tasks that classify sequences of tokens, and how it is trained."""
+"""Tasks that classify sequences of tokens: their model, loss and metric."""
 
 from typing import Any
 
 from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.task import Task
 from keras_twa.tasks.token_rows import TokenRows
+
+# What the first of their baselines gives.
+MAJORITY = {"majority": "the most frequent label of the training rows, always"}
+
+
+def token_classification(**facts: Any) -> Task:
+    """Returns a task that classifies rows of tokens, compared by accuracy.
+
+    Args:
+        **facts: The other arguments of `Task`.
+    """
+    return Task(
+        build_model=build_classifier, loss=cross_entropy, metrics=accuracy, **facts
+    )
 
 
 def build_classifier(attention: Any, settings: Settings, rows: TokenRows) -> Any:
