@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_twa.experiments.document import Figure
-from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.figure import LooseFigure
 
 WIDTH = 9.0
@@ -32,7 +32,7 @@ def row_axes(count: float) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def name_rows(axes: Any, mechanisms: Sequence[Mechanism]) -> None:
+def name_rows(axes: Any, mechanisms: Sequence[MechanismRuns]) -> None:
     axes.set_yticks(range(len(mechanisms)), [m.label for m in mechanisms])
     for label, mechanism in zip(axes.get_yticklabels(), mechanisms, strict=True):
         label.set_color(mechanism.colour)

@@ -14,7 +14,7 @@ from keras_twa.experiments.drawing import axes_grid
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.run import ATTENTION_MAPS
-from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import attention_text
 from keras_twa.figure import LooseFigure
@@ -64,7 +64,7 @@ def radar(summary: Summary) -> Figure | None:
 
 def attention_maps(summary: Summary, folder: Path) -> Figure | None:
     """The attention weights of each mechanism in the same example."""
-    found: list[tuple[Mechanism, dict[str, Any]]] = []
+    found: list[tuple[MechanismRuns, dict[str, Any]]] = []
     for mechanism in summary.mechanisms:
         for run in mechanism.completed[:1]:
             maps = load_maps(folder, run)
@@ -125,7 +125,7 @@ def load_maps(folder: Path, run: Result) -> dict[str, Any]:
     return maps
 
 
-def _radar_values(summary: Summary, mechanism: Mechanism) -> list[float]:
+def _radar_values(summary: Summary, mechanism: MechanismRuns) -> list[float]:
     def cheapness(found: Any) -> float:
         return 1 / found.mean if found is not None and found.mean > 0 else math.nan
 

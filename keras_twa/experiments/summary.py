@@ -39,7 +39,7 @@ KINDS = {
 
 
 @dataclass
-class Mechanism:
+class MechanismRuns:
     """The runs of one mechanism, in order of their seeds.
 
     Args:
@@ -103,7 +103,7 @@ class Summary:
     """
 
     facts: dict[str, Any]
-    mechanisms: list[Mechanism]
+    mechanisms: list[MechanismRuns]
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> "Summary":
@@ -133,7 +133,7 @@ class Summary:
         return cls(
             facts,
             [
-                Mechanism(
+                MechanismRuns(
                     name, tint, sorted(by_name[name], key=lambda x: x.experiment.seed)
                 )
                 for name, tint in colours(order).items()
@@ -146,7 +146,7 @@ class Summary:
         return [run for mechanism in self.mechanisms for run in mechanism.runs]
 
     @property
-    def baseline(self) -> Mechanism | None:
+    def baseline(self) -> MechanismRuns | None:
         """The conventional mechanism, if it was run."""
         return next((m for m in self.mechanisms if m.name == BASELINE), None)
 
@@ -160,7 +160,7 @@ class Summary:
         """The score of the most trivial baseline."""
         return next(map(float, self.facts["baselines"].values()), None)
 
-    def difference(self, mechanism: Mechanism) -> Estimate | None:
+    def difference(self, mechanism: MechanismRuns) -> Estimate | None:
         """Test score minus that of the conventional mechanism, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None
@@ -168,7 +168,7 @@ class Summary:
         found = mechanism.scores
         return estimate([found[seed] - other[seed] for seed in found if seed in other])
 
-    def improvement(self, mechanism: Mechanism) -> Estimate | None:
+    def improvement(self, mechanism: MechanismRuns) -> Estimate | None:
         """Relative improvement over the conventional mechanism, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None

@@ -9,7 +9,7 @@ from keras_twa.experiments.document import Table
 from keras_twa.experiments.markup import code
 from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Estimate
-from keras_twa.experiments.summary import Mechanism
+from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import attention_text
 from keras_twa.experiments.text import bytes_text
@@ -186,7 +186,7 @@ def settings_table(summary: Summary) -> Table:
     return Table(("setting", "value"), rows, text=True)
 
 
-def _colours(mechanisms: Sequence[Mechanism]) -> list[str | None]:
+def _colours(mechanisms: Sequence[MechanismRuns]) -> list[str | None]:
     return [mechanism.colour for mechanism in mechanisms]
 
 
