@@ -1,5 +1,6 @@
 """A run in a process of its own, and what is left of it if the process dies."""
 
+import dataclasses
 import io
 import json
 import os
@@ -19,10 +20,41 @@ from keras_twa.tasks.fingerprint import Fingerprint
 
 LOG = "log.txt"
 SPEC = "experiment.json"
+# Which GPUs the processes of CUDA see.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 # How long a run may take to reach its next batch when asked to stop.
 SECONDS_TO_STOP = 60.0
 
 OnEvent = Callable[[Experiment, dict[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What a run gets of its machine.
+
+    Args:
+        cores: Its cores; empty for all.
+        at_once: How many runs share the machine.
+        gpu: The name of its GPU; `None` for what CUDA chooses.
+    """
+
+    cores: tuple[int, ...] = ()
+    at_once: int = 1
+    gpu: str | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the run's command."""
+        if not self.cores:
+            return []
+        cores = ",".join(map(str, self.cores))
+        return ["--cores", cores, "--at-once", str(self.at_once)]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the run's environment."""
+        found = {"OMP_NUM_THREADS": str(len(self.cores))} if self.cores else {}
+        return found if self.gpu is None else {**found, VISIBLE: self.gpu}
 
 
 def load_result(folder: Path, experiment: Experiment) -> Result | None:
@@ -71,13 +103,12 @@ class RunProcess:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self._stopped
 
-    def run(self, on_event: OnEvent, share: dict[str, str]) -> Result:
+    def run(self, on_event: OnEvent, share: Share) -> Result:
         """Runs it to its end, or until it is asked to stop.
 
         Args:
             on_event: Called with its progress.
-            share: Variables of the environment that give the process its share of the
-                machine, and arguments of the run by "--name".
+            share: Its share of the machine.
 
         Returns:
             The `Result`.
@@ -125,7 +156,7 @@ class RunProcess:
             self._process.kill()
             self._process.wait()
 
-    def _command(self, share: dict[str, str]) -> list[str]:
+    def _command(self, share: Share) -> list[str]:
         spec = self.folder / SPEC
         write_json(spec, self.experiment.to_json())
         module = "keras_twa.experiments.run"
@@ -142,13 +173,10 @@ class RunProcess:
             places.append(task)
         for found_in in filter(None, map(_folder_of, places)):
             command += ["--path", found_in]
-        for name, value in share.items():
-            if name.startswith("--"):
-                command += [name, value]
-        return command
+        return [*command, *share.arguments]
 
 
-def _environment(share: dict[str, str]) -> dict[str, str]:
+def _environment(share: Share) -> dict[str, str]:
     # The new process imports the same package as this one.
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -160,7 +188,7 @@ def _environment(share: dict[str, str]) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
-        **{name: value for name, value in share.items() if not name.startswith("--")},
+        **share.environment,
     }
 
 

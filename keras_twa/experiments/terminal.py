@@ -41,7 +41,6 @@ class _Bars:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._current: Any = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -58,11 +57,6 @@ class _Bars:
     def _print(self, line: str) -> None:
         """Prints a line literally, without markup."""
         self._console.print(Text(line), soft_wrap=True)
-
-    def _remove_current(self) -> None:
-        if self._current is not None:
-            self._progress.remove_task(self._current)
-            self._current = None
 
 
 class ProgressView(_Bars):
@@ -142,6 +136,7 @@ class TuningView(_Bars):
     def __init__(self, console: Console, max_trials: int, metric: Metric) -> None:
         super().__init__(console)
         self._metric = metric
+        self._current: Any = None
         self._all = self._progress.add_task("search", total=1 + max_trials, detail="")
         self._epochs = 1
 
@@ -169,6 +164,11 @@ class TuningView(_Bars):
                 text += f"  validation {self._metric.text(found['score'])}"
                 text += f"  {seconds_text(found['seconds'])}"
             self._print(f"{name}  {text}")
+
+    def _remove_current(self) -> None:
+        if self._current is not None:
+            self._progress.remove_task(self._current)
+            self._current = None
 
 
 def _trial_name(trial: str) -> str:

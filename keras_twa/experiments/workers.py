@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments.config import Experiment
+from keras_twa.experiments.process import VISIBLE
 from keras_twa.experiments.process import OnEvent
 from keras_twa.experiments.process import RunProcess
+from keras_twa.experiments.process import Share
 from keras_twa.experiments.results import Result
-
-# Which GPUs the processes of CUDA see.
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def run_all(
@@ -39,7 +38,7 @@ def run_all(
     if not runs:
         return []
     places = shares(min(workers or len(shares(None)), len(runs)))
-    free: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    free: queue.SimpleQueue[Share] = queue.SimpleQueue()
     for place in places:
         free.put(place)
     lock, broken = threading.Lock(), threading.Event()
@@ -54,13 +53,13 @@ def run_all(
         place = free.get()
         try:
             result = each.run(tell, place)
+            tell(each.experiment, {"event": "end", "result": result})
         except BaseException:
             # Before this thread starts the next one.
             broken.set()
             raise
         finally:
             free.put(place)
-        tell(each.experiment, {"event": "end", "result": result})
         return result
 
     ordered = runs if len(places) == 1 else runs[::-1]
@@ -78,30 +77,21 @@ def run_all(
     return [result for result in found if result is not None]
 
 
-def shares(workers: int | None) -> list[dict[str, str]]:
+def shares(workers: int | None) -> list[Share]:
     """Returns what each of several workers gets of this machine.
 
     Args:
         workers: How many; `None` for one per GPU, or else one per core.
-
-    Returns:
-        A dictionary for each: variables of its environment, and arguments of its run.
     """
     gpus, cores = _gpus(), _cores()
     count = workers or len(gpus) or len(cores)
     if count == 1:
-        return [{}]
+        return [Share()]
     found = []
     for index in range(count):
         own = cores[index::count] or [cores[index % len(cores)]]
-        place = {
-            "--cores": ",".join(map(str, own)),
-            "--at-once": str(count),
-            "OMP_NUM_THREADS": str(len(own)),
-        }
-        if gpus:
-            place[VISIBLE] = gpus[index % len(gpus)]
-        found.append(place)
+        gpu = gpus[index % len(gpus)] if gpus else None
+        found.append(Share(tuple(own), count, gpu))
     return found
 
 

@@ -9,6 +9,8 @@ import pytest
 from keras_twa.cli import main
 from keras_twa.experiments import workers
 from keras_twa.experiments.comparison import Comparison
+from keras_twa.experiments.process import VISIBLE
+from keras_twa.experiments.process import Share
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.workers import run_all
 from keras_twa.experiments.workers import shares
@@ -31,32 +33,38 @@ def machine(monkeypatch):
 
 def test_one_run_has_the_whole_machine(machine):
     machine(8)
-    assert shares(1) == [{}]
+    assert shares(1) == [Share()]
+    assert (Share().arguments, Share().environment) == ([], {})
     machine(1)
-    assert shares(None) == [{}]
+    assert shares(None) == [Share()]
 
 
 def test_each_core_is_in_one_share(machine):
     machine(5)
     two = shares(2)
-    assert [place["--cores"] for place in two] == ["0,2,4", "1,3"]
-    assert [place["OMP_NUM_THREADS"] for place in two] == ["3", "2"]
-    assert {place["--at-once"] for place in two} == {"2"}
+    assert [place.arguments for place in two] == [
+        ["--cores", "0,2,4", "--at-once", "2"],
+        ["--cores", "1,3", "--at-once", "2"],
+    ]
+    assert [place.environment for place in two] == [
+        {"OMP_NUM_THREADS": "3"},
+        {"OMP_NUM_THREADS": "2"},
+    ]
     assert len(shares(None)) == 5
     # More runs than cores share them.
-    assert [place["--cores"] for place in shares(7)][5:] == ["0", "1"]
+    assert [place.cores for place in shares(7)][5:] == [(0,), (1,)]
 
 
 def test_each_gpu_is_in_one_share(machine):
     machine(8, ["0", "3"])
-    assert [place[workers.VISIBLE] for place in shares(None)] == ["0", "3"]
-    assert [place[workers.VISIBLE] for place in shares(3)] == ["0", "3", "0"]
+    assert [place.environment[VISIBLE] for place in shares(None)] == ["0", "3"]
+    assert [place.environment[VISIBLE] for place in shares(3)] == ["0", "3", "0"]
 
 
 def test_gpus_are_those_that_cuda_sees(monkeypatch):
-    monkeypatch.setenv(workers.VISIBLE, "1,GPU-5")
+    monkeypatch.setenv(VISIBLE, "1,GPU-5")
     assert workers._gpus() == ["1", "GPU-5"]
-    monkeypatch.setenv(workers.VISIBLE, "")
+    monkeypatch.setenv(VISIBLE, "")
     assert workers._gpus() == []
 
 
@@ -93,7 +101,7 @@ def test_no_two_runs_at_once_have_the_same_share(machine):
     found = run_all(runs, lambda one, event: told.append((one, event)), 2)
     # From the last one, as the first is usually the cheapest.
     assert [name for name, _ in log[:2]] == ["retention", "rwkv"]
-    assert {share["--cores"] for _, share in log[:2]} == {"0", "1"}
+    assert {share.cores for _, share in log[:2]} == {(0,), (1,)}
     assert {result.experiment.attention for result in found} == {
         run.experiment.attention for run in runs
     }
@@ -106,7 +114,7 @@ def test_one_run_at_a_time_keeps_the_order(machine):
     log = []
     runs = [Run(name, log) for name in ("local", "linear")]
     run_all(runs, lambda *_: None, 1)
-    assert log == [("local", {}), ("linear", {})]
+    assert log == [("local", Share()), ("linear", Share())]
 
 
 def test_an_interrupt_stops_the_others(machine):
