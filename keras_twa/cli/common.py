@@ -125,8 +125,15 @@ def check_time_limit(seconds: float | None) -> None:
         )
 
 
-def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
+def chosen(
+    wanted: list[str] | None, mechanisms: dict[str, Any], models: Iterable[str] = ()
+) -> list[str]:
     """Returns the texts of the selected mechanisms.
+
+    Args:
+        wanted: Texts, or `None` for those that are compared by default.
+        mechanisms: The classes of all mechanisms by name.
+        models: Names that the task knows besides.
 
     Raises:
         ValueError: If a name or an option is unknown.
@@ -134,11 +141,15 @@ def chosen(wanted: list[str] | None, mechanisms: dict[str, Any]) -> list[str]:
     found = list(COMPARED) if wanted is None else wanted
     if not found:
         raise ValueError("`--attention` must name a mechanism. Received: no name")
-    found = list(mechanisms) if found == ["all"] else found
-    return list(dict.fromkeys(checked(name, mechanisms) for name in found))
+    found = [
+        name for each in found for name in (mechanisms if each == "all" else [each])
+    ]
+    return list(dict.fromkeys(checked(name, mechanisms, models) for name in found))
 
 
-def checked(attention: str, mechanisms: dict[str, Any]) -> str:
+def checked(
+    attention: str, mechanisms: dict[str, Any], models: Iterable[str] = ()
+) -> str:
     """Returns the one text of a mechanism, or of a list of them.
 
     Raises:
@@ -146,8 +157,10 @@ def checked(attention: str, mechanisms: dict[str, Any]) -> str:
     """
     from keras_twa.layers.options import check_options
 
+    if attention in models:
+        return attention
     if not set("([") & set(attention):
-        check_choice("attention", attention, mechanisms)
+        check_choice("attention", attention, [*mechanisms, *models])
     found = parse(attention)
     for each in listed(found):
         check_choice("attention", each.name, mechanisms)

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import runs
 
@@ -46,7 +47,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
     backend, mechanisms = common.load_mechanisms(options.modules)
-    attentions = common.chosen(options.attention, mechanisms)
+    models = tasks.get(options.task).models
+    attentions = common.chosen(options.attention, mechanisms, models)
     output = options.output or common.folder(
         f"runs/{options.task}-{options.preset}-{backend}"
     )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import runs
 
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_twa.experiments.run import load_model
 
     backend, mechanisms = common.load_mechanisms(options.modules)
-    attention = common.checked(options.attention, mechanisms)
+    models = tasks.get(options.task).models
+    attention = common.checked(options.attention, mechanisms, models)
     name = run_name(attention, options.seed)
     output = options.output or common.folder(
         f"runs/{options.task}-{options.preset}-{name}-{backend}"

@@ -126,6 +126,9 @@ class Comparison:
             "fingerprint": rows.fingerprint,
             "baselines": task.baselines(rows),
             "explanations": dict(task.explanations),
+            "baseline": task.baseline,
+            "optimizer": "AdamW" if task.compile is None else "as compiled",
+            "used": None if task.used is None else [*task.used],
         }
         self.output.mkdir(parents=True, exist_ok=True)
         write_json(path, facts)

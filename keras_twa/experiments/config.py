@@ -14,8 +14,8 @@ from keras_twa.mechanism import parse
 from keras_twa.mechanism import text
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.settings import check_choice
+from keras_twa.tasks.task import BASELINE
 
-BASELINE = "dot_product"
 # Compared by default: all mechanisms would take much longer.
 COMPARED = (
     BASELINE,

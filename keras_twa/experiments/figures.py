@@ -183,7 +183,7 @@ def efficiency(summary: Summary) -> Figure:
 
 
 def improvement(summary: Summary) -> Figure | None:
-    """Relative improvement over the conventional mechanism, paired by seed."""
+    """Relative improvement over the baseline, paired by seed."""
     found = [(m, summary.improvement(m)) for m in summary.mechanisms]
     shown = [(m, e) for m, e in found if e is not None]
     if not shown:
@@ -217,12 +217,13 @@ def improvement(summary: Summary) -> Figure | None:
     axes.grid(axis="x")
     name_rows(axes, [mechanism for mechanism, _ in shown])
     title = summary.metric.title
-    axes.set_xlabel(f"relative improvement (% of the conventional test {title})")
+    of = f"{summary.baseline_text} test {title}"
+    axes.set_xlabel(f"relative improvement (% of the {of})")
     return drawn(
         figure,
         "improvement",
-        "Relative improvement over conventional attention, paired by seed: from 50.0 % "
-        "to 51.0 % is 1.0 percentage point, and 2 % of 50.0 %. Filled: "
+        f"Relative improvement over {summary.baseline_phrase}, paired by seed: from "
+        "50.0 % to 51.0 % is 1.0 percentage point, and 2 % of 50.0 %. Filled: "
         "the 95 % interval leaves out 0. Hollow: it does not, or there is one seed. "
         "Small dots: seeds.",
     )

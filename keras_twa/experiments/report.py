@@ -8,7 +8,6 @@ from typing import Any
 from keras_twa.experiments import figures
 from keras_twa.experiments import pictures
 from keras_twa.experiments import tables
-from keras_twa.experiments.config import BASELINE
 from keras_twa.experiments.document import Block
 from keras_twa.experiments.document import Bullets
 from keras_twa.experiments.document import Heading
@@ -59,11 +58,14 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     blocks += [Heading("Without attention"), tables.baseline_table(summary)]
     if any(m.trained for m in summary.mechanisms):
         blocks += [Heading("Learning"), figures.learning_curves(summary)]
-        blocks += [tables.convergence_table(summary), Paragraph(_CONVERGENCE_NOTE)]
+        blocks += [
+            tables.convergence_table(summary),
+            Paragraph(_convergence_note(summary)),
+        ]
     if completed:
         blocks += [Heading("Time and memory"), figures.efficiency(summary)]
         blocks += [tables.efficiency_table(summary), Paragraph(_memory_note(summary))]
-    blocks += [Heading("Relative improvement over conventional attention")]
+    blocks += [Heading(f"Relative improvement over {summary.baseline_phrase}")]
     blocks += _improvement(summary)
     drawings = [
         ("At a glance", pictures.radar(summary)),
@@ -80,12 +82,14 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     return blocks
 
 
-_CONVERGENCE_NOTE = (
-    "The validation score is measured after every epoch, so these are upper bounds. "
-    "90 % of its own best favours a mechanism that learns little. The conventional "
-    "gain is the gain of conventional attention with the same seed over the most "
-    "trivial baseline. Seconds exclude compilation and validation."
-)
+def _convergence_note(summary: Summary) -> str:
+    return (
+        "The validation score is measured after every epoch, so these are upper "
+        "bounds. 90 % of its own best favours a mechanism that learns little. The "
+        f"{summary.baseline_text} gain is the gain of {summary.baseline_phrase} with "
+        "the same seed over the most trivial baseline. Seconds exclude compilation and "
+        "validation."
+    )
 
 
 def _head(summary: Summary) -> list[Block]:
@@ -134,7 +138,7 @@ def _memory_note(summary: Summary) -> str:
 
 def _improvement(summary: Summary) -> list[Block]:
     if summary.baseline is None:
-        return [Paragraph(f"The conventional mechanism, `{BASELINE}`, was not run.")]
+        return [Paragraph(f"The baseline, `{summary.facts['baseline']}`, was not run.")]
     figure = figures.improvement(summary)
     if figure is None:
         return [Paragraph("There is no complete pair of runs with the same seed yet.")]

@@ -223,8 +223,8 @@ def _build_model(experiment: Experiment, data: Any) -> Any:
 
         for name, place in experiment.defined_in.items():
             register_from(name, place)
-    build = tasks.get(experiment.task).build_model
-    return build(experiment.attention, experiment.settings, data)
+    task = tasks.get(experiment.task)
+    return task.build(experiment.attention, experiment.settings, data)
 
 
 def load_model(

@@ -23,6 +23,7 @@ from keras_twa.experiments.text import attention_text
 from keras_twa.style import colours
 from keras_twa.tasks import Metric
 from keras_twa.tasks import Settings
+from keras_twa.tasks.task import AS_GIVEN
 
 SHARE = 0.9
 # The contents of `comparison.json`.
@@ -46,17 +47,19 @@ class MechanismRuns:
         name: Its name.
         colour: Its colour in figures and tables.
         runs: All its results.
+        remark: What the label says in brackets, if anything.
     """
 
     name: str
     colour: str
     runs: list[Result] = field(default_factory=list)
+    remark: str = ""
 
     @property
     def label(self) -> str:
         """The name for people."""
         label = attention_text(self.name)
-        return f"{label} (conventional)" if self.name == BASELINE else label
+        return f"{label} ({self.remark})" if self.remark else label
 
     @property
     def completed(self) -> list[Result]:
@@ -99,7 +102,7 @@ class Summary:
 
     Args:
         facts: The contents of `comparison.json`.
-        mechanisms: The mechanisms, the conventional one first.
+        mechanisms: The mechanisms, the baseline first.
     """
 
     facts: dict[str, Any]
@@ -129,12 +132,17 @@ class Summary:
         for result in load_results(folder, facts.get("fingerprint")):
             _check_same(result, facts, folder)
             by_name.setdefault(result.experiment.attention, []).append(result)
-        order = sorted(by_name, key=lambda name: (name != BASELINE, *_place(name)))
+        first = facts.setdefault("baseline", BASELINE)
+        remarks = {first: "baseline", BASELINE: "conventional"}
+        order = sorted(by_name, key=lambda name: (name != first, *_place(name)))
         return cls(
             facts,
             [
                 MechanismRuns(
-                    name, tint, sorted(by_name[name], key=lambda x: x.experiment.seed)
+                    name,
+                    tint,
+                    sorted(by_name[name], key=lambda x: x.experiment.seed),
+                    remarks.get(name, ""),
                 )
                 for name, tint in colours(order).items()
             ],
@@ -147,8 +155,22 @@ class Summary:
 
     @property
     def baseline(self) -> MechanismRuns | None:
-        """The conventional mechanism, if it was run."""
-        return next((m for m in self.mechanisms if m.name == BASELINE), None)
+        """What the others are compared with, if it was run."""
+        name = self.facts["baseline"]
+        return next((m for m in self.mechanisms if m.name == name), None)
+
+    @property
+    def baseline_text(self) -> str:
+        """The name of the baseline for people, in few words."""
+        name = self.facts["baseline"]
+        return "conventional" if name == BASELINE else attention_text(name)
+
+    @property
+    def baseline_phrase(self) -> str:
+        """The name of the baseline in a sentence."""
+        name = self.facts["baseline"]
+        known = {BASELINE: "conventional attention", AS_GIVEN: "the model as given"}
+        return known.get(name, attention_text(name))
 
     @property
     def metric(self) -> Metric:
@@ -161,7 +183,7 @@ class Summary:
         return next(map(float, self.facts["baselines"].values()), None)
 
     def difference(self, mechanism: MechanismRuns) -> Estimate | None:
-        """Test score minus that of the conventional mechanism, by seed."""
+        """Test score minus that of the baseline, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None
         other = self.baseline.scores
@@ -169,7 +191,7 @@ class Summary:
         return estimate([found[seed] - other[seed] for seed in found if seed in other])
 
     def improvement(self, mechanism: MechanismRuns) -> Estimate | None:
-        """Relative improvement over the conventional mechanism, by seed."""
+        """Relative improvement over the baseline, by seed."""
         if self.baseline is None or mechanism is self.baseline:
             return None
         return relative_improvement(mechanism.scores, self.baseline.scores)
@@ -187,7 +209,7 @@ class Summary:
         )
 
     def to_baseline_gain(self, run: Result) -> tuple[int, float] | None:
-        """Epochs and seconds to 90 % of the gain of the conventional run.
+        """Epochs and seconds to 90 % of the gain of the baseline.
 
         This is the gain over chance of the run with the same seed.
         """

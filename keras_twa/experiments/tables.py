@@ -44,7 +44,7 @@ def summary_table(summary: Summary) -> Table:
     header = (
         "mechanism",
         f"test {metric.title}",
-        f"{_unit(metric)} over conventional",
+        f"{_unit(metric)} over {summary.baseline_text}",
         "parameters",
         "runs",
         "best validation",
@@ -84,7 +84,7 @@ def convergence_table(summary: Summary) -> Table:
         "mechanism",
         "epochs to 90 % of own best",
         "seconds",
-        "epochs to 90 % of conventional gain",
+        f"epochs to 90 % of {summary.baseline_text} gain",
         "seconds",
     )
     return Table(header, rows, _colours(summary.mechanisms))
@@ -176,13 +176,16 @@ def settings_table(summary: Summary) -> Table:
     """Every setting."""
     facts = summary.facts
     settings = dict(facts["settings"])
+    used = facts.get("used")
+    if used is not None:
+        settings = {name: settings[name] for name in (*used, "options")}
     names = ("task", "preset", "data", "backend")
     rows = [[name, code(str(facts.get(name)))] for name in names]
     rows += [
         [literal(name.replace("_", " ")), code(str(value))]
         for name, value in (settings | settings.pop("options")).items()
     ]
-    rows += [["optimizer", "AdamW"]]
+    rows += [["optimizer", literal(facts.get("optimizer", "AdamW"))]]
     return Table(("setting", "value"), rows, text=True)
 
 

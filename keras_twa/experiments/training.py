@@ -57,6 +57,29 @@ class Training:
         self.batches = data.train_batches(self.settings.batch_size, experiment.seed)
         steps = len(self.batches) * self.settings.epochs
         self.total_steps = min(steps, self.settings.max_steps or steps)
+        self.by_batch = self._compile()
+        if not model.built:
+            model.build((self.settings.batch_size, None))
+        # In half precision, Keras wraps the optimizer with a dynamic loss scale.
+        self.optimizer = model.optimizer
+        self.optimizer.build(model.trainable_variables)
+        self.generators = Generators(model)
+        result.parameters = sum(
+            math.prod(variable.shape) for variable in model.trainable_variables
+        )
+        self.epoch = 0
+        self.batch = 0
+        self.means = Means()
+        self.best: list[np.ndarray] = []
+        self.clock = StepClock()
+        self._train_functions: dict[Any, Any] = {}
+        self._test_functions: dict[Any, Any] = {}
+
+    def _compile(self) -> bool:
+        """Compiles the model, and returns whether its metrics are means over rows."""
+        if self.task.compile is not None:
+            self.task.compile(self.model, self.settings, self.total_steps)
+            return False
         optimizer = keras.optimizers.AdamW(
             learning_rate=LearningRate(
                 self.settings.learning_rate,
@@ -70,29 +93,14 @@ class Training:
             clipnorm=self.settings.clipnorm,
         )
         metrics = self.task.metrics()
-        model.compile(
+        self.model.compile(
             optimizer=optimizer,
             loss=self.task.loss(),
             # Rows of weight 0 only fill a batch.
             weighted_metrics=metrics,
         )
-        if not model.built:
-            model.build((self.settings.batch_size, None))
-        # In half precision, Keras wraps the optimizer with a dynamic loss scale.
-        self.optimizer = model.optimizer
-        self.optimizer.build(model.trainable_variables)
-        self.generators = Generators(model)
-        result.parameters = sum(
-            math.prod(variable.shape) for variable in model.trainable_variables
-        )
-        self.epoch = 0
-        self.batch = 0
-        self.by_batch = _are_means(metrics)
-        self.means = Means()
-        self.best: list[np.ndarray] = []
-        self.clock = StepClock()
-        self._train_functions: dict[Any, Any] = {}
-        self._test_functions: dict[Any, Any] = {}
+        # These add up over batches.
+        return all(isinstance(m, keras.metrics.MeanMetricWrapper) for m in metrics)
 
     @property
     def finished(self) -> bool:
@@ -331,11 +339,6 @@ class Means:
         """The means by name."""
         rows = self.sums.get("rows", 0.0)
         return {name: x / rows for name, x in self.sums.items() if name != "rows"}
-
-
-def _are_means(metrics: list[Any]) -> bool:
-    """Returns whether metrics are means over rows, which add up over batches."""
-    return all(isinstance(each, keras.metrics.MeanMetricWrapper) for each in metrics)
 
 
 def _rows(inputs: Any, weights: Any) -> float:

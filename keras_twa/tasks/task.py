@@ -7,6 +7,10 @@ from typing import Any
 
 from keras_twa.tasks.settings import Settings
 
+# Conventional attention.
+BASELINE = "dot_product"
+# The name of a model whose attention is not exchanged.
+AS_GIVEN = "as_given"
 # Called with the numbers of finished rows and of all rows.
 Progress = Callable[[int, int], None]
 
@@ -92,9 +96,19 @@ class Task:
         caveats: What readers of a report should know about the task.
         options: The task's own settings, with their defaults.
         title: The name in headings. Defaults to `name`.
+        models: Models that have no attention to exchange, by a name that may stand
+            among those of mechanisms: functions from the `Settings` and the rows to a
+            Keras model.
+        baseline: The mechanism, or the name in `models`, that reports compare the
+            others with. Defaults to conventional attention.
+        compile: Function that compiles a model, from the model, the `Settings`, and the
+            number of training steps. Defaults to AdamW with the settings' schedule,
+            `loss` and `metrics`.
+        used: Names of the settings that have an effect, for reports. Defaults to all.
 
     Raises:
-        ValueError: If the name is no identifier, or there are no presets.
+        ValueError: If the name, or one in `models`, is no identifier, or there are no
+            presets.
     """
 
     name: str
@@ -110,6 +124,24 @@ class Task:
     caveats: tuple[str, ...] = ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     title: str = ""
+    models: Mapping[str, Callable[[Settings, Any], Any]] = dataclasses.field(
+        default_factory=dict
+    )
+    baseline: str = BASELINE
+    compile: Callable[[Any, Settings, int], None] | None = None
+    used: tuple[str, ...] | None = None
+
+    def build(self, attention: str, settings: Settings, rows: Any) -> Any:
+        """Returns the model of a mechanism, or the one of `models` with this name.
+
+        Args:
+            attention: What `attention` of a block may be, or a name in `models`.
+            settings: The `Settings`.
+            rows: The rows of the task.
+        """
+        if attention in self.models:
+            return self.models[attention](settings, rows)
+        return self.build_model(attention, settings, rows)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -121,4 +153,10 @@ class Task:
             raise ValueError(
                 f"A task needs at least one preset. Received: {self.name} with none"
             )
+        for name in self.models:
+            if not name.isidentifier():
+                raise ValueError(
+                    "The names in `models` must be letters, digits and underscores. "
+                    f"Received: {name!r} in the task {self.name!r}"
+                )
         object.__setattr__(self, "title", self.title or self.name)
