@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.experiments.sweep import check_rates
+from keras_twa.experiments.sweep import first_runs
+from keras_twa.experiments.sweep import other_runs
 from keras_twa.experiments.workers import run_all
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import check_same_rows
@@ -37,6 +41,13 @@ class Comparison:
         output: The folder. It may be missing.
         experiments: The `Experiment`s, which differ only in mechanism and seed.
         backend: Name of the Keras backend.
+        learning_rates: Rates of a sweep: the first seed of each mechanism runs with all
+            of them, and the others with the one that was best on the validation rows.
+            Defaults to none: all runs have the rate of the settings.
+
+    Raises:
+        ValueError: If there are no experiments, or a run could not import its task or
+            mechanism.
     """
 
     def __init__(
@@ -44,6 +55,7 @@ class Comparison:
         output: str | os.PathLike[str],
         experiments: list[Experiment],
         backend: str,
+        learning_rates: Sequence[float] = (),
     ) -> None:
         if not experiments:
             raise ValueError("There is nothing to compare. Received: experiments=[]")
@@ -54,6 +66,7 @@ class Comparison:
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
+        self.learning_rates = check_rates(learning_rates)
         self._fingerprint: Fingerprint = {}
 
     def check_writable(self) -> None:
@@ -78,6 +91,18 @@ class Comparison:
         return files.leftovers(self.output / COMPARISON_FILE)
 
     @property
+    def planned(self) -> list[Experiment]:
+        """All runs; where the rate is not chosen yet, with the first one."""
+        if not self.learning_rates:
+            return self.experiments
+        first, rates = self.experiments[0].seed, self.learning_rates
+        later = [each for each in self.experiments if each.seed != first]
+        return [
+            *first_runs(self.experiments, rates),
+            *(dataclasses.replace(each, learning_rate=rates[0]) for each in later),
+        ]
+
+    @property
     def _wanted(self) -> dict[str, Any]:
         first = self.experiments[0]
         return {
@@ -86,6 +111,7 @@ class Comparison:
             "data": first.data,
             "backend": self.backend,
             "settings": first.to_json()["settings"],
+            "learning_rates": [*self.learning_rates],
         }
 
     def prepare(self, rows: tasks.Rows) -> dict[str, Any]:
@@ -157,26 +183,42 @@ class Comparison:
             KeyboardInterrupt: After the current runs have saved their state.
         """
         deadline = None if time_limit is None else time.monotonic() + time_limit
+
+        def run(experiments: list[Experiment]) -> list[Result]:
+            return self._run(experiments, on_event, deadline, workers)
+
         with locked(self.output):
             for part in self._leftovers:
                 part.unlink(missing_ok=True)
-            found = {
-                experiment.name: load_result(self.output / experiment.name, experiment)
-                for experiment in self.experiments
-            }
-            left = []
-            for experiment in self.experiments:
-                result = found[experiment.name]
-                if result is not None and result.status == "completed":
-                    on_event(experiment, {"event": "end", "result": result})
-                else:
-                    left.append(result or Result(experiment))
-            runs = [
-                RunProcess(result, self.output, deadline, self._fingerprint)
-                for result in left
-            ]
-            for result in run_all(runs, on_event, workers):
-                found[result.experiment.name] = result
+            if not self.learning_rates:
+                return run(self.experiments)
+            results = run(first_runs(self.experiments, self.learning_rates))
+            return results + run(other_runs(self.experiments, results))
+
+    def _run(
+        self,
+        experiments: list[Experiment],
+        on_event: OnEvent,
+        deadline: float | None,
+        workers: int | None,
+    ) -> list[Result]:
+        found = {
+            experiment.name: load_result(self.output / experiment.name, experiment)
+            for experiment in experiments
+        }
+        left = []
+        for experiment in experiments:
+            result = found[experiment.name]
+            if result is not None and result.status == "completed":
+                on_event(experiment, {"event": "end", "result": result})
+            else:
+                left.append(result or Result(experiment))
+        runs = [
+            RunProcess(result, self.output, deadline, self._fingerprint)
+            for result in left
+        ]
+        for result in run_all(runs, on_event, workers):
+            found[result.experiment.name] = result
         return [result for result in found.values() if result is not None]
 
 
@@ -201,6 +243,8 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
         raise ValueError(
             f"Not a comparison of this version of keras_twa. Received: {path}"
         )
+    # Earlier versions had no sweeps.
+    found.setdefault("learning_rates", [])
     settings = dataclasses.asdict(Settings.from_json(found["settings"]))
     facts = {name: value for name, value in wanted.items() if name != "settings"}
     differing = [

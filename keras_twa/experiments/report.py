@@ -56,6 +56,9 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     if completed:
         blocks += [Heading("Score"), figures.score_bars(summary)]
     blocks += [Heading("Without attention"), tables.baseline_table(summary)]
+    if summary.facts["learning_rates"]:
+        blocks += [Heading("Learning rates"), tables.learning_rates_table(summary)]
+        blocks += [Paragraph(_SWEEP_NOTE)]
     if any(m.trained for m in summary.mechanisms):
         blocks += [Heading("Learning"), figures.learning_curves(summary)]
         blocks += [
@@ -80,6 +83,14 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     blocks += [Heading("Settings"), tables.settings_table(summary)]
     blocks += [Heading("Versions and hardware"), *_environment(summary)]
     return blocks
+
+
+_SWEEP_NOTE = (
+    "The best validation score of the first seed with each learning rate. The rate "
+    "with the best one was chosen, and the other seeds ran with it; the test rows had "
+    "no part in this. Where the chosen rate is at the end of the sweep, a wider sweep "
+    "might find a better one."
+)
 
 
 def _convergence_note(summary: Summary) -> str:
@@ -156,8 +167,11 @@ def _example(summary: Summary, folder: Path) -> list[Block]:
 
 
 def _caveats(summary: Summary) -> list[str]:
+    tuned = "nothing is tuned for any of them"
+    if summary.facts["learning_rates"]:
+        tuned = "the learning rate, which was chosen in the same way for each of them"
     found = [
-        "Runs differ only in the mechanism, and nothing is tuned for any of them. "
+        f"Runs differ only in the mechanism, and {tuned}. "
         "Parameters differ if a mechanism has more projections.",
         "The test uses the weights of the epoch with the best validation score. "
         "The test rows were read once, at the end of each run.",

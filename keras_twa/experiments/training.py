@@ -77,12 +77,13 @@ class Training:
 
     def _compile(self) -> bool:
         """Compiles the model, and returns whether its metrics are means over rows."""
+        rate = self.experiment.learning_rate
         if self.task.compile is not None:
-            self.task.compile(self.model, self.settings, self.total_steps)
+            self.task.compile(self.model, self.settings, self.total_steps, rate)
             return False
         optimizer = keras.optimizers.AdamW(
             learning_rate=LearningRate(
-                self.settings.learning_rate,
+                self.settings.learning_rate if rate is None else rate,
                 self.settings.warmup_steps,
                 self.settings.schedule,
                 self.total_steps,
