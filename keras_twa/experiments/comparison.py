@@ -26,6 +26,7 @@ from keras_twa.experiments.workers import run_all
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import check_same_rows
 from keras_twa.tasks.fingerprint import differences
+from keras_twa.tasks.registry import STORED_FOLDER
 from keras_twa.tasks.settings import Settings
 
 COMPARISON_FILE = "comparison.json"
@@ -76,15 +77,7 @@ class Comparison:
             ValueError: If it has contents that are not a comparison.
             OSError: If it is not writable.
         """
-        check_folder(self.output)
-        if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
-            return
-        own = {LOCK, *(part.name for part in self._leftovers)}
-        if any(entry.name not in own for entry in self.output.iterdir()):
-            raise ValueError(
-                "The output folder is not empty, and is not a comparison. "
-                f"Received: {self.output}"
-            )
+        check_output(self.output)
 
     @property
     def _leftovers(self) -> list[Path]:
@@ -153,7 +146,6 @@ class Comparison:
             "baselines": task.baselines(rows),
             "explanations": dict(task.explanations),
             "baseline": task.baseline,
-            "optimizer": "AdamW" if task.compile is None else "as compiled",
             "used": None if task.used is None else [*task.used],
         }
         self.output.mkdir(parents=True, exist_ok=True)
@@ -214,12 +206,30 @@ class Comparison:
             else:
                 left.append(result or Result(experiment))
         runs = [
-            RunProcess(result, self.output, deadline, self._fingerprint)
+            RunProcess(result, self.output, deadline, self._fingerprint, self.backend)
             for result in left
         ]
         for result in run_all(runs, on_event, workers):
             found[result.experiment.name] = result
         return [result for result in found.values() if result is not None]
+
+
+def check_output(path: Path) -> None:
+    """Checks that a folder is free for a comparison, or has one.
+
+    Raises:
+        ValueError: If it has other contents.
+        OSError: If it is not writable.
+    """
+    check_folder(path)
+    if (path / COMPARISON_FILE).exists() or not path.exists():
+        return
+    parts = files.leftovers(path / COMPARISON_FILE)
+    own = {LOCK, STORED_FOLDER, *(part.name for part in parts)}
+    if any(entry.name not in own for entry in path.iterdir()):
+        raise ValueError(
+            f"The output folder is not empty, and is not a comparison. Received: {path}"
+        )
 
 
 def check_folder(path: Path) -> None:

@@ -27,11 +27,14 @@ HTML_NAME = "report.html"
 MARKDOWN_NAME = "report.md"
 
 
-def write_report(directory: str | os.PathLike[str]) -> Path:
-    """Writes `report.html` and `report.md` into the folder of a comparison.
+def write_report(
+    directory: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Writes `report.html` and `report.md` of a comparison.
 
     Args:
-        directory: The folder.
+        directory: The folder of the comparison.
+        output: The folder of the report. Defaults to that of the comparison.
 
     Returns:
         The path of the HTML file.
@@ -42,9 +45,11 @@ def write_report(directory: str | os.PathLike[str]) -> Path:
     folder = Path(directory)
     summary = Summary.load(folder)
     blocks = report_blocks(summary, folder)
-    write_markdown(blocks, folder / MARKDOWN_NAME)
-    write_html(blocks, folder / HTML_NAME)
-    return folder / HTML_NAME
+    place = folder if output is None else Path(output)
+    place.mkdir(parents=True, exist_ok=True)
+    write_markdown(blocks, place / MARKDOWN_NAME)
+    write_html(blocks, place / HTML_NAME)
+    return place / HTML_NAME
 
 
 @house_style()

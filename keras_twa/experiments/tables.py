@@ -210,15 +210,16 @@ def settings_table(summary: Summary) -> Table:
     used = facts.get("used")
     if used is not None:
         settings = {name: settings[name] for name in (*used, "options")}
+    settings = settings | settings.pop("options")
+    settings.setdefault("optimizer", "AdamW")
     if facts["learning_rates"]:
         settings["learning_rate"] = "chosen in the sweep"
     names = ("task", "preset", "data", "backend")
     rows = [[name, code(str(facts.get(name)))] for name in names]
     rows += [
         [literal(name.replace("_", " ")), code(str(value))]
-        for name, value in (settings | settings.pop("options")).items()
+        for name, value in settings.items()
     ]
-    rows += [["optimizer", literal(facts.get("optimizer", "AdamW"))]]
     return Table(("setting", "value"), rows, text=True)
 
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,33 +65,53 @@ class ArrayRows:
 
     def train_batches(self, batch_size: int, seed: int) -> "ArrayBatches":
         """Returns shuffled batches of the training rows."""
-        return ArrayBatches(self.splits["train"], batch_size, seed)
+        return ArrayBatches([whole(self.splits["train"])], batch_size, seed)
 
     def evaluation_batches(self, split: str, batch_size: int) -> "ArrayBatches":
         """Returns the batches of a split, in order."""
-        return ArrayBatches(self.splits[split], batch_size)
+        return ArrayBatches([whole(self.splits[split])], batch_size)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of the same shapes.
+
+    Args:
+        arrays: `(inputs, targets, weights)`.
+        rows: The numbers of the rows that count.
+    """
+
+    arrays: tuple[Any, Any, Any]
+    rows: np.ndarray
+
+
+def whole(arrays: tuple[Any, Any, Any]) -> Group:
+    """Returns all rows of some arrays."""
+    return Group(arrays, np.arange(_count(arrays)))
 
 
 class ArrayBatches:
-    """Batches of arrays. The last one of an epoch may have fewer rows.
+    """Batches of arrays. The last one of each group may have fewer rows.
 
     They depend only on the seed and the number of the epoch. A run can therefore
     continue in the middle of an epoch, in another process.
 
     Args:
-        split: `(inputs, targets, weights)`.
+        groups: The rows, grouped by their shapes. A batch has rows of one group.
         batch_size: Number of rows in a batch.
         seed: Seed of the order of the rows; `None` keeps their order.
     """
 
-    def __init__(self, split: Any, batch_size: int, seed: int | None = None) -> None:
-        self.split = split
+    def __init__(
+        self, groups: Sequence[Group], batch_size: int, seed: int | None = None
+    ) -> None:
+        self.groups = groups
         self.batch_size = batch_size
         self.seed = seed
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch, the same for all epochs."""
-        return -(-_count(self.split) // self.batch_size)
+        return sum(-(-len(group.rows) // self.batch_size) for group in self.groups)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, Any, Any]]:
         """Yields `(inputs, targets, weights)` of the batches of an epoch.
@@ -99,14 +120,24 @@ class ArrayBatches:
             epoch: Number of the epoch, from 0.
             start: Number of batches to skip at the beginning.
         """
-        rows = np.arange(_count(self.split))
-        if self.seed is not None:
-            rows = np.random.default_rng((self.seed, epoch)).permutation(rows)
-        for first in range(start * self.batch_size, len(rows), self.batch_size):
-            # Sorted: arrays may be files on a disk. The order within a batch has no
-            # effect on its gradient.
-            chosen = np.sort(rows[first : first + self.batch_size])
-            yield keras.tree.map_structure(_taken(chosen), self.split)
+        for group, chosen in self._batches(epoch)[start:]:
+            yield keras.tree.map_structure(_taken(chosen), group.arrays)
+
+    def _batches(self, epoch: int) -> list[tuple[Group, np.ndarray]]:
+        """The rows of each batch."""
+        rng = np.random.default_rng((self.seed or 0, epoch))
+        found = []
+        for group in self.groups:
+            rows = group.rows
+            if self.seed is not None:
+                rows = rng.permutation(rows)
+            for first in range(0, len(rows), self.batch_size):
+                # Sorted: arrays may be files on a disk. The order within a batch has no
+                # effect on its gradient.
+                found.append((group, np.sort(rows[first : first + self.batch_size])))
+        if self.seed is None or len(self.groups) == 1:
+            return found
+        return [found[index] for index in rng.permutation(len(found))]
 
 
 def _taken(rows: np.ndarray) -> Any:

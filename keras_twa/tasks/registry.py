@@ -19,6 +19,10 @@ BUILT_IN = {
     "listops": "keras_twa.tasks.listops:LISTOPS",
     "imdb": "keras_twa.tasks.imdb:IMDB",
 }
+# Before the folder of a model and its rows, as `keras_twa.compare` stores them.
+STORED = "stored:"
+# The name of that folder in the one of the comparison.
+STORED_FOLDER = "task"
 _registered: dict[str, Task] = {}
 
 
@@ -62,6 +66,10 @@ def get(name: str) -> Task:
     """
     if name in _registered:
         return _registered[name]
+    if name.startswith(STORED):
+        from keras_twa.tasks.stored import stored_task
+
+        return stored_task(name.removeprefix(STORED))
     place = BUILT_IN.get(name, name)
     if ":" not in place:
         close = close_names(name, names(), 3)
@@ -129,6 +137,9 @@ def load(
 
 def absolute(name: str) -> str:
     """Returns a name that means the same in another folder."""
+    if name.startswith(STORED):
+        folder = Path(name.removeprefix(STORED)).expanduser().resolve()
+        return f"{STORED}{folder}"
     source, colon, attribute = name.rpartition(":")
     if colon and source.endswith(".py"):
         return f"{Path(source).expanduser().resolve()}:{attribute}"
