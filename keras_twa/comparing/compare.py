@@ -125,6 +125,16 @@ def compare(
     ```
     """
     rates = check_rates(learning_rates)
+    if workers is not None and (isinstance(workers, bool) or workers < 1):
+        raise ValueError(
+            "`workers` must be a positive number, or `None` for one per GPU or core. "
+            f"Received: workers={workers!r}"
+        )
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(
+            "`time_limit` must be a positive number of seconds. "
+            f"Received: time_limit={time_limit!r}"
+        )
     chosen_seeds = seeds_of(seeds)
     data = Data(
         x,

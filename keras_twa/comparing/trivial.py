@@ -1,5 +1,6 @@
 """Trivial baselines: predictions that ignore the inputs, or repeat the last value."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,11 @@ def trivial_scores(
             scores["last value"] = _score(
                 outputs, groups["test"], compile_arguments, metric, [last]
             )
-    return {name: score for name, score in scores.items() if score is not None}
+    return {
+        name: score
+        for name, score in scores.items()
+        if score is not None and math.isfinite(score)
+    }
 
 
 def _all_targets(output: Output, groups: Sequence[Group]) -> np.ndarray:
