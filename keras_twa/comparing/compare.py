@@ -10,13 +10,7 @@ from keras_twa.comparing.data import Data
 from keras_twa.comparing.model_comparison import ModelComparison
 from keras_twa.comparing.prepare import prepare
 from keras_twa.comparing.prepare import seeds_of
-from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.sweep import check_rates
-from keras_twa.ops import backend
-from keras_twa.tasks import registry
-from keras_twa.tasks import stored
-from keras_twa.tasks.task import AS_GIVEN
 
 
 def compare(
@@ -157,15 +151,7 @@ def compare(
         initial_weights=initial_weights,
         output=output,
     )
-    folder = prepared.folder / registry.STORED_FOLDER
-    task = registry.absolute(f"{registry.STORED}{folder}")
-    settings = registry.get(task).presets[stored.PRESET]
-    experiments = [
-        Experiment(task, text, seed, stored.PRESET, "auto", settings)
-        for seed in chosen_seeds
-        for text in (AS_GIVEN, *prepared.attentions)
-    ]
-    comparison = Comparison(prepared.folder, experiments, backend.NAME, rates)
+    comparison = prepared.comparison(chosen_seeds, rates)
     found = ModelComparison(comparison, prepared.skipped)
     found.run(workers, time_limit, verbose=bool(verbose))
     return found

@@ -21,7 +21,9 @@ from keras_twa.comparing.outputs import outputs_of
 from keras_twa.comparing.scoring import primary_metric
 from keras_twa.comparing.trivial import EXPLANATIONS
 from keras_twa.comparing.trivial import trivial_scores
+from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.comparison import check_output
+from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.text import one_line
 from keras_twa.home import expanded
@@ -30,7 +32,9 @@ from keras_twa.swapping.places import attention_layers
 from keras_twa.swapping.places import chosen
 from keras_twa.tasks import Metric
 from keras_twa.tasks import Settings
+from keras_twa.tasks import registry
 from keras_twa.tasks import stored
+from keras_twa.tasks.task import AS_GIVEN
 
 # As `fit` has it.
 BATCH_SIZE = 32
@@ -50,6 +54,26 @@ class Prepared:
     folder: Path
     attentions: list[str]
     skipped: dict[str, str]
+
+    def comparison(
+        self, seeds: Sequence[int], learning_rates: Sequence[float] = ()
+    ) -> Comparison:
+        """Returns the `Comparison` of all its runs.
+
+        Args:
+            seeds: The seeds of each mechanism.
+            learning_rates: The rates of a sweep.
+        """
+        task = registry.absolute(
+            f"{registry.STORED}{self.folder / registry.STORED_FOLDER}"
+        )
+        settings = registry.get(task).presets[stored.PRESET]
+        experiments = [
+            Experiment(task, text, seed, stored.PRESET, "auto", settings)
+            for seed in seeds
+            for text in (AS_GIVEN, *self.attentions)
+        ]
+        return Comparison(self.folder, experiments, backend.NAME, learning_rates)
 
 
 def prepare(

@@ -153,7 +153,7 @@ def _score(
                     lambda w: None if w is None else np.asarray(w[rows]),  # noqa: B023
                     group.arrays[2],
                 )
-                yield x, targets if named else targets[""], weights
+                yield tuple(x), targets if named else targets[""], weights
 
     steps = sum(-(-len(group.rows) // BATCH) for group in groups)
     values = model.evaluate(batches(), steps=steps, verbose=0, return_dict=True)
