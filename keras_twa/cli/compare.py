@@ -6,12 +6,15 @@ from typing import Any
 from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import runs
+from keras_twa.cli.subject import Subject
 
 EXAMPLES = f"""\
 examples:
   keras-twa compare --task listops
   keras-twa compare --task listops --attention all --seeds 0,1,2
   keras-twa compare --task imdb --data aclImdb_v1.tar.gz --preset mvp --time-limit 3600
+  keras-twa compare --data readings.csv --series id --time timestamp --target label
+  keras-twa compare --data pairs.npz
 
 {runs.NOTES}"""
 
@@ -47,13 +50,16 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
     backend, mechanisms = common.load_mechanisms(options.modules)
-    models = tasks.get(options.task).models
+    subject = Subject.of(options)
+    models = tasks.get(subject.task).models
     attentions = common.chosen(options.attention, mechanisms, models)
     output = options.output or common.folder(
-        f"runs/{options.task}-{options.preset}-{backend}"
+        f"runs/{subject.label}-{options.preset}-{backend}"
     )
     console = common.console(options)
-    comparison = runs.Runs.prepare(options, backend, attentions, options.seeds, output)
+    comparison = runs.Runs.prepare(
+        options, subject, backend, attentions, options.seeds, output
+    )
     try:
         results = comparison.run(console, options.time_limit, options.workers)
     except KeyboardInterrupt:

@@ -129,6 +129,7 @@ class Comparison:
             "baseline": task.baseline,
             "optimizer": "AdamW" if task.compile is None else "as compiled",
             "used": None if task.used is None else [*task.used],
+            "published": task.published,
         }
         self.output.mkdir(parents=True, exist_ok=True)
         write_json(path, facts)
