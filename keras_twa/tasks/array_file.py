@@ -303,17 +303,22 @@ class _Part:
 def _targets(parts: list[_Part], kind: str | None) -> np.ndarray:
     """Returns the targets of all splits: float64 if they are numbers, or else texts."""
     texts = {part.y.dtype.kind in "bU" for part in parts}
+    found = []
     for part in parts:
         if part.y.dtype.kind not in "biufU" or len(texts) > 1:
-            raise part.error(
-                "y", "must have numbers, texts or booleans", str(part.y.dtype)
-            )
-        if part.y.dtype.kind == "f" and not (np.abs(part.y) <= LARGEST).all():
-            row = int(np.argmin(np.abs(part.y) <= LARGEST))
-            raise part.error("y", "must be finite", f"{part.y[row]} in row {row}")
-        if texts == {True} and kind == REGRESSION:
-            raise part.error(
-                "y", "must have numbers in a regression", str(part.y.dtype)
-            )
-    found = np.concatenate([part.y for part in parts])
-    return found.astype("U") if texts == {True} else found.astype("float64")
+            must = "must have numbers, or texts, or booleans, in all splits"
+            raise part.error("y", must, str(part.y.dtype))
+        if texts == {True}:
+            if kind == REGRESSION:
+                must = "must have numbers in a regression"
+                raise part.error("y", must, str(part.y.dtype))
+            found.append(part.y.astype("U"))
+            continue
+        targets = part.y.astype("float64")
+        right = np.abs(targets) <= LARGEST
+        if not right.all():
+            row = int(np.argmin(right))
+            must = "must have finite float32 numbers"
+            raise part.error("y", must, f"{targets[row]} in row {row}")
+        found.append(targets)
+    return np.concatenate(found)
