@@ -122,6 +122,7 @@ def load_tokens(
             "This task needs tokens: integers `x` of shape (N, T) in an .npz file. "
             f"Received: data={data!r}"
         )
+    _check_no_unit(settings)
     labels, classes = labels_of(found.targets)
     limit, lengths = settings.max_length, found.sequences.lengths
     note = [
@@ -204,11 +205,8 @@ def _series_rows(
     """Returns series as rows, with times in a unit, and a note on all of it."""
     splits = _splits(found, targets, classes, settings)
     unit = settings.options.get("time_unit")
-    if unit is not None and not found.has_times:
-        raise ValueError(
-            "A unit of time needs times: the column `time`, or the array `times`. "
-            f"Received: time_unit={unit!r}"
-        )
+    if not found.has_times:
+        _check_no_unit(settings)
     # Numbers of steps are their own unit.
     times, named = relative_times(found.stamps, unit if found.has_times else 1)
     note = [
@@ -234,6 +232,15 @@ def _series_rows(
         data=str(_absolute(data)),
         note=" ".join(note),
     )
+
+
+def _check_no_unit(settings: Settings) -> None:
+    unit = settings.options.get("time_unit")
+    if unit is not None:
+        raise ValueError(
+            "A unit of time needs times: the column `time`, or the array `times`. "
+            f"Received: time_unit={unit!r}"
+        )
 
 
 def _splits(
