@@ -26,7 +26,8 @@ def add_options(parser: argparse.ArgumentParser, default_output: str) -> None:
         "--output",
         type=common.folder,
         metavar="DIR",
-        help=f"folder for the results (default: {default_output})",
+        help=f"folder for the results (default: {default_output}, and for a file of "
+        "yours its name instead of TASK)",
     )
     parser.add_argument(
         "--max-length", type=int, metavar="N", help="longest sequence in tokens"
