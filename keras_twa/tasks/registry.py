@@ -18,6 +18,9 @@ from keras_twa.tasks.task import Task
 BUILT_IN = {
     "listops": "keras_twa.tasks.listops:LISTOPS",
     "imdb": "keras_twa.tasks.imdb:IMDB",
+    "series_classification": "keras_twa.tasks.own_files:SERIES_CLASSIFICATION",
+    "series_regression": "keras_twa.tasks.own_files:SERIES_REGRESSION",
+    "token_classification": "keras_twa.tasks.own_files:TOKEN_CLASSIFICATION",
 }
 # Before the folder of a model and its rows, as `keras_twa.compare` stores them.
 STORED = "stored:"
