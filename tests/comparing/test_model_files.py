@@ -146,7 +146,7 @@ def test_series_become_the_inputs_that_a_model_has():
 
     def model(*inputs):
         found = {name: keras.Input((3,), name=name) for name in inputs}
-        return keras.Model(found, list(found.values())[0])
+        return keras.Model(found, next(iter(found.values())))
 
     assert of_series(rows, model("anything")).x.shape == (4, 3, 1)
     assert of_series(rows, model("times")).x.shape == (4, 3)
