@@ -15,9 +15,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that describe a file of the user."""
     group = parser.add_argument_group(
         "a file of yours (--data FILE without --task)",
-        "A table has one row for each observation. An .npz file has the arrays x and y,\n"
-        "and may have times, and mask or lengths. 70 % of the series are for training,\n"
-        "15 % for validation and 15 % for the test, with each class in each of them.",
+        "A table has one row for each observation. An .npz file has the arrays x and\n"
+        "y, and may have times, and mask or lengths. 70 % of the series are for\n"
+        "training, 15 % for validation and 15 % for the test, with each class in each.",
     )
     group.add_argument(
         "--series", metavar="COLUMN", help="column with the series of each row"
