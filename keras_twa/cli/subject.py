@@ -17,8 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "a file of yours (--data FILE without --task)",
         "A table has one row for each observation. An .npz file has the arrays x and\n"
         "y, and may have times, and mask or lengths. 70 % of the series are for\n"
-        "training, 15 % for validation and 15 % for the test, with each class in each\n"
-        "of them.",
+        "training, 15 % for validation and 15 % for the test, with each class in each.",
     )
     group.add_argument(
         "--series", metavar="COLUMN", help="column with the series of each row"

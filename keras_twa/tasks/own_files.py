@@ -181,6 +181,12 @@ def _read(
             "series of each row and with what to predict. Received: "
             f"series={columns['series']!r}, target={columns['target']!r} for {data}"
         )
+    if not isinstance(columns["features"], list | None):
+        # Results are JSON, which has no other sequence.
+        raise ValueError(
+            "`features` must be a list of names of columns. "
+            f"Received: features={columns['features']!r}"
+        )
     return read_table(path, **columns, kind=kind)
 
 

@@ -127,6 +127,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
         (tmp_path / "a.txt", classes, COLUMNS, r"must end in \.csv, \.csv\.gz"),
         (tmp_path, classes, COLUMNS, "must end in"),
         (table, classes, {"series": "id"}, "needs `series` and `target`.*target=None"),
+        (table, classes, {**COLUMNS, "features": "x"}, "must be a list.*features='x'"),
         (table, numbers, COLUMNS, "line 2, column 'target'.*regression"),
         (table, classes, {**COLUMNS, "time_unit": "1h"}, "needs times.*'1h'"),
         (table, classes, {**TIMED, "time_unit": "5"}, "1h, 15min or 1D"),
