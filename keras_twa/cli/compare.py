@@ -1,6 +1,7 @@
 """`keras-twa compare`: trains mechanisms on a task and reports."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from keras_twa import tasks
@@ -47,11 +48,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
     backend, mechanisms = common.load_mechanisms(options.modules)
-    models = tasks.get(options.task).models
-    attentions = common.chosen(options.attention, mechanisms, models)
-    output = options.output or common.folder(
-        f"runs/{options.task}-{options.preset}-{backend}"
-    )
+    task = tasks.get(options.task)
+    attentions = common.chosen(options.attention, mechanisms, task.models, task.check)
+    output = output_of(options)
     console = common.console(options)
     comparison = runs.Runs.prepare(options, backend, attentions, options.seeds, output)
     try:
@@ -72,6 +71,14 @@ def run(options: argparse.Namespace) -> int:
             }
         )
     return runs.exit_code(results) or int(report is None)
+
+
+def output_of(options: argparse.Namespace) -> Path:
+    """Returns the folder of the results: `--output`, or its default."""
+    from keras_twa.ops import backend
+
+    default = f"runs/{options.task}-{options.preset}-{backend.NAME}"
+    return options.output or common.folder(default)
 
 
 def _workers(text: str) -> int:

@@ -50,8 +50,9 @@ def run(options: argparse.Namespace) -> int:
     from keras_twa.experiments.run import load_model
 
     backend, mechanisms = common.load_mechanisms(options.modules)
-    models = tasks.get(options.task).models
-    attention = common.checked(options.attention, mechanisms, models)
+    task = tasks.get(options.task)
+    attention = common.checked(options.attention, mechanisms, task.models)
+    task.check(attention)
     name = run_name(attention, options.seed)
     output = options.output or common.folder(
         f"runs/{options.task}-{options.preset}-{name}-{backend}"

@@ -59,9 +59,11 @@ def run(options: argparse.Namespace) -> int:
     """Searches, and prints the trials beside the default."""
     common.check_time_limit(options.time_limit)
     backend, mechanisms = common.load_mechanisms(options.modules)
-    attentions = common.chosen(options.attention, mechanisms)
-    from keras_twa.experiments.terminal import TuningView
     from keras_twa.tasks import get
+
+    task = get(options.task)
+    attentions = common.chosen(options.attention, mechanisms, check=task.check)
+    from keras_twa.experiments.terminal import TuningView
     from keras_twa.tuner import search
     from keras_twa.tuner import tuning_table
 
@@ -69,11 +71,10 @@ def run(options: argparse.Namespace) -> int:
         f"runs/tune-{options.task}-{options.preset}-{options.algorithm}-{backend}"
     )
     console = common.console(options)
-    metric = get(options.task).metric
     try:
         with (
             warnings.catch_warnings(),
-            TuningView(console, options.max_trials, metric) as view,
+            TuningView(console, options.max_trials, task.metric) as view,
         ):
             warnings.showwarning = _print_warning
             result = search(
