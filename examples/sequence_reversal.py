@@ -9,7 +9,8 @@ it gets them only from the embeddings added to its input.
 
 Temporal weighted attention scales each score by a gate, a function of the key's
 position for each head. The gates start almost open, where the mechanism nearly equals
-the conventional one, and are then learned.
+the conventional one, and are then learned. After less than a minute on two processor
+cores with JAX, both mechanisms return all symbols of all test sequences.
 
 The task is `keras_twa.tasks.sequence_reversal`. `--help` lists the options.
 """

@@ -39,7 +39,8 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Arr
     Raises:
         ValueError: If the data is missing or malformed, or has too few images.
     """
-    images = cifar10.load_data("sample" if data == "auto" else data)
+    source = "sample" if data == "auto" else data
+    images = cifar10.load_data(source, settings.data_seed)
     count = len(images.train[0])
     held_out = settings.num_validation or count // 10
     if not 0 < held_out < count:
@@ -61,7 +62,7 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Arr
             for name, ((pixels, labels), rows) in chosen.items()
         },
         source=SOURCES[images.source],
-        data="sample" if images.source == "sample" else data,
+        data=source,
     )
 
 
@@ -146,13 +147,13 @@ VIT_CIFAR10 = Task(
     options=OPTIONS,
     presets={
         "quick": _settings(
-            num_train=3_600,
-            num_validation=400,
+            num_train=4_000,
+            num_validation=1_000,
             num_test=1_000,
             num_layers=3,
             embedding_dim=64,
             intermediate_dim=128,
-            warmup_steps=85,
+            warmup_steps=94,
             epochs=15,
             patience=15,
         ),
