@@ -73,7 +73,7 @@ def test_validation_images_are_held_out(file):
     }
     assert sorted(splits["train"] + splits["validation"]) == list(range(40))
     assert splits["test"] == list(range(40, 46))
-    # Fewer of the same, which other images than those are never part of.
+    # Smaller splits are parts of the same ones.
     few = load(num_train=5, num_validation=4)
     assert numbers(few.splits["train"]) == splits["train"][:5]
     assert numbers(few.splits["validation"]) == splits["validation"]
