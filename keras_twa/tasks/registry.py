@@ -18,6 +18,8 @@ from keras_twa.tasks.task import Task
 BUILT_IN = {
     "listops": "keras_twa.tasks.listops:LISTOPS",
     "imdb": "keras_twa.tasks.imdb:IMDB",
+    "time_series": "keras_twa.tasks.time_series:TIME_SERIES",
+    "irregular_series": "keras_twa.tasks.irregular_series:IRREGULAR_SERIES",
 }
 _registered: dict[str, Task] = {}
 
