@@ -64,7 +64,9 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Ser
     found = time_series.load_data(name)
     size = steps_per_token(found, settings)
     held_out = validation_rows(found.train[1], settings.data_seed)
-    train, test = (_tokens(*split, size) for split in (found.train, found.test))
+    train, test = (
+        _tokens(values, labels, size) for values, labels in (found.train, found.test)
+    )
     splits = {
         "train": _chosen(train, ~held_out),
         "validation": _chosen(train, held_out),
