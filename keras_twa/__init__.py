@@ -13,6 +13,7 @@ from keras_twa.version import __version__
 __all__ = ["__version__"]
 
 _PACKAGES = (
+    "comparing",
     "datasets",
     "experiments",
     "layers",
@@ -27,7 +28,7 @@ _PACKAGES = (
     "visualization",
 )
 # Functions that are so common that they have a short name, and where they are.
-_FUNCTIONS = {"swap_attention": "swapping"}
+_FUNCTIONS = {"compare": "comparing", "swap_attention": "swapping"}
 
 with_keras.prepare()
 

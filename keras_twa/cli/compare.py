@@ -6,6 +6,7 @@ from typing import Any
 from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import runs
+from keras_twa.experiments.sweep import check_rates
 
 EXAMPLES = f"""\
 examples:
@@ -34,7 +35,14 @@ def add(commands: Any) -> None:
         metavar="0,1,2",
         help="one run of each mechanism per seed (default: 0)",
     )
-
+    parser.add_argument(
+        "--learning-rates",
+        type=_rates,
+        default=(),
+        metavar="1e-3,3e-3",
+        help="learning rates to try with the first seed of each mechanism; the other "
+        "seeds use the one with the best validation score (default: the preset's)",
+    )
     parser.add_argument(
         "--workers",
         type=_workers,
@@ -53,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
         f"runs/{options.task}-{options.preset}-{backend}"
     )
     console = common.console(options)
-    comparison = runs.Runs.prepare(options, backend, attentions, options.seeds, output)
+    comparison = runs.Runs.prepare(
+        options, backend, attentions, options.seeds, output, options.learning_rates
+    )
     try:
         results = comparison.run(console, options.time_limit, options.workers)
     except KeyboardInterrupt:
@@ -78,6 +88,15 @@ def _workers(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text!r}")
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    try:
+        return check_rates([float(part) for part in text.split(",")])
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected positive numbers such as 1e-3,3e-3. Received: {text!r}"
+        ) from None
 
 
 def _integers(text: str) -> list[int]:

@@ -1,6 +1,7 @@
 """The runs of `compare` and `train`, from their options to their results."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Runs:
         attentions: list[str],
         seeds: list[int],
         output: Path,
+        learning_rates: Sequence[float] = (),
     ) -> "Runs":
         """Checks everything, loads the rows, and makes the folder."""
         from keras_twa import tasks
@@ -71,7 +73,7 @@ class Runs:
                 for seed in seeds
                 for name in attentions
             ]
-            return Comparison(output, experiments, backend)
+            return Comparison(output, experiments, backend, learning_rates)
 
         comparison_on(options.data).check_writable()
         data = tasks.load(options.task, options.data, settings)
@@ -91,7 +93,7 @@ class Runs:
 
         self._print_heading(console)
         try:
-            with ProgressView(console, self.comparison.experiments) as view:
+            with ProgressView(console, self.comparison.planned) as view:
                 results: list[Any] = self.comparison.run(view, time_limit, workers)
         except KeyboardInterrupt:
             self._print_table(console, self._results_so_far())
@@ -109,9 +111,10 @@ class Runs:
         """The results of the runs of this call so far, in their order."""
         from keras_twa.experiments.results import load_results
 
-        found = {x.experiment.name: x for x in load_results(self.comparison.output)}
-        names = [experiment.name for experiment in self.comparison.experiments]
-        return [found[name] for name in names if name in found]
+        order = [experiment.attention for experiment in self.comparison.experiments]
+        found = load_results(self.comparison.output)
+        wanted = [x for x in found if x.experiment.attention in order]
+        return sorted(wanted, key=lambda x: order.index(x.experiment.attention))
 
     def _print_table(self, console: Any, results: list[Any]) -> None:
         from keras_twa.experiments.terminal import results_table
@@ -123,7 +126,7 @@ class Runs:
     def left(self, results: list[Any]) -> int:
         """Returns how many runs the same command would continue."""
         stopped = sum(result.status == "stopped" for result in results)
-        return len(self.comparison.experiments) - len(results) + stopped
+        return len(self.comparison.planned) - len(results) + stopped
 
     def _print_heading(self, console: Any) -> None:
         from rich.text import Text
@@ -137,7 +140,7 @@ class Runs:
         ]
         what = (
             f" ({facts['source']}), preset {facts['preset']}, "
-            f"{facts['backend']} backend, {len(self.comparison.experiments)} runs"
+            f"{facts['backend']} backend, {len(self.comparison.planned)} runs"
         )
         console.print(Text.assemble((facts["task"], "bold"), what))
         console.print(

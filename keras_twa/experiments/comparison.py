@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
+from keras_twa.experiments.sweep import check_rates
+from keras_twa.experiments.sweep import first_runs
+from keras_twa.experiments.sweep import other_runs
 from keras_twa.experiments.workers import run_all
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import check_same_rows
 from keras_twa.tasks.fingerprint import differences
+from keras_twa.tasks.registry import STORED_FOLDER
 from keras_twa.tasks.settings import Settings
 
 COMPARISON_FILE = "comparison.json"
@@ -37,6 +42,13 @@ class Comparison:
         output: The folder. It may be missing.
         experiments: The `Experiment`s, which differ only in mechanism and seed.
         backend: Name of the Keras backend.
+        learning_rates: Rates of a sweep: the first seed of each mechanism runs with all
+            of them, and the others with the one that was best on the validation rows.
+            Defaults to none: all runs have the rate of the settings.
+
+    Raises:
+        ValueError: If there are no experiments, or a run could not import its task or
+            mechanism.
     """
 
     def __init__(
@@ -44,6 +56,7 @@ class Comparison:
         output: str | os.PathLike[str],
         experiments: list[Experiment],
         backend: str,
+        learning_rates: Sequence[float] = (),
     ) -> None:
         if not experiments:
             raise ValueError("There is nothing to compare. Received: experiments=[]")
@@ -54,6 +67,7 @@ class Comparison:
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
+        self.learning_rates = check_rates(learning_rates)
         self._fingerprint: Fingerprint = {}
 
     def check_writable(self) -> None:
@@ -63,19 +77,23 @@ class Comparison:
             ValueError: If it has contents that are not a comparison.
             OSError: If it is not writable.
         """
-        check_folder(self.output)
-        if (self.output / COMPARISON_FILE).exists() or not self.output.exists():
-            return
-        own = {LOCK, *(part.name for part in self._leftovers)}
-        if any(entry.name not in own for entry in self.output.iterdir()):
-            raise ValueError(
-                "The output folder is not empty, and is not a comparison. "
-                f"Received: {self.output}"
-            )
+        check_output(self.output)
 
     @property
     def _leftovers(self) -> list[Path]:
         return files.leftovers(self.output / COMPARISON_FILE)
+
+    @property
+    def planned(self) -> list[Experiment]:
+        """All runs; where the rate is not chosen yet, with the first one."""
+        if not self.learning_rates:
+            return self.experiments
+        first, rates = self.experiments[0].seed, self.learning_rates
+        later = [each for each in self.experiments if each.seed != first]
+        return [
+            *first_runs(self.experiments, rates),
+            *(dataclasses.replace(each, learning_rate=rates[0]) for each in later),
+        ]
 
     @property
     def _wanted(self) -> dict[str, Any]:
@@ -86,6 +104,7 @@ class Comparison:
             "data": first.data,
             "backend": self.backend,
             "settings": first.to_json()["settings"],
+            "learning_rates": [*self.learning_rates],
         }
 
     def prepare(self, rows: tasks.Rows) -> dict[str, Any]:
@@ -127,7 +146,6 @@ class Comparison:
             "baselines": task.baselines(rows),
             "explanations": dict(task.explanations),
             "baseline": task.baseline,
-            "optimizer": "AdamW" if task.compile is None else "as compiled",
             "used": None if task.used is None else [*task.used],
         }
         self.output.mkdir(parents=True, exist_ok=True)
@@ -157,27 +175,61 @@ class Comparison:
             KeyboardInterrupt: After the current runs have saved their state.
         """
         deadline = None if time_limit is None else time.monotonic() + time_limit
+
+        def run(experiments: list[Experiment]) -> list[Result]:
+            return self._run(experiments, on_event, deadline, workers)
+
         with locked(self.output):
             for part in self._leftovers:
                 part.unlink(missing_ok=True)
-            found = {
-                experiment.name: load_result(self.output / experiment.name, experiment)
-                for experiment in self.experiments
-            }
-            left = []
-            for experiment in self.experiments:
-                result = found[experiment.name]
-                if result is not None and result.status == "completed":
-                    on_event(experiment, {"event": "end", "result": result})
-                else:
-                    left.append(result or Result(experiment))
-            runs = [
-                RunProcess(result, self.output, deadline, self._fingerprint)
-                for result in left
-            ]
-            for result in run_all(runs, on_event, workers):
-                found[result.experiment.name] = result
+            if not self.learning_rates:
+                return run(self.experiments)
+            results = run(first_runs(self.experiments, self.learning_rates))
+            return results + run(other_runs(self.experiments, results))
+
+    def _run(
+        self,
+        experiments: list[Experiment],
+        on_event: OnEvent,
+        deadline: float | None,
+        workers: int | None,
+    ) -> list[Result]:
+        found = {
+            experiment.name: load_result(self.output / experiment.name, experiment)
+            for experiment in experiments
+        }
+        left = []
+        for experiment in experiments:
+            result = found[experiment.name]
+            if result is not None and result.status == "completed":
+                on_event(experiment, {"event": "end", "result": result})
+            else:
+                left.append(result or Result(experiment))
+        runs = [
+            RunProcess(result, self.output, deadline, self._fingerprint, self.backend)
+            for result in left
+        ]
+        for result in run_all(runs, on_event, workers):
+            found[result.experiment.name] = result
         return [result for result in found.values() if result is not None]
+
+
+def check_output(path: Path) -> None:
+    """Checks that a folder is free for a comparison, or has one.
+
+    Raises:
+        ValueError: If it has other contents.
+        OSError: If it is not writable.
+    """
+    check_folder(path)
+    if (path / COMPARISON_FILE).exists() or not path.exists():
+        return
+    parts = files.leftovers(path / COMPARISON_FILE)
+    own = {LOCK, STORED_FOLDER, *(part.name for part in parts)}
+    if any(entry.name not in own for entry in path.iterdir()):
+        raise ValueError(
+            f"The output folder is not empty, and is not a comparison. Received: {path}"
+        )
 
 
 def check_folder(path: Path) -> None:
@@ -201,6 +253,8 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
         raise ValueError(
             f"Not a comparison of this version of keras_twa. Received: {path}"
         )
+    # Earlier versions had no sweeps.
+    found.setdefault("learning_rates", [])
     settings = dataclasses.asdict(Settings.from_json(found["settings"]))
     facts = {name: value for name, value in wanted.items() if name != "settings"}
     differing = [

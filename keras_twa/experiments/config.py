@@ -41,6 +41,7 @@ class Experiment:
         defined_in: Where registered mechanisms are defined, "module:Name" by name, so
             that the run's process can import them. Defaults to what
             `keras_twa.layers.register` was given under these names.
+        learning_rate: The rate, if it is not that of the settings but one of a sweep.
 
     Example:
 
@@ -56,6 +57,7 @@ class Experiment:
     data: str = "auto"
     settings: Settings = dataclasses.field(default_factory=Settings)
     defined_in: Mapping[str, str] | None = None
+    learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         found = parse(self.attention)
@@ -90,13 +92,18 @@ class Experiment:
     @property
     def name(self) -> str:
         """Name of the run, and of its folder."""
-        return run_name(self.attention, self.seed)
+        name = run_name(self.attention, self.seed)
+        return (
+            name if self.learning_rate is None else f"{name}-rate{self.learning_rate}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         values = dataclasses.asdict(self)
         if not self.defined_in:
             del values["defined_in"]
+        if self.learning_rate is None:
+            del values["learning_rate"]
         return values
 
     def check_importable(self) -> None:

@@ -141,7 +141,7 @@ def write_markdown(blocks: Sequence[Block], path: Path) -> None:
 def write_html(blocks: Sequence[Block], path: Path) -> None:
     """Writes one HTML file that needs nothing else."""
     title = next((b.text for b in blocks if isinstance(b, Heading)), "Report")
-    body = "\n".join(_html(block) for block in blocks)
+    body = "\n".join(block_html(block) for block in blocks)
     path.write_text(
         "<!DOCTYPE html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -165,7 +165,8 @@ def _markdown_cell(text: str) -> str:
     return to_markdown(text).replace("|", r"\|")
 
 
-def _html(block: Block) -> str:
+def block_html(block: Block) -> str:
+    """Returns a block as a part of an HTML page."""
     match block:
         case Heading():
             return f"<h{block.level}>{to_html(block.text)}</h{block.level}>"

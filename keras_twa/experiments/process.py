@@ -80,6 +80,7 @@ class RunProcess:
         output: The folder of the comparison.
         deadline: Time of `time.monotonic()` at which it must stop, or `None`.
         fingerprint: The fingerprint of the rows.
+        backend: Name of the Keras backend.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class RunProcess:
         output: Path,
         deadline: float | None,
         fingerprint: Fingerprint,
+        backend: str,
     ) -> None:
+        self.backend = backend
         self.earlier = earlier
         self.experiment = earlier.experiment
         self.folder = output / self.experiment.name
@@ -120,7 +123,7 @@ class RunProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=_environment(share),
+                env=_environment(share, self.backend),
             )
             self._process = process
             try:
@@ -176,7 +179,7 @@ class RunProcess:
         return [*command, *share.arguments]
 
 
-def _environment(share: Share) -> dict[str, str]:
+def _environment(share: Share, backend: str) -> dict[str, str]:
     # The new process imports the same package as this one.
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -188,6 +191,8 @@ def _environment(share: Share) -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
+        # A program may have chosen it in another way than by this variable.
+        "KERAS_BACKEND": backend,
         **share.environment,
     }
 

@@ -27,11 +27,14 @@ HTML_NAME = "report.html"
 MARKDOWN_NAME = "report.md"
 
 
-def write_report(directory: str | os.PathLike[str]) -> Path:
-    """Writes `report.html` and `report.md` into the folder of a comparison.
+def write_report(
+    directory: str | os.PathLike[str], output: str | os.PathLike[str] | None = None
+) -> Path:
+    """Writes `report.html` and `report.md` of a comparison.
 
     Args:
-        directory: The folder.
+        directory: The folder of the comparison.
+        output: The folder of the report. Defaults to that of the comparison.
 
     Returns:
         The path of the HTML file.
@@ -42,9 +45,11 @@ def write_report(directory: str | os.PathLike[str]) -> Path:
     folder = Path(directory)
     summary = Summary.load(folder)
     blocks = report_blocks(summary, folder)
-    write_markdown(blocks, folder / MARKDOWN_NAME)
-    write_html(blocks, folder / HTML_NAME)
-    return folder / HTML_NAME
+    place = folder if output is None else Path(output)
+    place.mkdir(parents=True, exist_ok=True)
+    write_markdown(blocks, place / MARKDOWN_NAME)
+    write_html(blocks, place / HTML_NAME)
+    return place / HTML_NAME
 
 
 @house_style()
@@ -56,6 +61,9 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     if completed:
         blocks += [Heading("Score"), figures.score_bars(summary)]
     blocks += [Heading("Without attention"), tables.baseline_table(summary)]
+    if summary.facts["learning_rates"]:
+        blocks += [Heading("Learning rates"), tables.learning_rates_table(summary)]
+        blocks += [Paragraph(_SWEEP_NOTE)]
     if any(m.trained for m in summary.mechanisms):
         blocks += [Heading("Learning"), figures.learning_curves(summary)]
         blocks += [
@@ -80,6 +88,14 @@ def report_blocks(summary: Summary, folder: Path) -> list[Block]:
     blocks += [Heading("Settings"), tables.settings_table(summary)]
     blocks += [Heading("Versions and hardware"), *_environment(summary)]
     return blocks
+
+
+_SWEEP_NOTE = (
+    "The best validation score of the first seed with each learning rate. The rate "
+    "with the best one was chosen, and the other seeds ran with it; the test rows had "
+    "no part in this. Where the chosen rate is at the end of the sweep, a wider sweep "
+    "might find a better one."
+)
 
 
 def _convergence_note(summary: Summary) -> str:
@@ -156,8 +172,11 @@ def _example(summary: Summary, folder: Path) -> list[Block]:
 
 
 def _caveats(summary: Summary) -> list[str]:
+    tuned = "nothing is tuned for any of them"
+    if summary.facts["learning_rates"]:
+        tuned = "the learning rate, which was chosen in the same way for each of them"
     found = [
-        "Runs differ only in the mechanism, and nothing is tuned for any of them. "
+        f"Runs differ only in the mechanism, and {tuned}. "
         "Parameters differ if a mechanism has more projections.",
         "The test uses the weights of the epoch with the best validation score. "
         "The test rows were read once, at the end of each run.",

@@ -19,6 +19,7 @@ from keras_twa.experiments.results import estimate
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import relative_improvement
+from keras_twa.experiments.sweep import with_chosen_rates
 from keras_twa.experiments.text import attention_text
 from keras_twa.style import colours
 from keras_twa.tasks import Metric
@@ -46,14 +47,16 @@ class MechanismRuns:
     Args:
         name: Its name.
         colour: Its colour in figures and tables.
-        runs: All its results.
+        runs: Its results, with a sweep those of the chosen learning rate.
         remark: What the label says in brackets, if anything.
+        tried: All its results of a sweep of learning rates.
     """
 
     name: str
     colour: str
     runs: list[Result] = field(default_factory=list)
     remark: str = ""
+    tried: list[Result] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -134,6 +137,7 @@ class Summary:
             by_name.setdefault(result.experiment.attention, []).append(result)
         first = facts.setdefault("baseline", BASELINE)
         remarks = {first: "baseline", BASELINE: "conventional"}
+        swept = bool(facts.setdefault("learning_rates", []))
         order = sorted(by_name, key=lambda name: (name != first, *_place(name)))
         return cls(
             facts,
@@ -141,8 +145,12 @@ class Summary:
                 MechanismRuns(
                     name,
                     tint,
-                    sorted(by_name[name], key=lambda x: x.experiment.seed),
+                    sorted(
+                        with_chosen_rates(by_name[name]),
+                        key=lambda x: x.experiment.seed,
+                    ),
                     remarks.get(name, ""),
+                    by_name[name] if swept else [],
                 )
                 for name, tint in colours(order).items()
             ],
@@ -150,8 +158,8 @@ class Summary:
 
     @property
     def runs(self) -> list[Result]:
-        """All results."""
-        return [run for mechanism in self.mechanisms for run in mechanism.runs]
+        """All results, also of learning rates that were not chosen."""
+        return [run for each in self.mechanisms for run in each.tried or each.runs]
 
     @property
     def baseline(self) -> MechanismRuns | None:

@@ -9,8 +9,10 @@ from keras_twa.experiments.document import Table
 from keras_twa.experiments.markup import code
 from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Estimate
+from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.experiments.summary import Summary
+from keras_twa.experiments.sweep import chosen_rate
 from keras_twa.experiments.text import attention_text
 from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
@@ -68,6 +70,35 @@ def baseline_table(summary: Summary) -> Table:
     ]
     header = ("baseline", f"test {metric.title}", "what it gives")
     return Table(header, rows, text=True)
+
+
+def learning_rates_table(summary: Summary) -> Table:
+    """The validation score of each learning rate of a sweep, and the chosen one."""
+    rates = summary.facts["learning_rates"]
+    rows = []
+    for mechanism in summary.mechanisms:
+        chosen = chosen_rate(mechanism.tried)
+        first = min(run.experiment.seed for run in mechanism.tried)
+        scores = {
+            run.experiment.learning_rate: run.best_validation
+            for run in mechanism.tried
+            if run.experiment.seed == first
+        }
+        texts = [
+            "failed" if scores.get(rate) is None else summary.metric.text(scores[rate])
+            for rate in rates
+        ]
+        edge = len(rates) > 1 and chosen in (min(rates), max(rates))
+        which = "–" if chosen is None else f"{chosen:g}"
+        rows.append(
+            [
+                literal(mechanism.label),
+                *texts,
+                f"{which} (at the end)" if edge else which,
+            ]
+        )
+    header = ("mechanism", *(f"{rate:g}" for rate in rates), "chosen")
+    return Table(header, rows, _colours(summary.mechanisms))
 
 
 def convergence_table(summary: Summary) -> Table:
@@ -162,7 +193,7 @@ def unfinished(summary: Summary) -> Block:
     rows = [
         [
             literal(attention_text(run.experiment.attention)),
-            str(run.experiment.seed),
+            _seed_text(run),
             run.status,
             literal(run.reason) or "killed, or still running",
             str(len(run.curve)),
@@ -179,14 +210,23 @@ def settings_table(summary: Summary) -> Table:
     used = facts.get("used")
     if used is not None:
         settings = {name: settings[name] for name in (*used, "options")}
+    settings = settings | settings.pop("options")
+    settings.setdefault("optimizer", "AdamW")
+    if facts["learning_rates"]:
+        settings["learning_rate"] = "chosen in the sweep"
     names = ("task", "preset", "data", "backend")
     rows = [[name, code(str(facts.get(name)))] for name in names]
     rows += [
         [literal(name.replace("_", " ")), code(str(value))]
-        for name, value in (settings | settings.pop("options")).items()
+        for name, value in settings.items()
     ]
-    rows += [["optimizer", literal(facts.get("optimizer", "AdamW"))]]
     return Table(("setting", "value"), rows, text=True)
+
+
+def _seed_text(run: Result) -> str:
+    rate = run.experiment.learning_rate
+    seed = str(run.experiment.seed)
+    return seed if rate is None else f"{seed}, learning rate {rate:g}"
 
 
 def _colours(mechanisms: Sequence[MechanismRuns]) -> list[str | None]:

@@ -18,6 +18,7 @@ from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.fitted_table import FittedTable
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import estimate
+from keras_twa.experiments.sweep import with_chosen_rates
 from keras_twa.experiments.text import bytes_text
 from keras_twa.experiments.text import seconds_text
 from keras_twa.tasks import Metric
@@ -179,6 +180,7 @@ def results_table(
     results: Sequence[Result], baselines: dict[str, float], metric: Metric
 ) -> FittedTable:
     """Returns the final table of a comparison."""
+    results = with_chosen_rates(results)
     headings = (metric.title, "epoch", "compile", "memory", "weights", "runs")
     table = FittedTable(
         ["mechanism", *headings],

@@ -77,12 +77,13 @@ class Training:
 
     def _compile(self) -> bool:
         """Compiles the model, and returns whether its metrics are means over rows."""
+        rate = self.experiment.learning_rate
         if self.task.compile is not None:
-            self.task.compile(self.model, self.settings, self.total_steps)
+            self.task.compile(self.model, self.settings, self.total_steps, rate)
             return False
         optimizer = keras.optimizers.AdamW(
             learning_rate=LearningRate(
-                self.settings.learning_rate,
+                self.settings.learning_rate if rate is None else rate,
                 self.settings.warmup_steps,
                 self.settings.schedule,
                 self.total_steps,
@@ -193,7 +194,7 @@ class Training:
             on_batch(split, batch + 1, len(batches), values)
 
         found: dict[str, float] = self.model.evaluate(
-            batches.epoch(),
+            map(_with_tuples, batches.epoch()),
             steps=len(batches),
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=tell)],
@@ -346,6 +347,15 @@ def _rows(inputs: Any, weights: Any) -> float:
     if weights is None:
         return float(len(keras.tree.flatten(inputs)[0]))
     return float(np.mean([np.sum(each) for each in keras.tree.flatten(weights)]))
+
+
+def _with_tuples(data: Any) -> Any:
+    """Returns a structure with tuples for lists, which TensorFlow takes for arrays."""
+    if isinstance(data, dict):
+        return {name: _with_tuples(each) for name, each in data.items()}
+    if isinstance(data, (list, tuple)):
+        return tuple(_with_tuples(each) for each in data)
+    return data
 
 
 def _shape(inputs: Any) -> tuple[Any, ...]:

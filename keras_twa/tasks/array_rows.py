@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,25 +26,17 @@ class ArrayRows:
             row for each of the first axis; weights are such arrays, or `None`.
         source: The source of the rows, for the heading of a report.
         data: The value of `--data` that gives the same rows again.
-        steps_per_epoch: Batches of an epoch of training. `None` means one pass over the
-            training rows. For few rows, several passes save evaluations.
 
     Raises:
-        ValueError: If a split is missing or empty, its arrays have different numbers of
-            rows, or `steps_per_epoch` is not positive.
+        ValueError: If a split is missing or empty, or its arrays have different numbers
+            of rows.
     """
 
     splits: Mapping[str, tuple[Any, Any, Any]]
     source: str = "arrays"
     data: str = "auto"
-    steps_per_epoch: int | None = None
 
     def __post_init__(self) -> None:
-        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
-            raise ValueError(
-                "`steps_per_epoch` must be positive. "
-                f"Received: steps_per_epoch={self.steps_per_epoch}"
-            )
         if set(self.splits) != set(SPLITS):
             raise ValueError(
                 f"There must be the splits {', '.join(SPLITS)}. "
@@ -72,46 +65,53 @@ class ArrayRows:
 
     def train_batches(self, batch_size: int, seed: int) -> "ArrayBatches":
         """Returns shuffled batches of the training rows."""
-        train, steps = self.splits["train"], self.steps_per_epoch
-        return ArrayBatches(train, batch_size, seed, steps)
+        return ArrayBatches([whole(self.splits["train"])], batch_size, seed)
 
     def evaluation_batches(self, split: str, batch_size: int) -> "ArrayBatches":
         """Returns the batches of a split, in order."""
-        return ArrayBatches(self.splits[split], batch_size)
+        return ArrayBatches([whole(self.splits[split])], batch_size)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of the same shapes.
+
+    Args:
+        arrays: `(inputs, targets, weights)`.
+        rows: The numbers of the rows that count.
+    """
+
+    arrays: tuple[Any, Any, Any]
+    rows: np.ndarray
+
+
+def whole(arrays: tuple[Any, Any, Any]) -> Group:
+    """Returns all rows of some arrays."""
+    return Group(arrays, np.arange(_count(arrays)))
 
 
 class ArrayBatches:
-    """Batches of arrays. The last one of a pass over the rows may have fewer rows.
+    """Batches of arrays. The last one of each group may have fewer rows.
 
     They depend only on the seed and the number of the epoch. A run can therefore
     continue in the middle of an epoch, in another process.
 
     Args:
-        split: `(inputs, targets, weights)`.
+        groups: The rows, grouped by their shapes. A batch has rows of one group.
         batch_size: Number of rows in a batch.
         seed: Seed of the order of the rows; `None` keeps their order.
-        steps: Batches of an epoch. Defaults to those of one pass over the rows.
     """
 
     def __init__(
-        self,
-        split: Any,
-        batch_size: int,
-        seed: int | None = None,
-        steps: int | None = None,
+        self, groups: Sequence[Group], batch_size: int, seed: int | None = None
     ) -> None:
-        self.split = split
+        self.groups = groups
         self.batch_size = batch_size
         self.seed = seed
-        self.steps = steps
 
     def __len__(self) -> int:
         """Returns the number of batches of an epoch, the same for all epochs."""
-        return self.steps or self._steps_of_pass
-
-    @property
-    def _steps_of_pass(self) -> int:
-        return -(-_count(self.split) // self.batch_size)
+        return sum(-(-len(group.rows) // self.batch_size) for group in self.groups)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, Any, Any]]:
         """Yields `(inputs, targets, weights)` of the batches of an epoch.
@@ -120,18 +120,24 @@ class ArrayBatches:
             epoch: Number of the epoch, from 0.
             start: Number of batches to skip at the beginning.
         """
-        first, end = epoch * len(self) + start, (epoch + 1) * len(self)
-        size = self._steps_of_pass
-        for number in range(first // size, -(-end // size)):
-            rows = np.arange(_count(self.split))
+        for group, chosen in self._batches(epoch)[start:]:
+            yield keras.tree.map_structure(_taken(chosen), group.arrays)
+
+    def _batches(self, epoch: int) -> list[tuple[Group, np.ndarray]]:
+        """The rows of each batch."""
+        rng = np.random.default_rng((self.seed or 0, epoch))
+        found = []
+        for group in self.groups:
+            rows = group.rows
             if self.seed is not None:
-                rows = np.random.default_rng((self.seed, number)).permutation(rows)
-            for step in range(max(first, number * size), min(end, (number + 1) * size)):
-                place = step % size * self.batch_size
+                rows = rng.permutation(rows)
+            for first in range(0, len(rows), self.batch_size):
                 # Sorted: arrays may be files on a disk. The order within a batch has no
                 # effect on its gradient.
-                chosen = np.sort(rows[place : place + self.batch_size])
-                yield keras.tree.map_structure(_taken(chosen), self.split)
+                found.append((group, np.sort(rows[first : first + self.batch_size])))
+        if self.seed is None or len(self.groups) == 1:
+            return found
+        return [found[index] for index in rng.permutation(len(found))]
 
 
 def _taken(rows: np.ndarray) -> Any:

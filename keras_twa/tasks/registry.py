@@ -21,6 +21,10 @@ BUILT_IN = {
     "time_series": "keras_twa.tasks.time_series:TIME_SERIES",
     "irregular_series": "keras_twa.tasks.irregular_series:IRREGULAR_SERIES",
 }
+# Before the folder of a model and its rows, as `keras_twa.compare` stores them.
+STORED = "stored:"
+# The name of that folder in the one of the comparison.
+STORED_FOLDER = "task"
 _registered: dict[str, Task] = {}
 
 
@@ -64,6 +68,10 @@ def get(name: str) -> Task:
     """
     if name in _registered:
         return _registered[name]
+    if name.startswith(STORED):
+        from keras_twa.tasks.stored import stored_task
+
+        return stored_task(name.removeprefix(STORED))
     place = BUILT_IN.get(name, name)
     if ":" not in place:
         close = close_names(name, names(), 3)
@@ -131,6 +139,9 @@ def load(
 
 def absolute(name: str) -> str:
     """Returns a name that means the same in another folder."""
+    if name.startswith(STORED):
+        folder = Path(name.removeprefix(STORED)).expanduser().resolve()
+        return f"{STORED}{folder}"
     source, colon, attribute = name.rpartition(":")
     if colon and source.endswith(".py"):
         return f"{Path(source).expanduser().resolve()}:{attribute}"

@@ -101,9 +101,9 @@ class Task:
             Keras model.
         baseline: The mechanism, or the name in `models`, that reports compare the
             others with. Defaults to conventional attention.
-        compile: Function that compiles a model, from the model, the `Settings`, and the
-            number of training steps. Defaults to AdamW with the settings' schedule,
-            `loss` and `metrics`.
+        compile: Function that compiles a model, from the model, the `Settings`, the
+            number of training steps, and the learning rate of a sweep or `None`.
+            Defaults to AdamW with the settings' schedule, `loss` and `metrics`.
         used: Names of the settings that have an effect, for reports. Defaults to all.
 
     Raises:
@@ -128,7 +128,7 @@ class Task:
         default_factory=dict
     )
     baseline: str = BASELINE
-    compile: Callable[[Any, Settings, int], None] | None = None
+    compile: Callable[[Any, Settings, int, float | None], None] | None = None
     used: tuple[str, ...] | None = None
 
     def build(self, attention: str, settings: Settings, rows: Any) -> Any:

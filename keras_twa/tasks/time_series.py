@@ -1,5 +1,6 @@
 """Series of the UCR and UEA archives with one label each, as aeon brings them."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from keras_twa.tasks import series
 from keras_twa.tasks.series import series_classification
 from keras_twa.tasks.series_rows import SeriesRows
 from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.stepped_batches import SteppedBatches
 from keras_twa.tasks.task import Progress
 
 DEFAULT = "GunPoint"
@@ -46,7 +48,25 @@ EXPLANATIONS = {
 }
 
 
-def load(data: str, settings: Settings, progress: Progress | None = None) -> SeriesRows:
+@dataclasses.dataclass(frozen=True)
+class ArchiveRows(SeriesRows):
+    """The splits of a data set, with epochs of a fixed number of batches.
+
+    Args:
+        steps_per_epoch: Batches of an epoch.
+    """
+
+    steps_per_epoch: int = OPTIONS["steps_per_epoch"]
+
+    def train_batches(self, batch_size: int, seed: int) -> Any:
+        """Returns shuffled batches of the training rows."""
+        batches = super().train_batches(batch_size, seed)
+        return SteppedBatches(batches, self.steps_per_epoch)
+
+
+def load(
+    data: str, settings: Settings, progress: Progress | None = None
+) -> ArchiveRows:
     """Returns the rows.
 
     Args:
@@ -72,7 +92,7 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Ser
         "validation": _chosen(train, held_out),
         "test": test,
     }
-    return SeriesRows.of(
+    return ArchiveRows.of(
         splits,
         found.classes,
         source=f"{name} of the {ARCHIVES[name]} archive",

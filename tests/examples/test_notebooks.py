@@ -21,7 +21,11 @@ def code_cells(notebook):
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["choosing_an_attention", "first_steps"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "choosing_an_attention",
+        "first_steps",
+        "your_own_model",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -39,6 +43,9 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+    if path.stem == "your_own_model":
+        _check_comparison(notebook)
+        return
     shown = [
         output
         for cell in code_cells(notebook)
@@ -52,6 +59,21 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     ]
     # Each figure shows itself, and once.
     assert len(shown) == len(calls) >= 2
+
+
+def _check_comparison(notebook):
+    """The comparison shows itself as a table with plots, and all runs are complete."""
+    pages = [
+        output["data"]["text/html"]
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if "text/html" in output.get("data", {})
+    ]
+    page, table = pages
+    assert page.count("data:image/svg+xml") == 2
+    assert "2 of 2" in page
+    assert "killed" not in page
+    assert "as_given" in table
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
