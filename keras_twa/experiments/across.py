@@ -168,16 +168,15 @@ class Across:
     @house_style()
     def blocks(self, title: str) -> list[Block]:
         """Returns the tables and the figure under a heading."""
-        seeds = {
-            r.experiment.seed for each in self.summaries.values() for r in each.runs
-        }
+        runs = [run for each in self.summaries.values() for run in each.runs]
+        seeds = sorted({run.experiment.seed for run in runs})
         unit = "per cent" if self.metric.percent else self.metric.title
         blocks: list[Block] = [
             Heading(title, 1),
             Paragraph(
-                f"Test {self.metric.title} in {unit}: the mean over at most "
-                f"{len(seeds)} seeds, and half the width of its 95 % t interval. Bold: "
-                "the best mean of a data set."
+                f"Test {self.metric.title} in {unit}: the mean over the seeds "
+                f"{', '.join(map(str, seeds))}, and half the width of its 95 % t "
+                "interval. Bold: the best mean of a data set."
             ),
             self.score_table(),
             Heading("Ranks"),

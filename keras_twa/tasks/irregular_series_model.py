@@ -16,7 +16,7 @@ from keras_twa.tasks.settings import Settings
 WIDTHS = {
     "multi_timescale": 1 / 3,
     "gravitational_multi_timescale": 1 / 3,
-    "block_recurrent": 1 / 3,
+    "block_recurrent": 0.36,
     "multi_timescale_retention": 1 / 2,
     "retention": 3 / 4,
     "gated_delta": 3 / 4,
