@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa import tasks
+from keras_twa.cli import subject
 from keras_twa.experiments.config import COMPARED
 from keras_twa.home import expanded
 from keras_twa.mechanism import listed
@@ -53,8 +54,8 @@ def add_task(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the task, its data and its training."""
     parser.add_argument(
         "--task",
-        required=True,
-        help=f"{', '.join(tasks.names())}, or FILE.py:NAME of a task of yours",
+        help=f"{', '.join(tasks.names())}, or FILE.py:NAME of a task of yours "
+        "(default: what fits the file --data)",
     )
     parser.add_argument(
         "--preset",
@@ -65,10 +66,12 @@ def add_task(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         default="auto",
-        help="imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "listops: auto (generated), or a folder with the published files "
+        help="a table of yours (.csv or .tsv, or these with .gz) or arrays (.npz); or "
+        "for imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
+        "for listops: auto (generated), or a folder with the published files "
         "(default: auto)",
     )
+    subject.add_options(parser)
     parser.add_argument("--epochs", type=int, help="passes over the training data")
     parser.add_argument(
         "--time-limit",

@@ -1,18 +1,23 @@
 """`keras-twa compare`: trains mechanisms on a task and reports."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from keras_twa import tasks
 from keras_twa.cli import common
+from keras_twa.cli import own_model
 from keras_twa.cli import runs
-from keras_twa.experiments.sweep import check_rates
+from keras_twa.cli.subject import Subject
 
 EXAMPLES = f"""\
 examples:
   keras-twa compare --task listops
   keras-twa compare --task listops --attention all --seeds 0,1,2
   keras-twa compare --task imdb --data aclImdb_v1.tar.gz --preset mvp --time-limit 3600
+  keras-twa compare --data readings.csv --series id --time timestamp --target label
+  keras-twa compare --data pairs.npz
+  keras-twa compare --model model.keras --data pairs.npz --epochs 10 --seeds 0,1,2
 
 {runs.NOTES}"""
 
@@ -27,6 +32,7 @@ def add(commands: Any) -> None:
     )
     parser.set_defaults(run=run)
     runs.add_options(parser, "runs/TASK-PRESET-BACKEND")
+    own_model.add_options(parser)
     common.add_mechanisms(parser, common.COMPARED_TEXT)
     parser.add_argument(
         "--seeds",
@@ -55,15 +61,11 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs the comparison and writes its report."""
     backend, mechanisms = common.load_mechanisms(options.modules)
-    models = tasks.get(options.task).models
-    attentions = common.chosen(options.attention, mechanisms, models)
-    output = options.output or common.folder(
-        f"runs/{options.task}-{options.preset}-{backend}"
-    )
     console = common.console(options)
-    comparison = runs.Runs.prepare(
-        options, backend, attentions, options.seeds, output, options.learning_rates
-    )
+    if options.model is not None:
+        output, comparison = own_model.prepared(options, backend)
+    else:
+        output, comparison = _of_task(options, backend, mechanisms)
     try:
         results = comparison.run(console, options.time_limit, options.workers)
     except KeyboardInterrupt:
@@ -84,6 +86,29 @@ def run(options: argparse.Namespace) -> int:
     return runs.exit_code(results) or int(report is None)
 
 
+def _of_task(
+    options: argparse.Namespace, backend: str, mechanisms: dict[str, Any]
+) -> tuple[Path, runs.Runs]:
+    """The folder and the runs of a task, with the models of the task."""
+    own_model.check_unused(options)
+    subject = Subject.of(options)
+    models = tasks.get(subject.task).models
+    attentions = common.chosen(options.attention, mechanisms, models)
+    output = options.output or common.folder(
+        f"runs/{subject.label}-{options.preset}-{backend}"
+    )
+    comparison = runs.Runs.prepare(
+        options,
+        subject,
+        backend,
+        attentions,
+        options.seeds,
+        output,
+        options.learning_rates,
+    )
+    return output, comparison
+
+
 def _workers(text: str) -> int:
     if text.isdigit() and int(text) > 0:
         return int(text)
@@ -91,6 +116,9 @@ def _workers(text: str) -> int:
 
 
 def _rates(text: str) -> tuple[float, ...]:
+    # It needs NumPy, which takes longer to import than `keras-twa --help` should.
+    from keras_twa.experiments.sweep import check_rates
+
     try:
         return check_rates([float(part) for part in text.split(",")])
     except ValueError:

@@ -24,6 +24,7 @@ examples:
   keras-twa compare --task listops
   keras-twa compare --task imdb --data aclImdb_v1.tar.gz --preset mvp --epochs 1
   keras-twa compare --task listops --attention dot_product,gravitational --seeds 0,1,2
+  keras-twa compare --data readings.csv --series id --time timestamp --target label
   keras-twa report runs/listops-quick-jax
   keras-twa train --task listops --attention gravitational
   keras-twa tune --task listops --attention dot_product,temporal_weighted

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
+from keras_twa.cli.subject import Subject
+from keras_twa.experiments.text import note_heading
 from keras_twa.experiments.text import one_line
 
 NOTES = """\
@@ -25,7 +27,8 @@ def add_options(parser: argparse.ArgumentParser, default_output: str) -> None:
         "--output",
         type=common.folder,
         metavar="DIR",
-        help=f"folder for the results (default: {default_output})",
+        help=f"folder for the results (default: {default_output}, and for a file of "
+        "yours its name instead of TASK)",
     )
     parser.add_argument(
         "--max-length", type=int, metavar="N", help="longest sequence in tokens"
@@ -50,13 +53,24 @@ class Runs:
     def prepare(
         cls,
         options: argparse.Namespace,
+        subject: Subject,
         backend: str,
         attentions: list[str],
         seeds: list[int],
         output: Path,
         learning_rates: Sequence[float] = (),
     ) -> "Runs":
-        """Checks everything, loads the rows, and makes the folder."""
+        """Checks everything, loads the rows, and makes the folder.
+
+        Args:
+            options: The options of the command.
+            subject: The `Subject` that they name.
+            backend: Name of the Keras backend.
+            attentions: The texts of the mechanisms.
+            seeds: The seeds of each.
+            output: The folder.
+            learning_rates: The rates of a sweep.
+        """
         from keras_twa import tasks
         from keras_twa.experiments.comparison import Comparison
         from keras_twa.experiments.config import Experiment
@@ -65,18 +79,25 @@ class Runs:
         common.check_time_limit(options.time_limit)
         changes = {"epochs": options.epochs, "max_length": options.max_length}
         changes = {name: value for name, value in changes.items() if value is not None}
-        settings = preset_settings(options.task, options.preset, **changes)
+        used = tasks.get(subject.task).used
+        if "max_length" in changes and used is not None and "max_length" not in used:
+            raise ValueError(
+                f"`--max-length` has no effect on the task {subject.task}. "
+                f"Received: max_length={options.max_length}"
+            )
+        changes |= subject.changes
+        settings = preset_settings(subject.task, options.preset, **changes)
 
         def comparison_on(data: str) -> Comparison:
             experiments = [
-                Experiment(options.task, name, seed, options.preset, data, settings)
+                Experiment(subject.task, name, seed, options.preset, data, settings)
                 for seed in seeds
                 for name in attentions
             ]
             return Comparison(output, experiments, backend, learning_rates)
 
         comparison_on(options.data).check_writable()
-        data = tasks.load(options.task, options.data, settings)
+        data = tasks.load(subject.task, options.data, settings)
         comparison = comparison_on(data.data)
         return cls(comparison, data, comparison.prepare(data))
 
@@ -132,6 +153,7 @@ class Runs:
         from rich.text import Text
 
         from keras_twa.tasks import Metric
+        from keras_twa.tasks.registry import STORED
 
         facts, rows = self.facts, self.facts["rows"]
         metric = Metric.from_json(facts.get("metric"))
@@ -142,13 +164,16 @@ class Runs:
             f" ({facts['source']}), preset {facts['preset']}, "
             f"{facts['backend']} backend, {len(self.comparison.planned)} runs"
         )
-        console.print(Text.assemble((facts["task"], "bold"), what))
+        # A stored model is no task with a name, but has a title.
+        own = facts["task"].startswith(STORED)
+        name = facts["title"] if own else facts["task"]
+        console.print(Text.assemble((name, "bold"), what))
         console.print(
             f"{rows['train']:,} rows to train on, {rows['validation']:,} for "
             f"validation, {rows['test']:,} for the test"
         )
         if facts["note"]:
-            heading = ("Not the published task:", "yellow")
+            heading = (f"{note_heading(facts)}:", "yellow")
             console.print(Text.assemble(heading, f" {facts['note']}"))
         if baselines:
             console.print(f"Without attention: {', '.join(baselines)}")

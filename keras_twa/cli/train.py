@@ -7,6 +7,7 @@ from typing import Any
 from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import runs
+from keras_twa.cli.subject import Subject
 
 MODEL_FILE = "model.keras"
 EXAMPLES = f"""\
@@ -50,15 +51,18 @@ def run(options: argparse.Namespace) -> int:
     from keras_twa.experiments.run import load_model
 
     backend, mechanisms = common.load_mechanisms(options.modules)
-    models = tasks.get(options.task).models
+    subject = Subject.of(options)
+    models = tasks.get(subject.task).models
     attention = common.checked(options.attention, mechanisms, models)
     name = run_name(attention, options.seed)
     output = options.output or common.folder(
-        f"runs/{options.task}-{options.preset}-{name}-{backend}"
+        f"runs/{subject.label}-{options.preset}-{name}-{backend}"
     )
     _check_no_other_run(output, name)
     console = common.console(options)
-    training = runs.Runs.prepare(options, backend, [attention], [options.seed], output)
+    training = runs.Runs.prepare(
+        options, subject, backend, [attention], [options.seed], output
+    )
     results = training.run(console, options.time_limit)
     path = output / MODEL_FILE
     done = [result for result in results if result.status == "completed"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
+from keras_twa.cli.subject import Subject
 
 EXAMPLES = """\
 examples:
@@ -59,17 +60,30 @@ def run(options: argparse.Namespace) -> int:
     """Searches, and prints the trials beside the default."""
     common.check_time_limit(options.time_limit)
     backend, mechanisms = common.load_mechanisms(options.modules)
+    subject = Subject.of(options)
     attentions = common.chosen(options.attention, mechanisms)
+    from keras_twa.experiments.config import BASELINE
+    from keras_twa.experiments.config import Experiment
     from keras_twa.experiments.terminal import TuningView
     from keras_twa.tasks import get
     from keras_twa.tuner import search
     from keras_twa.tuner import tuning_table
 
     directory = options.directory or common.folder(
-        f"runs/tune-{options.task}-{options.preset}-{options.algorithm}-{backend}"
+        f"runs/tune-{subject.label}-{options.preset}-{options.algorithm}-{backend}"
+    )
+    changes = {} if options.epochs is None else {"epochs": options.epochs}
+    experiment = Experiment.from_preset(
+        subject.task,
+        options.preset,
+        BASELINE,
+        options.seed,
+        options.data,
+        **changes,
+        **subject.changes,
     )
     console = common.console(options)
-    metric = get(options.task).metric
+    metric = get(subject.task).metric
     try:
         with (
             warnings.catch_warnings(),
@@ -77,15 +91,11 @@ def run(options: argparse.Namespace) -> int:
         ):
             warnings.showwarning = _print_warning
             result = search(
-                options.task,
-                preset=options.preset,
-                data=options.data,
+                experiment,
                 attentions=attentions,
                 algorithm=options.algorithm,
                 max_trials=options.max_trials,
-                epochs=options.epochs,
                 directory=directory,
-                seed=options.seed,
                 time_limit=options.time_limit,
                 view=view,
             )

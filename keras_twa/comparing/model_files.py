@@ -1,6 +1,7 @@
 """A model and its rows from files, for the command."""
 
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     if not Path(path).is_file():
         raise ValueError(f"There is no such file. Received: model={str(path)!r}")
     try:
-        return keras.saving.load_model(path)
+        with warnings.catch_warnings():
+            # Each run starts with a new optimizer.
+            warnings.filterwarnings("ignore", message="Skipping variable loading for")
+            return keras.saving.load_model(path)
     except Exception as error:  # a model of the user's may raise anything
         raise ValueError(
             f"The model cannot be loaded: {type(error).__name__}: {one_line(error)} "

@@ -147,6 +147,7 @@ class Comparison:
             "explanations": dict(task.explanations),
             "baseline": task.baseline,
             "used": None if task.used is None else [*task.used],
+            "published": task.published,
         }
         self.output.mkdir(parents=True, exist_ok=True)
         write_json(path, facts)

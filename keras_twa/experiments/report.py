@@ -20,6 +20,7 @@ from keras_twa.experiments.markup import literal
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import bytes_text
+from keras_twa.experiments.text import note_heading
 from keras_twa.figure import house_style
 from keras_twa.tasks import get
 
@@ -135,11 +136,8 @@ def _head(summary: Summary) -> list[Block]:
             )
         )
     if facts.get("note"):
-        blocks.append(
-            Paragraph(
-                f"**Not the published task.** {literal(facts['note'])}", notice=True
-            )
-        )
+        note = f"**{note_heading(facts)}.** {literal(facts['note'])}"
+        blocks.append(Paragraph(note, notice=True))
     return blocks
 
 
@@ -189,7 +187,8 @@ def _caveats(summary: Summary) -> list[str]:
             f"known to ± {_sampling_half_width(summary):.1f} points at best, before "
             "the variance between seeds."
         )
-    if summary.facts["preset"] in ("quick", "small", "mvp"):
+    smaller = summary.facts["preset"] in ("quick", "small", "mvp")
+    if smaller and summary.facts.get("published", True):
         found.append(
             f"The preset {summary.facts['preset']} is smaller than the published "
             "settings. Do not compare its numbers with published ones."

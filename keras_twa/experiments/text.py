@@ -1,6 +1,8 @@
 """Numbers, errors and names as text for people."""
 
 import codecs
+from collections.abc import Mapping
+from typing import Any
 
 # The error handler of encodings that `encodable` and the streams of commands use.
 SPELL_OUT = "keras_twa.spell_out"
@@ -13,6 +15,16 @@ def attention_text(attention: str) -> str:
     if attention.startswith("["):
         return attention
     return f"{name.replace('_', ' ')}{bracket}{options}"
+
+
+def note_heading(facts: Mapping[str, Any]) -> str:
+    """Returns what is printed before the note of a comparison.
+
+    Args:
+        facts: Its facts, of which earlier versions had no "published".
+    """
+    published = facts.get("published", True)
+    return "Not the published task" if published else "About the data"
 
 
 def seconds_text(value: float | None) -> str:

@@ -207,7 +207,7 @@ class Training:
             on_batch(split, batch + 1, len(batches), values)
 
         found: dict[str, float] = self.model.evaluate(
-            map(_with_tuples, batches.epoch()),
+            (_with_tuples(batch) for batch in batches.epoch()),
             steps=len(batches),
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=tell)],

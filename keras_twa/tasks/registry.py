@@ -20,6 +20,9 @@ BUILT_IN = {
     "imdb": "keras_twa.tasks.imdb:IMDB",
     "time_series": "keras_twa.tasks.time_series:TIME_SERIES",
     "irregular_series": "keras_twa.tasks.irregular_series:IRREGULAR_SERIES",
+    "series_classification": "keras_twa.tasks.own_files:SERIES_CLASSIFICATION",
+    "series_regression": "keras_twa.tasks.own_files:SERIES_REGRESSION",
+    "token_classification": "keras_twa.tasks.own_files:TOKEN_CLASSIFICATION",
 }
 # Before the folder of a model and its rows, as `keras_twa.compare` stores them.
 STORED = "stored:"

@@ -25,9 +25,11 @@ class SeriesRows(ArrayRows):
 
     Args:
         classes: The name of each label, or `None` if the targets are numbers.
+        note: What readers of a report should know about the rows.
     """
 
     classes: tuple[str, ...] | None = None
+    note: str = ""
 
     @classmethod
     def of(
@@ -50,10 +52,11 @@ class SeriesRows(ArrayRows):
                 numbers of series.
         """
         length = max(len(each) for name in SPLITS for each in splits[name][0])
-        steps = np.concatenate(splits["train"][0])
+        steps = np.concatenate(splits["train"][0]).astype("float64")
         mean, scale = steps.mean(axis=0), steps.std(axis=0)
-        # A feature that never changes stays 0.
-        scale = np.where(scale > 0, scale, 1.0)
+        # A feature that never changes stays 0. Its scale may be a rounding error.
+        changes = scale > 1e-12 * np.abs(steps).max(axis=0)
+        scale = np.where(changes, scale, 1.0)
         kind = "int32" if classes is not None else "float32"
         padded = {}
         for name, (values, times, targets) in splits.items():

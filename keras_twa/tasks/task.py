@@ -105,6 +105,8 @@ class Task:
             number of training steps, and the learning rate of a sweep or `None`.
             Defaults to AdamW with the settings' schedule, `loss` and `metrics`.
         used: Names of the settings that have an effect, for reports. Defaults to all.
+        published: Whether the task is a published one, from which rows and settings may
+            differ. If not, `note` is about the rows.
 
     Raises:
         ValueError: If the name, or one in `models`, is no identifier, or there are no
@@ -130,6 +132,7 @@ class Task:
     baseline: str = BASELINE
     compile: Callable[[Any, Settings, int, float | None], None] | None = None
     used: tuple[str, ...] | None = None
+    published: bool = True
 
     def build(self, attention: str, settings: Settings, rows: Any) -> Any:
         """Returns the model of a mechanism, or the one of `models` with this name.

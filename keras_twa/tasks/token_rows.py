@@ -28,6 +28,7 @@ class TokenRows:
         data: The value of `--data` that gives the same rows again.
         max_buckets: Largest number of padded lengths.
         symbols: Function from token ids to one string for each.
+        note: What readers of a report should know about the rows.
     """
 
     splits: dict[str, tuple[TokenSequences, np.ndarray]]
@@ -37,6 +38,7 @@ class TokenRows:
     data: str
     max_buckets: int
     symbols: Callable[[np.ndarray], list[str]]
+    note: str = ""
 
     def train_batches(self, batch_size: int, seed: int) -> BucketedBatches:
         """Returns shuffled batches of the training rows."""

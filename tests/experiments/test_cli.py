@@ -105,7 +105,8 @@ def test_an_unwritable_output_is_refused(tmp_path, capsys, monkeypatch):
 
 
 def test_a_wrong_option_is_code_2(capsys):
-    for arguments in (["compare"], ["compare", "--seeds", "a"], ["nothing"], []):
+    assert "Received: task=None, data='auto'" in error_of(capsys, "compare")
+    for arguments in (["compare", "--seeds", "a"], ["nothing"], []):
         with pytest.raises(SystemExit) as error:
             main(arguments)
         assert error.value.code == 2

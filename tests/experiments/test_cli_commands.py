@@ -13,6 +13,7 @@ from keras_twa.cli import main
 from keras_twa.datasets import listops
 from keras_twa.experiments import benchmark
 from keras_twa.experiments.comparison import Comparison
+from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.results import Result
 from keras_twa.tasks import load
 from keras_twa.tasks.listops import LISTOPS
@@ -115,6 +116,8 @@ def searches(monkeypatch):
     asked = []
 
     def search(task, view, **options):
+        # The command describes all of it by an experiment.
+        assert isinstance(task, Experiment)
         asked.append({"task": task, **options})
         for found in (trial("default", 0.25), trial("0", 0.5), trial("1", None)):
             hyperparameters = found["hyperparameters"]
@@ -150,7 +153,8 @@ def test_tune_searches_as_it_is_told(searches, capsys):
         assert line in text
     assert searches[0]["attentions"] == ["linear", "local"]
     assert (searches[0]["algorithm"], searches[0]["max_trials"]) == ("bayesian", 3)
-    assert (searches[0]["task"], searches[0]["seed"]) == ("listops", 2)
+    experiment = searches[0]["task"]
+    assert (experiment.task, experiment.seed) == ("listops", 2)
     assert main([*arguments, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["best"] == found["trials"][0]
