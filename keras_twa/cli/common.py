@@ -68,8 +68,8 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="a table of yours (.csv or .tsv, or these with .gz) or arrays (.npz); or "
         "for imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "for listops: auto (generated), or a folder with the published files "
-        "(default: auto)",
+        "for listops: auto (generated), or a folder with the published files; "
+        "for time_series: the name of a data set such as GunPoint (default: auto)",
     )
     subject.add_options(parser)
     parser.add_argument("--epochs", type=int, help="passes over the training data")

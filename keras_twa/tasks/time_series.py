@@ -97,6 +97,7 @@ def load(
         found.classes,
         source=f"{name} of the {ARCHIVES[name]} archive",
         data=name,
+        note=_note(found, held_out, size),
         steps_per_epoch=settings.options["steps_per_epoch"],
     )
 
@@ -175,13 +176,11 @@ def minirocket(found: TimeSeries) -> float:
     return float(np.mean(model.predict(test) == found.test[1]))
 
 
-def note(rows: SeriesRows, settings: Settings) -> str:
-    """Returns how training differs from that of published results."""
-    found = time_series.load_data(rows.data)
-    counts, size = rows.counts, steps_per_token(found, settings)
+def _note(found: TimeSeries, held_out: np.ndarray, size: int) -> str:
+    """How training differs from that of published results."""
     text = (
-        f"{counts['validation']} of the archive's "
-        f"{counts['validation'] + counts['train']} training series are held out."
+        f"{held_out.sum()} of the archive's {len(held_out)} training series are held "
+        "out."
     )
     if size > 1:
         text += (
@@ -228,7 +227,7 @@ TIME_SERIES = series_classification(
     load=load,
     baselines=baselines,
     explanations=EXPLANATIONS,
-    note=note,
+    note=lambda rows, settings: rows.note,
     options=OPTIONS,
     caveats=(
         "Few series are held out for validation, so that the choice of the epoch is a "
