@@ -62,6 +62,9 @@ def main(arguments=None):
     except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Interrupted; the same command continues.", file=sys.stderr)
+        return 130
     return 0
 
 
