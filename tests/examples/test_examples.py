@@ -10,7 +10,9 @@ from pathlib import Path
 import keras
 import pytest
 
+from keras_twa import layers
 from keras_twa import tasks
+from keras_twa.cli import common
 from tests.tasks.tiny import tiny_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +54,9 @@ def shrink(monkeypatch):
     return shrink
 
 
-@pytest.mark.parametrize("name", ["lra_listops", "lra_imdb"])
+@pytest.mark.parametrize(
+    "name", ["lra_listops", "lra_imdb", "irregular_series", "time_series"]
+)
 def test_a_comparison_example_hands_its_options_on(name):
     command = [sys.executable, ROOT / "examples" / f"{name}.py", "--preset", "quik"]
     done = subprocess.run(
@@ -77,26 +81,14 @@ def test_sequence_reversal_compares_two_mechanisms(start, shrink, capsys):
         assert row in text
 
 
-@pytest.mark.full
-def test_irregular_series_prints_a_table(monkeypatch, capsys):
-    example = load("irregular_series")
-    sizes = {"rows": 64, "epochs": 1, "width": 8, "seeds": 1}
-    for name, value in {"QUICK": sizes, "LENGTH": 7, "TEST_ROWS": 32}.items():
-        monkeypatch.setattr(example, name, value)
-    name = "temporal_weighted_key"
-    example.main(["--attention", name, "--seeds", "2"])
-    text = capsys.readouterr().out
-    for row in ("last value", "best possible", name):
-        assert row in text
-    assert text.count("±") == 1
-    assert text.count("seed 1") == 1
-
-
-@pytest.mark.full
-def test_models_of_irregular_series_have_about_as_many_weights():
-    example = load("irregular_series")
-    weights = [example.build_model(name, 32).count_params() for name in example.NAMES]
-    assert max(weights) < 1.1 * min(weights)
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["irregular_series", "time_series"])
+def test_a_comparison_example_names_mechanisms_that_there_are(name):
+    _, task, _, attention, *_ = load(name).OPTIONS
+    wanted = common.names(attention)
+    found = common.chosen(wanted, layers.mechanisms(), tasks.get(task).models)
+    assert len(found) == len(wanted) > 5
+    assert {"dot_product", "gru"} < set(found)
 
 
 @pytest.mark.parametrize(
