@@ -58,7 +58,7 @@ def soft_and_hard_loop(x):
 
 @keras.saving.register_keras_serializable("tests")
 def uneven(query, key):
-    """Return `sum_c (c + 1) (q_c - k_c)^2 / 2` for queries (g, t, D), keys (g, D, S)."""
+    """Return `sum_c (c + 1) (q_c - k_c)^2 / 2` of `(g, t, D)` and `(g, D, S)`."""
     away = ops.square(query[..., None] - key[:, None])
     weights = ops.arange(1, query.shape[-1] + 1, dtype="float32")[:, None]
     return ops.sum(away * (weights * 0.5), axis=2)

@@ -32,11 +32,14 @@ KINDS = [
     gravity("hyperbolic", metric="hyperbolic"),
     gravity("mahalanobis-yukawa", metric="mahalanobis", law="yukawa"),
     gravity("cosine-force", BOTH, metric="cosine", **FORCE),
+    # With these discounts, no channels of a query and a key nearly agree, where half
+    # precision could change the sign of their difference.
     gravity(
         "manhattan-yukawa-force",
         BOTH,
         metric="manhattan",
         law="yukawa",
+        discounts=(0.5, 0.9),
         trainable_discounts=True,
         **FORCE,
     ),
