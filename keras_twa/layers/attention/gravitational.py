@@ -39,7 +39,8 @@ class GravitationalAttention(PairAttention):
     the exponential is softened, too: `exp(-r / L)` would have a kink at `r = 0`.
 
     Cost: O(T S D) time, O(T + S) memory. A pair costs D products; with "manhattan" or
-    a function as `metric`, it costs D differences, which take several times as long.
+    a function as `metric`, it costs D differences, which take several times as long,
+    and attention weights, if requested, need O(T S D) memory.
 
     Args:
         exponent: How fast the force falls with distance. Defaults to 2.
