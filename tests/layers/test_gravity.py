@@ -1,5 +1,6 @@
 """Gravity by other distances and another law."""
 
+import dataclasses
 import functools
 
 import keras
@@ -11,6 +12,7 @@ from keras_twa import layers
 from keras_twa.layers.attention.gravity import LAWS
 from keras_twa.layers.attention.gravity import METRICS
 from keras_twa.ops import Force
+from keras_twa.ops import squared_distance
 from keras_twa.ops.softmax import distances
 from keras_twa.ops.softmax import tile_loop
 from keras_twa.ops.softmax import tiled
@@ -105,6 +107,37 @@ def test_unregistered_functions_are_not_saved(layer, metric):
     made = layer(2, 4, metric=metric)
     with pytest.raises(ValueError, match=r"register.*Received: metric="):
         made.get_config()
+
+
+@keras.saving.register_keras_serializable("tests")
+@dataclasses.dataclass(frozen=True)
+class Stretched:
+    """A squared distance with a constant of its own."""
+
+    factor: float
+
+    def __call__(self, query, key):
+        return squared_distance(query, key) * self.factor
+
+    def get_config(self):
+        return {"factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@each_layer
+def test_a_registered_class_may_be_the_distance(layer, tmp_path):
+    x = normal(2, 5, 6)
+    inputs = keras.Input((None, 6))
+    made = layer(2, 4, metric=Stretched(3.0))
+    model = keras.Model(inputs, made(inputs))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.layers[-1].gravity.force == made.gravity.force
+    want, got = (harness.to_numpy(m(x)) for m in (model, again))
+    harness.assert_close(got, want, "output of the loaded model", 1e-6)
 
 
 def test_equal_options_are_one_score():
