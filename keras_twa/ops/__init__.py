@@ -20,6 +20,7 @@ from keras_twa.ops.softmax.biases import biased
 from keras_twa.ops.softmax.block_sparse import blocked_attention
 from keras_twa.ops.softmax.discounted import discounted_attention
 from keras_twa.ops.softmax.dropout import WeightDropout
+from keras_twa.ops.softmax.force_by_distance import ForceByDistance
 from keras_twa.ops.softmax.forgetting import forgetting_attention
 from keras_twa.ops.softmax.fused import dot_product_attention
 from keras_twa.ops.softmax.local import local_attention
@@ -37,6 +38,7 @@ from keras_twa.ops.unit import unit
 
 __all__ = [
     "Force",
+    "ForceByDistance",
     "InnerProduct",
     "PairBias",
     "WeightDropout",

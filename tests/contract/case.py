@@ -54,3 +54,16 @@ def soft_and_hard_loop(x):
     """Return the same as `soft_and_hard`, in NumPy."""
     softplus = np.vectorize(references.softplus)
     return np.concatenate([softplus(x), softplus(-2 * x)], axis=-1)
+
+
+@keras.saving.register_keras_serializable("tests")
+def uneven(query, key):
+    """Return `sum_c (c + 1) (q_c - k_c)^2 / 2` of `(g, t, D)` and `(g, D, S)`."""
+    away = ops.square(query[..., None] - key[:, None])
+    weights = ops.arange(1, query.shape[-1] + 1, dtype="float32")[:, None]
+    return ops.sum(away * (weights * 0.5), axis=2)
+
+
+def uneven_loop(q, k):
+    """Return `uneven` for one query and one key."""
+    return ((q - k) * (q - k) * np.arange(1, q.size + 1)).sum() / 2

@@ -12,6 +12,8 @@ from tests.contract.case import sawtooth
 from tests.contract.case import sawtooth_loop
 from tests.contract.case import soft_and_hard
 from tests.contract.case import soft_and_hard_loop
+from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
+from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 
@@ -182,6 +184,7 @@ FORKS = [
     ),
     *OTHER_STATES,
     *KINDS_OF_POSITIONS,
+    *KINDS_OF_GRAVITY,
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
@@ -371,6 +374,7 @@ OPTIONS = [
     ),
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
+    *OTHER_GRAVITY,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
     with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),

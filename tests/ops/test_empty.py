@@ -8,6 +8,7 @@ from keras import ops
 from keras_twa import ops as kernels
 from keras_twa.masks import AttentionMask
 from keras_twa.ops.softmax.biases import LagPenalty
+from keras_twa.ops.softmax.distances import Manhattan
 from keras_twa.ops.softmax.sparse_patterns import Strided
 from keras_twa.testing import harness
 from keras_twa.testing.scenarios import normal
@@ -17,7 +18,8 @@ HEADS, DIM, VALUE_DIM = 2, 4, 3
 SIZES = ((0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 0, 0), (0, 0, 0))
 # What is exported and is no kernel: scores, and what is made of each step alone.
 OTHERS = {
-    *("Force", "InnerProduct", "PairBias", "WeightDropout", "biased", "inner_product"),
+    *("Force", "ForceByDistance", "InnerProduct", "PairBias", "WeightDropout"),
+    *("biased", "inner_product"),
     *("inverse_laplace", "lag", "log_softplus", "previous_real", "rotary_rates"),
     *("rotate", "squared_distance", "times_of", "unit"),
 }
@@ -75,9 +77,8 @@ def discounted(q, k, v, **options):
     )
 
 
-def with_gravity(q, k, v, **options):
+def with_gravity(q, k, v, force, **options):
     """Call the tiled kernel with a force."""
-    force = kernels.Force(2.0, 0.5)
     masses = (ops.zeros_like(x[..., :1]) for x in (q, k))
     query, key = force.prepare(q, k, *masses)
     return kernels.tiled_attention(force, query, key, v, **options)
@@ -95,7 +96,12 @@ def kernel(name, *more, **chosen):
 
 PAIRS = {
     "tiled_attention": tiled,
-    "tiled_attention, forces": with_gravity,
+    "tiled_attention, forces": lambda *a, **o: with_gravity(
+        *a, kernels.Force(2.0, 0.5), **o
+    ),
+    "tiled_attention, by distance": lambda *a, **o: with_gravity(
+        *a, kernels.ForceByDistance(Manhattan(), 2.0, 0.5), width=DIM, **o
+    ),
     "discounted_attention": discounted,
     "discounted_attention, known": lambda *a, **o: discounted(*a, discounts=[0.6], **o),
     "dot_product_attention": kernel("dot_product_attention"),

@@ -20,11 +20,15 @@ def gravitational_multi_timescale(
     exponent=2.0,
     softening=0.5,
     normalization="softmax",
+    metric="euclidean",
+    law="newton",
     **call,
 ):
     """Return the decoded attentions, one per discount gamma, of the force."""
     q, _, v, visible, moments = prepared = prepare(weights, query, value, key, **call)
-    force = force_between(weights, query, value, key, prepared, exponent, softening)
+    force = force_between(
+        weights, query, value, key, prepared, exponent, softening, metric, law
+    )
     log_gamma, num_timescales = log_discounts(weights, q.shape[2])
 
     def logit(b, h, i, j):

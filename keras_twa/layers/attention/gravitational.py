@@ -24,19 +24,50 @@ class GravitationalAttention(PairAttention):
     `m_i` and `G` cancel: they have no effect and no gradient, and only key masses and
     distances matter.
 
-    Cost: O(T S D) time, O(T + S) memory.
+    `metric` is another distance `r`:
+
+    - "manhattan": `sum_c |q_c - k_c|`.
+    - "cosine": `|q / |q| - k / |k||`, so that `r^2 = 2 - 2 cos(q, k)`. A vector of
+      zeros has the distance 1 to all others.
+    - "hyperbolic": `arccosh(sqrt(1 + |x|^2) sqrt(1 + |y|^2) - x . y)` with
+      `x = q / sqrt(D)` and `y = k / sqrt(D)`, in the Lorentz model.
+    - "mahalanobis": `sqrt(sum_c s_c (q_c - k_c)^2)`, with a learned `s > 0` for each
+      head and channel that starts at 1.
+
+    `law="yukawa"` is a screened force: `F = G m_i m_j exp(-R / L) / R^exponent`, with
+    `R^2 = r^2 + softening^2` and a learned screening length `L > 0` for each head. So
+    the exponential is softened, too: `exp(-r / L)` would have a kink at `r = 0`.
+
+    Cost: O(T S D) time, O(T + S) memory. A pair costs D products; with "manhattan" or
+    a function as `metric`, it costs D differences, which take several times as long,
+    and attention weights, if requested, need O(T S D) memory.
 
     Args:
         exponent: How fast the force falls with distance. Defaults to 2.
         softening: Distance below which the force stops growing, so that
             coincident points attract finitely (Plummer). Defaults to 0.5.
         normalization: "softmax" (default) or "force".
-        gravity: Initial G of every head. Defaults to `key_dim`, where forces begin to
-            differ noticeably: with 1, the softmax is almost uniform.
+        gravity: Initial G of every head. By default, forces differ noticeably at any
+            `key_dim`: with 1, the softmax is almost uniform. For Newton's law with
+            "euclidean", "mahalanobis" or a function, it is `key_dim`. Otherwise, masses
+            of 1 attract with a force of 1 at the typical distance: `key_dim` for
+            "manhattan", 2 for "cosine", `sqrt(2)` for "hyperbolic", and else
+            `sqrt(2 key_dim)`.
+        metric: "euclidean" (default), "manhattan", "cosine", "hyperbolic",
+            "mahalanobis", or a function from float32 queries `(g, t, D)` and keys
+            `(g, D, S)`, a few at a time, to `r^2`, `(g, t, S)`. It may hold D numbers
+            for a pair. To save the layer, register it with
+            `keras.saving.register_keras_serializable`.
+        law: "newton" (default) or "yukawa".
+        screening_length: Initial screening length of every head, only for "yukawa".
+            Defaults to the typical distance, where the force is then 1/e of Newton's:
+            at any `key_dim`, it neither vanishes nor stays unscreened.
 
     Raises:
-        ValueError: If a size, `exponent`, `softening` or `gravity` is not
-            positive, `normalization` is unknown, or a shape does not fit.
+        ValueError: If a size, `exponent`, `softening`, `gravity` or `screening_length`
+            is not positive, `normalization`, `metric` or `law` is unknown, rotary
+            positions meet "manhattan" or "mahalanobis", which rotations change, or a
+            shape does not fit.
 
     Example:
 
@@ -49,7 +80,10 @@ class GravitationalAttention(PairAttention):
 
     Reference:
         [Kim et al., 2021](https://arxiv.org/abs/2006.04710) for attention by distance
-        instead of the dot product.
+        instead of the dot product;
+        [Nickel and Kiela, 2018](https://arxiv.org/abs/1806.03417) for the Lorentz model
+        and [Gulcehre et al., 2019](https://arxiv.org/abs/1805.09786) for attention by
+        hyperbolic distance.
     """
 
     rotary = True
@@ -58,6 +92,8 @@ class GravitationalAttention(PairAttention):
         "exponent": (2.0, 1.0, 3.0),
         "softening": (0.5, 0.1, 2.0),
         "normalization": ("softmax", "force"),
+        "metric": ("euclidean", "cosine", "hyperbolic", "mahalanobis"),
+        "law": ("newton", "yukawa"),
     }
 
     def __init__(
@@ -72,6 +108,9 @@ class GravitationalAttention(PairAttention):
         softening=0.5,
         normalization="softmax",
         gravity=None,
+        metric="euclidean",
+        law="newton",
+        screening_length=None,
         **kwargs,
     ):
         super().__init__(
@@ -79,12 +118,17 @@ class GravitationalAttention(PairAttention):
         )
         self.gravity = Gravity(
             num_heads,
+            key_dim,
+            metric,
+            law,
             exponent,
             softening,
             normalization,
-            key_dim if gravity is None else gravity,
+            gravity,
+            screening_length,
             name="gravity",
         )
+        self.gravity.check_positions(self)
 
     def projections(self):
         return (
@@ -102,7 +146,7 @@ class GravitationalAttention(PairAttention):
             call["query"], call["key"], call["query_mass"], call["key_mass"]
         )
         score, query, key = biased(
-            self.gravity.law,
+            self.gravity.force,
             query,
             key,
             self.pair_bias(call),
@@ -115,6 +159,7 @@ class GravitationalAttention(PairAttention):
             call.mask,
             call.dropout,
             call.return_weights,
+            width=self.gravity.width,
         )
 
     def position_profile(self, length):

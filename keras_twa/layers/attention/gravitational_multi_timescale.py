@@ -25,10 +25,13 @@ class GravitationalMultiTimescaleAttention(PairAttention):
     `normalization="force"`, the weights are the decayed forces divided by their sum:
     both kinds of discount are then the same, and query masses and G cancel.
 
+    `metric` and `law` change the distance and the force as in `GravitationalAttention`.
+
     Cost, with N discounts: O(N T S D) time, O(N (T + S)) memory. In self-attention
     without positions, dropout or pairwise mask, a fixed discount that decays within a
     quarter of the sequence takes O(T) time: more distant scores of at most 1000 would
-    fall below 1e-6 and count as 0. An additive discount is cut off at 128 nats.
+    fall below 1e-6 and count as 0. An additive discount is cut off at 128 nats. With
+    "manhattan" or a function as `metric`, time is always quadratic.
 
     Args:
         num_heads: Number of heads H for each timescale.
@@ -39,7 +42,15 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         exponent: How fast the force falls with distance. Defaults to 2.
         softening: Distance below which the force stops growing. Defaults to 0.5.
         normalization: "softmax" (default) or "force".
-        gravity: Initial G of every head. Defaults to `key_dim`.
+        gravity: Initial G of every head. By default, forces differ noticeably at any
+            `key_dim`, as in `GravitationalAttention`: `key_dim` for Newton's law with
+            Euclidean distances.
+        metric: "euclidean" (default), "manhattan", "cosine", "hyperbolic",
+            "mahalanobis", or a function of queries `(g, t, D)` and keys `(g, D, S)`, as
+            in `GravitationalAttention`.
+        law: "newton" (default) or "yukawa".
+        screening_length: Initial screening length of every head, only for "yukawa".
+            Defaults to the typical distance.
 
     Call arguments:
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
@@ -50,8 +61,8 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         `num_heads`: all heads of the first discount come first.
 
     Raises:
-        ValueError: If a discount is not inside (0, 1), or an argument or a shape
-            does not fit.
+        ValueError: If a discount is not inside (0, 1), rotary positions meet
+            "manhattan" or "mahalanobis", or an argument or a shape does not fit.
 
     Example:
 
@@ -76,6 +87,8 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         "discount": ("multiplicative", "additive"),
         "exponent": (2.0, 1.0, 3.0),
         "normalization": ("softmax", "force"),
+        "metric": ("euclidean", "cosine", "hyperbolic", "mahalanobis"),
+        "law": ("newton", "yukawa"),
     }
 
     def __init__(
@@ -93,6 +106,9 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         softening=0.5,
         normalization="softmax",
         gravity=None,
+        metric="euclidean",
+        law="newton",
+        screening_length=None,
         **kwargs,
     ):
         super().__init__(
@@ -110,12 +126,17 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         )
         self.gravity = Gravity(
             self.timescales.num_timescales * num_heads,
+            key_dim,
+            metric,
+            law,
             exponent,
             softening,
             normalization,
-            key_dim if gravity is None else gravity,
+            gravity,
+            screening_length,
             name="gravity",
         )
+        self.gravity.check_positions(self)
 
     def projections(self):
         heads = self.timescales.num_timescales * self.num_heads
@@ -137,7 +158,7 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             call["query"], call["key"], call["query_mass"], call["key_mass"]
         )
         return self.timescales.attend(
-            self.gravity.law,
+            self.gravity.force,
             query,
             key,
             call["value"],
@@ -148,6 +169,7 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             mask=call.mask,
             dropout=call.dropout,
             return_weights=call.return_weights,
+            width=self.gravity.width,
         )
 
     def position_profile(self, length):

@@ -58,6 +58,7 @@ def discounted_attention(
     mask=None,
     dropout=None,
     return_weights=False,
+    width=1,
 ):
     """Computes softmax attention whose scores fade with time, at several timescales.
 
@@ -76,6 +77,7 @@ def discounted_attention(
         mask: An `AttentionMask`, or `None`.
         dropout: A `WeightDropout`, or `None`.
         return_weights: Also return the weights, which requires holding them in memory.
+        width: How many numbers the score holds for a pair; see `tiled_attention`.
 
     Returns:
         The output `(B, T, N * H, D)`, and with `return_weights` the weights
@@ -87,7 +89,8 @@ def discounted_attention(
     heads = value.shape[2] // count
     routes = ["tiled"] * count
     steps = query_positions is None and key_positions is None
-    if steps and discounts is not None and not return_weights:
+    # Windows have tiles of a fixed size, too large for several numbers per pair.
+    if steps and discounts is not None and not return_weights and width == 1:
         plain = isinstance(score, InnerProduct)
         routes = [
             route(gamma, adds, plain, num_queries, num_keys, mask, dropout)
@@ -124,7 +127,15 @@ def discounted_attention(
             keys["time"] = times["key"][..., None]
         if way == "tiled":
             return tiled_attention(
-                faded, queries, keys, values, mask, dropout, return_weights, lags=lags
+                faded,
+                queries,
+                keys,
+                values,
+                mask,
+                dropout,
+                return_weights,
+                lags=lags,
+                width=width,
             )
         (scale,) = scales
         window = near_window(discounts[scale], adds, mask.causal)

@@ -38,6 +38,28 @@ def squared_distance(query, key):
     return ops.relu(query_norm + key_norm - 2.0 * inner_product(query, key))
 
 
+def distance_vectors(query, key, softened=0.0):
+    """Vectors whose inner product is `|q - k|^2 + softened`.
+
+    Args:
+        query: `(B, T, H, D)`.
+        key: `(B, S, H, D)`.
+        softened: What is added to each squared distance.
+
+    Returns:
+        `(B, T, H, D + 2)` and `(B, S, H, D + 2)`, both float32.
+    """
+    query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
+    # Distances do not depend on the origin, but their accuracy does.
+    origin = ops.stop_gradient(ops.sum(key[:, :1], axis=1, keepdims=True))
+    query, key = query - origin, key - origin
+    query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
+    key_norm = ops.sum(ops.square(key), axis=-1, keepdims=True)
+    query = [-2.0 * query, query_norm + softened, ops.ones_like(query_norm)]
+    key = [key, ops.ones_like(key_norm), key_norm]
+    return ops.concatenate(query, axis=-1), ops.concatenate(key, axis=-1)
+
+
 def lag(query_positions, key_positions):
     """`t_i - t_j` for every pair."""
     return ops.subtract(
@@ -118,16 +140,7 @@ class Force:
         Returns:
             Two dictionaries of tensors for `tiled_attention`.
         """
-        query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
-        # Distances do not depend on the origin, but their accuracy does.
-        origin = ops.stop_gradient(ops.sum(key[:, :1], axis=1, keepdims=True))
-        query, key = query - origin, key - origin
-        query_norm = ops.sum(ops.square(query), axis=-1, keepdims=True)
-        key_norm = ops.sum(ops.square(key), axis=-1, keepdims=True)
-        softened = query_norm + self.softening**2
-        query = [-2.0 * query, softened, ops.ones_like(query_norm)]
-        key = [key, ops.ones_like(key_norm), key_norm]
-        query, key = ops.concatenate(query, axis=-1), ops.concatenate(key, axis=-1)
+        query, key = distance_vectors(query, key, self.softening**2)
         if self.log:
             return (
                 {"query": query, "log_mass": log_query_mass[..., 0]},
