@@ -22,6 +22,7 @@ from rich.console import Console
 
 from keras_twa import tasks
 from keras_twa.cli import common
+from keras_twa.cli.termination import terminable
 from keras_twa.datasets.time_series import NAMES
 from keras_twa.experiments.across import Across
 from keras_twa.experiments.comparison import COMPARISON_FILE
@@ -33,7 +34,7 @@ from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.terminal import ProgressView
 
 TASK = "time_series"
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (2e-3, 6e-3, 2e-2)
 SEEDS = (0, 1, 2, 3, 4)
 SHORT = {
     "local": "local(window=16)",
@@ -55,8 +56,11 @@ def main(arguments=None):
         output = options.output or Path(f"runs/time-series-{backend}")
         deadline = time.monotonic() + options.time_limit
         try:
-            for name in options.data:
-                compare(name, attentions, options, backend, output, deadline, console)
+            with terminable():
+                for name in options.data:
+                    compare(
+                        name, attentions, options, backend, output, deadline, console
+                    )
         finally:
             summarize(output, options.data, console)
     except (ImportError, OSError, ValueError) as error:
@@ -116,7 +120,7 @@ def parse(arguments):
     add("--data", type=data_sets, default=list(NAMES), help="default: all eight")
     add("--attention", type=common.names, help="default: all mechanisms and gru")
     add("--seeds", type=integers, default=SEEDS, help="default: 0,1,2,3,4")
-    add("--rates", type=numbers, default=RATES, help="default: 0.001,0.003,0.01")
+    add("--rates", type=numbers, default=RATES, help="default: 0.002,0.006,0.02")
     add("--preset", default="quick", help="default: quick")
     add("--epochs", type=int, help="of 20 batches; default: that of the preset")
     add("--workers", type=int, default=2, help="runs at once; default: 2")
