@@ -1,8 +1,11 @@
-"""Compares all mechanisms and a GRU on eight data sets of the UCR and UEA archives.
+"""Compares all mechanisms and a GRU on several data sets of series.
 
     KERAS_BACKEND=torch python benchmarks/time_series.py --time-limit 3600
+    KERAS_BACKEND=torch python benchmarks/time_series.py --task uneven_series
 
-It needs the extra `timeseries`. Each data set is a comparison in a folder of its own,
+The task `time_series` has eight data sets of the UCR and UEA archives, and needs the
+extra `timeseries`. `uneven_series` has four kinds of generated series, whose classes
+depend on time in different ways. Each data set is a comparison in a folder of its own,
 with the learning rate of each mechanism chosen from `--rates` on validation rows: the
 first seed runs with all of them, and the other seeds with the best. To continue, run
 the same command again: complete runs are kept. Whenever it ends, `README.md` in the
@@ -23,7 +26,8 @@ from rich.console import Console
 from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli.termination import terminable
-from keras_twa.datasets.time_series import NAMES
+from keras_twa.datasets import time_series
+from keras_twa.datasets import uneven_series
 from keras_twa.experiments.across import Across
 from keras_twa.experiments.comparison import COMPARISON_FILE
 from keras_twa.experiments.comparison import Comparison
@@ -33,7 +37,17 @@ from keras_twa.experiments.report import write_report
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.terminal import ProgressView
 
-TASK = "time_series"
+# The data sets of each task, and the heading of its summary.
+TASKS = {
+    "time_series": (
+        time_series.NAMES,
+        "Attention mechanisms on series of the UCR and UEA archives",
+    ),
+    "uneven_series": (
+        uneven_series.KINDS,
+        "Attention mechanisms on generated series at uneven times",
+    ),
+}
 RATES = (2e-3, 6e-3, 2e-2)
 SEEDS = (0, 1, 2, 3, 4)
 SHORT = {
@@ -42,7 +56,6 @@ SHORT = {
     "lsh": "lsh(bucket_size=16, num_buckets=8)",
     "block_recurrent": "block_recurrent(block_size=16)",
 }
-TITLE = "Attention mechanisms on series of the UCR and UEA archives"
 
 
 def main(arguments=None):
@@ -52,8 +65,8 @@ def main(arguments=None):
     try:
         backend, mechanisms = common.load_mechanisms(())
         given = options.attention or [SHORT.get(n, n) for n in (*mechanisms, "gru")]
-        attentions = common.chosen(given, mechanisms, tasks.get(TASK).models)
-        output = options.output or Path(f"runs/time-series-{backend}")
+        attentions = common.chosen(given, mechanisms, tasks.get(options.task).models)
+        output = options.output or Path(f"runs/{options.task}-{backend}")
         deadline = time.monotonic() + options.time_limit
         try:
             with terminable():
@@ -62,7 +75,7 @@ def main(arguments=None):
                         name, attentions, options, backend, output, deadline, console
                     )
         finally:
-            summarize(output, options.data, console)
+            summarize(output, options, console)
     except (ImportError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -76,15 +89,15 @@ def compare(name, attentions, options, backend, output, deadline, console):
     """Runs what is left of the comparison on one data set, and writes its report."""
     if time.monotonic() >= deadline:
         return
-    settings = preset_settings(TASK, options.preset, **options.changes)
+    settings = preset_settings(options.task, options.preset, **options.changes)
     experiments = [
-        Experiment(TASK, attention, seed, options.preset, name, settings)
+        Experiment(options.task, attention, seed, options.preset, name, settings)
         for seed in options.seeds
         for attention in attentions
     ]
     folder = output / name
     comparison = Comparison(folder, experiments, backend, options.rates)
-    comparison.prepare(tasks.load(TASK, name, settings))
+    comparison.prepare(tasks.load(options.task, name, settings))
     console.rule(name)
     start = time.monotonic()
     with ProgressView(console, comparison.planned) as view:
@@ -97,17 +110,17 @@ def compare(name, attentions, options, backend, output, deadline, console):
     write_report(folder)
 
 
-def summarize(output, names, console):
+def summarize(output, options, console):
     """Writes `README.md` about the data sets with complete runs."""
     summaries = {}
-    for name in names:
+    for name in options.data:
         if (output / name / COMPARISON_FILE).exists():
             summary = Summary.load(output / name)
             if any(mechanism.score for mechanism in summary.mechanisms):
                 summaries[name] = summary
     if summaries:
         path = output / "README.md"
-        Across(summaries).write(path, TITLE)
+        Across(summaries).write(path, TASKS[options.task][1])
         console.print(f"Summary: {path}", soft_wrap=True)
 
 
@@ -117,7 +130,8 @@ def parse(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=data_sets, default=list(NAMES), help="default: all eight")
+    add("--task", choices=TASKS, default="time_series", help="default: time_series")
+    add("--data", help="names of data sets, separated by commas; default: all")
     add("--attention", type=common.names, help="default: all mechanisms and gru")
     add("--seeds", type=integers, default=SEEDS, help="default: 0,1,2,3,4")
     add("--rates", type=numbers, default=RATES, help="default: 0.002,0.006,0.02")
@@ -125,22 +139,20 @@ def parse(arguments):
     add("--epochs", type=int, help="of 20 batches; default: that of the preset")
     add("--workers", type=int, default=2, help="runs at once; default: 2")
     add("--time-limit", type=float, default=float("inf"), help="seconds in all")
-    add("--output", type=common.folder, help="default: runs/time-series-BACKEND")
+    add("--output", type=common.folder, help="default: runs/TASK-BACKEND")
     options = parser.parse_args(arguments)
     changes = {"epochs": options.epochs}
     options.changes = {key: x for key, x in changes.items() if x is not None}
     if options.workers < 1 or not options.time_limit > 0:
         parser.error("--workers and --time-limit must be positive.")
-    return options
-
-
-def data_sets(text):
-    names = text.split(",")
-    if unknown := [name for name in names if name not in NAMES]:
-        raise argparse.ArgumentTypeError(
-            f"expected some of {', '.join(NAMES)}. Received: {','.join(unknown)}"
+    known, _ = TASKS[options.task]
+    options.data = list(known) if options.data is None else options.data.split(",")
+    if unknown := [name for name in options.data if name not in known]:
+        parser.error(
+            f"--data must name some of {', '.join(known)}. "
+            f"Received: {','.join(unknown)}"
         )
-    return names
+    return options
 
 
 def integers(text):

@@ -73,7 +73,8 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "listops: auto (generated), or a folder with the published files; "
         "dates: auto (generated), or a file of lines `source TAB target`; "
         "vit_cifar10: auto (sample), the folder of the official batches, or an .npz "
-        "file; time_series: the name of a data set such as GunPoint (default: auto)",
+        "file; time_series: the name of a data set such as GunPoint; uneven_series: "
+        "swing, recall, decay or order (default: auto)",
     )
     subject.add_options(parser)
     parser.add_argument("--epochs", type=int, help="passes over the training data")

@@ -62,7 +62,10 @@ class ModelComparison:
         from keras_twa.experiments.terminal import ProgressView
 
         self._comparison.prepare(self._rows)
-        console = Console(quiet=not verbose, highlight=False)
+        if not verbose:
+            self._comparison.run(lambda *_: None, time_limit, workers)
+            return
+        console = Console(highlight=False)
         with ProgressView(console, self._comparison.planned) as view:
             self._comparison.run(view, time_limit, workers)
 

@@ -7,6 +7,7 @@ from keras_twa.datasets import irregular_series
 from keras_twa.datasets import listops
 from keras_twa.datasets import text_pairs
 from keras_twa.datasets import time_series
+from keras_twa.datasets import uneven_series
 from keras_twa.datasets.duplicates import count_shared
 from keras_twa.datasets.segments import cut_into_segments
 from keras_twa.times import check_times
@@ -22,4 +23,5 @@ __all__ = [
     "listops",
     "text_pairs",
     "time_series",
+    "uneven_series",
 ]

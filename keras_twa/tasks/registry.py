@@ -24,6 +24,7 @@ BUILT_IN = {
     "sequence_reversal": "keras_twa.tasks.sequence_reversal:SEQUENCE_REVERSAL",
     "time_series": "keras_twa.tasks.time_series:TIME_SERIES",
     "irregular_series": "keras_twa.tasks.irregular_series:IRREGULAR_SERIES",
+    "uneven_series": "keras_twa.tasks.uneven_series:UNEVEN_SERIES",
     "series_classification": "keras_twa.tasks.own_files:SERIES_CLASSIFICATION",
     "series_regression": "keras_twa.tasks.own_files:SERIES_REGRESSION",
     "token_classification": "keras_twa.tasks.own_files:TOKEN_CLASSIFICATION",

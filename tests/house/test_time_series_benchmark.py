@@ -2,6 +2,8 @@
 
 import importlib.util
 import math
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from keras_twa import layers
 from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.datasets.time_series import NAMES
+from keras_twa.datasets.uneven_series import KINDS
 from tests.experiments.test_across import SCORES
 from tests.experiments.test_across import summaries
 
@@ -53,6 +56,14 @@ def test_it_compares_all_mechanisms_and_a_gru(benchmark, compared, tmp_path):
     assert deadline == math.inf
 
 
+def test_it_compares_on_another_task(benchmark, compared, tmp_path):
+    given = ["--task", "uneven_series", "--output", str(tmp_path)]
+    assert benchmark.main(given) == 0
+    assert list(compared) == list(KINDS)
+    with pytest.raises(SystemExit):
+        benchmark.main([*given, "--data", "GunPoint"])
+
+
 def test_its_options_have_an_effect(benchmark, compared, tmp_path):
     given = ["--data", "ACSF1,GunPoint", "--attention", "local(window=4),gru"]
     given += ["--seeds", "7", "--rates", "", "--time-limit", "60", "--epochs", "2"]
@@ -86,10 +97,14 @@ def test_wrong_options_are_errors(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_can_be_interrupted(benchmark, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_it_can_be_interrupted(name, benchmark, monkeypatch, tmp_path, capsys):
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("Only the main thread gets signals.")
+
     def compare(*arguments):
         summaries(tmp_path, {"GunPoint": SCORES["first"]})
-        raise KeyboardInterrupt
+        signal.raise_signal(getattr(signal, name))
 
     monkeypatch.setattr(benchmark, "compare", compare)
     assert benchmark.main(["--output", str(tmp_path)]) == 130
@@ -97,8 +112,10 @@ def test_it_can_be_interrupted(benchmark, monkeypatch, tmp_path, capsys):
     assert (tmp_path / "README.md").exists()
 
 
-def test_short_mechanisms_see_less_than_a_series(benchmark):
-    longest = tasks.get(benchmark.TASK).presets["quick"].max_length
+@pytest.mark.parametrize("task", ["time_series", "uneven_series"])
+def test_short_mechanisms_see_less_than_a_series(benchmark, task):
+    assert task in benchmark.TASKS
+    longest = tasks.get(task).presets["quick"].max_length
     known = layers.mechanisms()
     for name, text in benchmark.SHORT.items():
         assert common.checked(text, known).startswith(f"{name}(")
@@ -115,11 +132,13 @@ def test_no_time_is_left(benchmark, tmp_path):
 
 
 def test_it_summarizes_what_is_there(benchmark, tmp_path):
-    benchmark.summarize(tmp_path, ["first", "second"], CONSOLE)
+    options = benchmark.parse(["--output", str(tmp_path)])
+    options.data = ["first", "second", "third"]
+    benchmark.summarize(tmp_path, options, CONSOLE)
     assert not (tmp_path / "README.md").exists()
     summaries(tmp_path, SCORES)
     (tmp_path / "third").mkdir()
-    benchmark.summarize(tmp_path, ["first", "second", "third"], CONSOLE)
+    benchmark.summarize(tmp_path, options, CONSOLE)
     text = (tmp_path / "README.md").read_text("utf-8")
-    assert text.startswith(f"# {benchmark.TITLE}\n")
+    assert text.startswith(f"# {benchmark.TASKS['time_series'][1]}\n")
     assert "| mechanism | mean rank | first | second |" in text
