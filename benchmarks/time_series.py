@@ -25,6 +25,7 @@ from rich.console import Console
 
 from keras_twa import tasks
 from keras_twa.cli import common
+from keras_twa.cli.termination import terminable
 from keras_twa.datasets import time_series
 from keras_twa.datasets import uneven_series
 from keras_twa.experiments.across import Across
@@ -47,7 +48,7 @@ TASKS = {
         "Attention mechanisms on generated series at uneven times",
     ),
 }
-RATES = (1e-3, 3e-3, 1e-2)
+RATES = (2e-3, 6e-3, 2e-2)
 SEEDS = (0, 1, 2, 3, 4)
 SHORT = {
     "local": "local(window=16)",
@@ -68,8 +69,11 @@ def main(arguments=None):
         output = options.output or Path(f"runs/{options.task}-{backend}")
         deadline = time.monotonic() + options.time_limit
         try:
-            for name in options.data:
-                compare(name, attentions, options, backend, output, deadline, console)
+            with terminable():
+                for name in options.data:
+                    compare(
+                        name, attentions, options, backend, output, deadline, console
+                    )
         finally:
             summarize(output, options, console)
     except (ImportError, OSError, ValueError) as error:
@@ -130,7 +134,7 @@ def parse(arguments):
     add("--data", help="names of data sets, separated by commas; default: all")
     add("--attention", type=common.names, help="default: all mechanisms and gru")
     add("--seeds", type=integers, default=SEEDS, help="default: 0,1,2,3,4")
-    add("--rates", type=numbers, default=RATES, help="default: 0.001,0.003,0.01")
+    add("--rates", type=numbers, default=RATES, help="default: 0.002,0.006,0.02")
     add("--preset", default="quick", help="default: quick")
     add("--epochs", type=int, help="of 20 batches; default: that of the preset")
     add("--workers", type=int, default=2, help="runs at once; default: 2")

@@ -18,7 +18,10 @@ def score_bars(summary: Summary) -> Figure:
     """Bars of the test score, a dot per seed, 95 % intervals, baselines."""
     metric = summary.metric
     shown = [m for m in summary.mechanisms if m.score]
-    figure, axes = row_axes(len(shown) + 0.6)
+    baselines = sorted(summary.facts["baselines"].items(), key=lambda item: item[1])
+    # Each baseline has a line of text of its own.
+    top = 0.56 + 0.32 * max(len(baselines), 2)
+    figure, axes = row_axes(len(shown) + top - 0.6)
     for row, mechanism in enumerate(shown):
         found = mechanism.score
         if found is None:
@@ -55,21 +58,20 @@ def score_bars(summary: Summary) -> Figure:
             va="center",
             fontweight="bold",
         )
-    baselines = sorted(summary.facts["baselines"].items(), key=lambda item: item[1])
     for index, (name, value) in enumerate(baselines):
         tint = BASELINE_COLOURS[index % len(BASELINE_COLOURS)]
         place = metric.scale * value
         axes.axvline(place, color=tint, linestyle="--", linewidth=1.3, zorder=0)
         axes.annotate(
             f"{name} {metric.plain(value)}",
-            (place, -0.62 - 0.32 * (index % 2)),
+            (place, -0.62 - 0.32 * index),
             xytext=(4, 0),
             textcoords="offset points",
             color=tint,
             fontsize=9,
             va="center",
         )
-    axes.set_ylim(len(shown) - 0.45, -1.2)
+    axes.set_ylim(len(shown) - 0.45, -top)
     axes.margins(x=0.12)
     name_rows(axes, shown)
     axes.set_xlabel(f"test {metric.axis}")

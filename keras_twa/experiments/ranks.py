@@ -147,7 +147,7 @@ def rank_figure(
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_color(colours[name])
     axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.8)
     axes.set_xlabel(f"mean rank over {found.count} data sets (1 is the best)")
     return drawn(
         figure,

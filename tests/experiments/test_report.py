@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from keras_twa.experiments import figures
 from keras_twa.experiments.document import Bullets
 from keras_twa.experiments.document import Heading
 from keras_twa.experiments.document import Paragraph
@@ -190,3 +191,18 @@ def test_text_is_escaped(tmp_path):
     assert "background:#123456" in page
     write_markdown(blocks, tmp_path / "r.md")
     assert "| a\\|b |" in (tmp_path / "r.md").read_text("utf-8")
+
+
+def test_no_two_baselines_have_a_line_of_text_in_common(tmp_path, monkeypatch):
+    results = [canned_result(name, 0) for name in ATTENTIONS]
+    drawn = []
+    monkeypatch.setattr(figures, "drawn", lambda figure, *_: drawn.append(figure))
+    for count in (2, 6):
+        baselines = {f"baseline {i}": 0.9 + 0.001 * i for i in range(count)}
+        folder = write_comparison(tmp_path / str(count), results, baselines=baselines)
+        figures.score_bars(Summary.load(folder))
+        (axes,) = drawn[-1].axes
+        texts = [text for text in axes.texts if "baseline" in text.get_text()]
+        heights = {text.xy[1] for text in texts}
+        assert len(heights) == count
+        assert min(heights) > min(axes.get_ylim())

@@ -2,6 +2,8 @@
 
 import importlib.util
 import math
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -95,10 +97,14 @@ def test_wrong_options_are_errors(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_can_be_interrupted(benchmark, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_it_can_be_interrupted(name, benchmark, monkeypatch, tmp_path, capsys):
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("Only the main thread gets signals.")
+
     def compare(*arguments):
         summaries(tmp_path, {"GunPoint": SCORES["first"]})
-        raise KeyboardInterrupt
+        signal.raise_signal(getattr(signal, name))
 
     monkeypatch.setattr(benchmark, "compare", compare)
     assert benchmark.main(["--output", str(tmp_path)]) == 130
