@@ -20,7 +20,9 @@ def as_text(summary: Summary) -> str:
     runs = [run for each in summary.mechanisms for run in each.runs]
     table = results_table(runs, summary.facts["baselines"], summary.metric)
     text = io.StringIO()
-    Console(file=text, width=WIDTH, color_system=None).print(table)
+    # In a notebook, rich would show it besides.
+    console = Console(file=text, width=WIDTH, color_system=None, force_jupyter=False)
+    console.print(table)
     lines = [text.getvalue().rstrip()]
     lines += [
         f"{run.experiment.name} {run.status}: {run.reason or 'killed, or running'}"
