@@ -32,13 +32,17 @@ from keras_twa.ops.softmax.scores import squared_distance
 from keras_twa.ops.softmax.scores import times_of
 from keras_twa.ops.softmax.sliding_window import near_attention
 from keras_twa.ops.softmax.tiled import tiled_attention
+from keras_twa.ops.softmax.time_weights import LagLine
+from keras_twa.ops.softmax.time_weights import TimeWeight
 from keras_twa.ops.softmax.transformer_xl import relative_attention
 from keras_twa.ops.unit import unit
 
 __all__ = [
     "Force",
     "InnerProduct",
+    "LagLine",
     "PairBias",
+    "TimeWeight",
     "WeightDropout",
     "additive_attention",
     "biased",
