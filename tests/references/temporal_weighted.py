@@ -12,7 +12,6 @@ from tests.references.parts import prepare
 from tests.references.parts import project
 from tests.references.positions import bias_of
 
-
 HIGHEST = {"double_sigmoid": 2, "sigmoid": 1}
 SIDES = {"key": ("key",), "query": ("query",), "lag": ("query", "key")}
 

@@ -250,9 +250,7 @@ class TemporalWeightedAttention(PairAttention):
         offset, slope = self.temporal_function.line(*self._gates(call, "query"))
         query["line_offset"] = offset
         query["line_slope"] = slope * (1.0 / self.time_scale)
-        offset, slope = (
-            ops.cast(gate, "float32") for gate in self._gates(call, "key")
-        )
+        offset, slope = (ops.cast(gate, "float32") for gate in self._gates(call, "key"))
         key["line_offset"] = offset
         key["line_slope"] = slope * (1.0 / self.time_scale)
 
