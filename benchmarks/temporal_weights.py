@@ -3,8 +3,8 @@
     KERAS_BACKEND=jax python benchmarks/temporal_weights.py
     KERAS_BACKEND=jax python benchmarks/temporal_weights.py --tasks recent --seeds 1
 
-A model has one encoder block, or two for the series, whose weights depend on lags. Only
-the attention sees the times of steps; for the series, the input has them too. The tasks:
+A model has one encoder block, or two for the series, whose weights depend on lags. Times
+are given to the attention only, except for the series, whose input has them too.
 
 - "recent": the mean of those of 24 numbers that are at most 20 units old. The loss is
   the mean squared error in percent of the variance.
@@ -15,10 +15,10 @@ the attention sees the times of steps; for the series, the input has them too. T
   oscillate unless they are gated. The loss is the mean squared error in percent of the
   variance.
 
-No row comes twice, so the training loss is that of unseen rows. A number is the mean of
-the 100 steps up to the one in its column, and of the seeds, with the standard deviation
-over the seeds. "range of W" is the largest difference of two weights of a head, for lags
-from 0 to 60, after the last step.
+No row comes twice, so the training loss is that of unseen rows. A number is the mean
+over 100 steps, up to the one in its column, and over the seeds, with the standard
+deviation over the seeds. "range of W" is the largest difference of two weights of a
+head, for lags from 0 to 60, after the last step.
 """
 
 import argparse
