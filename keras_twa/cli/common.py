@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,15 +62,18 @@ def add_task(parser: argparse.ArgumentParser) -> None:
         "--preset",
         default="quick",
         help="sizes and training recipe; those of Long Range Arena have quick, small, "
-        "mvp, skyformer and lra_paper (default: quick)",
+        "mvp, skyformer and lra_paper, most others quick and full (default: quick)",
     )
     parser.add_argument(
         "--data",
         default="auto",
         help="a table of yours (.csv or .tsv, or these with .gz) or arrays (.npz); or "
         "for imdb: auto, tfds, sample, or the path of aclImdb or its archive; "
-        "for listops: auto (generated), or a folder with the published files "
-        "(default: auto)",
+        "byte_language_model: the same, but auto is sample; "
+        "listops: auto (generated), or a folder with the published files; "
+        "dates: auto (generated), or a file of lines `source TAB target`; "
+        "vit_cifar10: auto (sample), the folder of the official batches, or an .npz "
+        "file; time_series: the name of a data set such as GunPoint (default: auto)",
     )
     subject.add_options(parser)
     parser.add_argument("--epochs", type=int, help="passes over the training data")
@@ -88,7 +92,7 @@ def add_mechanisms(parser: argparse.ArgumentParser, default: str) -> None:
         type=names,
         metavar="A,B,C",
         help="mechanisms, as `keras-twa list` names them, with options such as "
-        "`local(window=32)`, or in brackets one per block, or `all` "
+        "`local(window=32)`, or in brackets one per block, or `all` that fit "
         f"(default: {default})",
     )
     add_import(parser)
@@ -129,7 +133,10 @@ def check_time_limit(seconds: float | None) -> None:
 
 
 def chosen(
-    wanted: list[str] | None, mechanisms: dict[str, Any], models: Iterable[str] = ()
+    wanted: list[str] | None,
+    mechanisms: dict[str, Any],
+    models: Iterable[str] = (),
+    check: Callable[[str], None] = lambda attention: None,
 ) -> list[str]:
     """Returns the texts of the selected mechanisms.
 
@@ -137,17 +144,31 @@ def chosen(
         wanted: Texts, or `None` for those that are compared by default.
         mechanisms: The classes of all mechanisms by name.
         models: Names that the task knows besides.
+        check: Raises `ValueError` for a mechanism that does not fit the task. `all`
+            leaves it out.
 
     Raises:
-        ValueError: If a name or an option is unknown.
+        ValueError: If a name or an option is unknown, or a mechanism does not fit.
     """
     found = list(COMPARED) if wanted is None else wanted
     if not found:
         raise ValueError("`--attention` must name a mechanism. Received: no name")
-    found = [
-        name for each in found for name in (mechanisms if each == "all" else [each])
-    ]
-    return list(dict.fromkeys(checked(name, mechanisms, models) for name in found))
+    texts = []
+    for each in found:
+        if each == "all":
+            texts += [name for name in mechanisms if _passes(check, name)]
+        else:
+            texts.append(checked(each, mechanisms, models))
+            check(texts[-1])
+    return list(dict.fromkeys(texts))
+
+
+def _passes(check: Callable[[str], None], name: str) -> bool:
+    try:
+        check(name)
+    except ValueError:
+        return False
+    return True
 
 
 def checked(

@@ -92,11 +92,9 @@ def _of_task(
     """The folder and the runs of a task, with the models of the task."""
     own_model.check_unused(options)
     subject = Subject.of(options)
-    models = tasks.get(subject.task).models
-    attentions = common.chosen(options.attention, mechanisms, models)
-    output = options.output or common.folder(
-        f"runs/{subject.label}-{options.preset}-{backend}"
-    )
+    task = tasks.get(subject.task)
+    attentions = common.chosen(options.attention, mechanisms, task.models, task.check)
+    output = output_of(options, subject, backend)
     comparison = runs.Runs.prepare(
         options,
         subject,
@@ -107,6 +105,12 @@ def _of_task(
         options.learning_rates,
     )
     return output, comparison
+
+
+def output_of(options: argparse.Namespace, subject: Subject, backend: str) -> Path:
+    """Returns the folder of the results: `--output`, or its default."""
+    default = f"runs/{subject.label}-{options.preset}-{backend}"
+    return options.output or common.folder(default)
 
 
 def _workers(text: str) -> int:

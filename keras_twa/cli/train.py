@@ -52,8 +52,9 @@ def run(options: argparse.Namespace) -> int:
 
     backend, mechanisms = common.load_mechanisms(options.modules)
     subject = Subject.of(options)
-    models = tasks.get(subject.task).models
-    attention = common.checked(options.attention, mechanisms, models)
+    task = tasks.get(subject.task)
+    attention = common.checked(options.attention, mechanisms, task.models)
+    task.check(attention)
     name = run_name(attention, options.seed)
     output = options.output or common.folder(
         f"runs/{subject.label}-{options.preset}-{name}-{backend}"

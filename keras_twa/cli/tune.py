@@ -61,7 +61,6 @@ def run(options: argparse.Namespace) -> int:
     common.check_time_limit(options.time_limit)
     backend, mechanisms = common.load_mechanisms(options.modules)
     subject = Subject.of(options)
-    attentions = common.chosen(options.attention, mechanisms)
     from keras_twa.experiments.config import BASELINE
     from keras_twa.experiments.config import Experiment
     from keras_twa.experiments.terminal import TuningView
@@ -69,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_twa.tuner import search
     from keras_twa.tuner import tuning_table
 
+    task = get(subject.task)
+    attentions = common.chosen(options.attention, mechanisms, check=task.check)
     directory = options.directory or common.folder(
         f"runs/tune-{subject.label}-{options.preset}-{options.algorithm}-{backend}"
     )
@@ -83,11 +84,10 @@ def run(options: argparse.Namespace) -> int:
         **subject.changes,
     )
     console = common.console(options)
-    metric = get(subject.task).metric
     try:
         with (
             warnings.catch_warnings(),
-            TuningView(console, options.max_trials, metric) as view,
+            TuningView(console, options.max_trials, task.metric) as view,
         ):
             warnings.showwarning = _print_warning
             result = search(

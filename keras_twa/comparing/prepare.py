@@ -112,7 +112,9 @@ def prepare(
     new_weights = initial_weights == "new"
     with storing.new_folder(expanded(output or "runs")) as folder:
         written = data.write(folder / stored.ARRAYS)
-        batch_size = training["batch_size"] or written.batch_size or BATCH_SIZE
+        batch_size = training["batch_size"]
+        if batch_size is None:
+            batch_size = written.batch_size or BATCH_SIZE
         epochs = training["epochs"]
         settings = Settings(
             batch_size=batch_size,

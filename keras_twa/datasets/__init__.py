@@ -6,6 +6,7 @@ from keras_twa.datasets import imdb
 from keras_twa.datasets import irregular_series
 from keras_twa.datasets import listops
 from keras_twa.datasets import text_pairs
+from keras_twa.datasets import time_series
 from keras_twa.datasets.duplicates import count_shared
 from keras_twa.datasets.segments import cut_into_segments
 from keras_twa.times import check_times
@@ -20,4 +21,5 @@ __all__ = [
     "irregular_series",
     "listops",
     "text_pairs",
+    "time_series",
 ]

@@ -12,7 +12,7 @@ from keras_twa.home import expanded
 
 SIZE = 32
 NUM_CLASSES = 10
-NUM_SAMPLE_TRAIN = 4_000
+NUM_SAMPLE_TRAIN = 5_000
 NUM_SAMPLE_TEST = 1_000
 TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_BATCH = "test_batch"
@@ -76,7 +76,7 @@ def load_data(source="sample", seed=0):
 
     >>> images = load_data("sample")
     >>> images.train[0].shape, images.test[1].shape
-    ((4000, 32, 32, 3), (1000,))
+    ((5000, 32, 32, 3), (1000,))
 
     Reference:
         [Krizhevsky, 2009](https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf)

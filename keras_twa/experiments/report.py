@@ -130,8 +130,8 @@ def _head(summary: Summary) -> list[Block]:
     if source.startswith("sample"):
         blocks.append(
             Paragraph(
-                f"**{source.capitalize()}.** These rows were generated. The numbers "
-                "show that everything runs, but say nothing about the task.",
+                f"**S{source[1:]}.** These rows were generated. The numbers show that "
+                "everything runs, but say nothing about the task.",
                 notice=True,
             )
         )

@@ -135,6 +135,13 @@ class Result:
         return self.metric.best(map(self.validation, self.curve))
 
     @property
+    def best_loss(self) -> float:
+        """Validation loss of the best epoch, infinite before the first epoch ends."""
+        if self.best_epoch is None:
+            return math.inf
+        return self.curve[self.best_epoch - 1]["validation_loss"]
+
+    @property
     def model_memory(self) -> int | None:
         """Peak memory in bytes, of the device, or the growth of the process."""
         device = self.memory.get("device_peak")

@@ -72,8 +72,8 @@ def other_runs(
 def chosen_rate(runs: Sequence[Result]) -> float | None:
     """Returns the rate with the best validation score, in the runs of one mechanism.
 
-    Only the seed that ran with the most rates counts. `None` without a complete run,
-    or without a sweep.
+    Of equal scores, the one with the lower loss is better. Only the seed that ran with
+    the most rates counts. `None` without a complete run, or without a sweep.
     """
     by_seed: dict[int, list[Result]] = {}
     for run in runs:
@@ -81,13 +81,18 @@ def chosen_rate(runs: Sequence[Result]) -> float | None:
     swept = max(by_seed.values(), key=len, default=[])
     best: Result | None = None
     for run in swept:
-        score = run.best_validation
-        if run.status != "completed" or score is None:
+        if run.status != "completed" or run.best_validation is None:
             continue
-        # Of equal scores, the first rate counts.
-        if best is None or run.metric.better(score, best.best_validation or 0.0):
+        if best is None or _better(run, best):
             best = run
     return None if best is None else best.experiment.learning_rate
+
+
+def _better(run: Result, other: Result) -> bool:
+    """Whether a run has a better validation score, or of equal ones a lower loss."""
+    if run.best_validation == other.best_validation:
+        return run.best_loss < other.best_loss
+    return run.metric.better(run.best_validation or 0.0, other.best_validation or 0.0)
 
 
 def with_chosen_rates(results: Sequence[Result]) -> list[Result]:

@@ -138,7 +138,7 @@ class Training:
         validation = self.evaluate("validation", on_batch)
         self._check_finite("validation", validation["loss"])
         curve = self.result.curve
-        best = self.result.best_validation
+        is_best = self._is_best(validation)
         before = curve[-1]["total_seconds"] if curve else 0.0
         self.epoch += 1
         self.batch = 0
@@ -153,10 +153,23 @@ class Training:
                 "total_seconds": before + seconds,
             }
         )
-        score = validation[self.task.metric.name]
-        if best is None or self.task.metric.better(score, best):
+        if is_best:
             self.result.best_epoch = self.epoch
             self.best = self._values(self.model.variables)
+
+    def _is_best(self, validation: dict[str, float]) -> bool:
+        """Whether an epoch is better than all before it.
+
+        Of equal scores, the lower loss is better: few rows have few different scores.
+        """
+        earlier = self.result.best_epoch
+        if earlier is None:
+            return True
+        best = self.result.curve[earlier - 1]
+        score, other = validation[self.task.metric.name], self.result.validation(best)
+        if score == other:
+            return validation["loss"] < best["validation_loss"]
+        return self.task.metric.better(score, other)
 
     @property
     def batches_of_epoch(self) -> int:

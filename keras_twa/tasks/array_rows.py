@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from keras_twa.tasks.fingerprint import Fingerprint
@@ -120,6 +119,8 @@ class ArrayBatches:
             epoch: Number of the epoch, from 0.
             start: Number of batches to skip at the beginning.
         """
+        import keras
+
         for group, chosen in self._batches(epoch)[start:]:
             yield keras.tree.map_structure(_taken(chosen), group.arrays)
 
@@ -145,6 +146,9 @@ def _taken(rows: np.ndarray) -> Any:
 
 
 def _arrays(split: Any) -> list[Any]:
+    # Slow to import, and the command line needs only the names of tasks.
+    import keras
+
     return [array for array in keras.tree.flatten(split) if array is not None]
 
 
@@ -153,6 +157,8 @@ def _count(split: Any) -> int:
 
 
 def _by_path(split: Any) -> dict[str, Any]:
+    import keras
+
     parts = dict(zip(("inputs", "targets", "weights"), split, strict=True))
     return {
         "/".join(map(str, path)): array

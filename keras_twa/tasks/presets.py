@@ -54,3 +54,31 @@ LRA_CAVEAT = (
     "Long Range Arena measures locality and the training recipe as much as long range: "
     "see its baselines above."
 )
+
+# The settings that have an effect in every task: those of the optimizer, and when
+# training ends.
+TRAINING = (
+    "batch_size",
+    "learning_rate",
+    "warmup_steps",
+    "schedule",
+    "weight_decay",
+    "beta_2",
+    "epsilon",
+    "clipnorm",
+    "epochs",
+    "max_steps",
+    "patience",
+)
+# Those of tasks with as many rows as asked for, and a Transformer for them.
+TRANSFORMER = (
+    "num_train",
+    "num_validation",
+    "num_test",
+    "data_seed",
+    "num_layers",
+    "embedding_dim",
+    "num_heads",
+    "intermediate_dim",
+    "dropout",
+)

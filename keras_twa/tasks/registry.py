@@ -18,6 +18,12 @@ from keras_twa.tasks.task import Task
 BUILT_IN = {
     "listops": "keras_twa.tasks.listops:LISTOPS",
     "imdb": "keras_twa.tasks.imdb:IMDB",
+    "dates": "keras_twa.tasks.dates:DATES",
+    "byte_language_model": ("keras_twa.tasks.byte_language_model:BYTE_LANGUAGE_MODEL"),
+    "vit_cifar10": "keras_twa.tasks.vit_cifar10:VIT_CIFAR10",
+    "sequence_reversal": "keras_twa.tasks.sequence_reversal:SEQUENCE_REVERSAL",
+    "time_series": "keras_twa.tasks.time_series:TIME_SERIES",
+    "irregular_series": "keras_twa.tasks.irregular_series:IRREGULAR_SERIES",
     "series_classification": "keras_twa.tasks.own_files:SERIES_CLASSIFICATION",
     "series_regression": "keras_twa.tasks.own_files:SERIES_REGRESSION",
     "token_classification": "keras_twa.tasks.own_files:TOKEN_CLASSIFICATION",

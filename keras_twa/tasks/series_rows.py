@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from typing import Self
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class SeriesRows(ArrayRows):
         splits: Mapping[str, Split],
         classes: Sequence[str] | None = None,
         **facts: Any,
-    ) -> "SeriesRows":
+    ) -> Self:
         """Returns rows of series: padded, and with features of mean 0 and variance 1.
 
         Args:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 
+from keras_twa.mechanism import listed
 from keras_twa.tasks.settings import Settings
 
 # Conventional attention.
@@ -107,6 +108,8 @@ class Task:
         used: Names of the settings that have an effect, for reports. Defaults to all.
         published: Whether the task is a published one, from which rows and settings may
             differ. If not, `note` is about the rows.
+        requires: Class attributes of attention layers that must be true of a mechanism,
+            such as "prefix_invariant", with a sentence that says why.
 
     Raises:
         ValueError: If the name, or one in `models`, is no identifier, or there are no
@@ -133,6 +136,31 @@ class Task:
     compile: Callable[[Any, Settings, int, float | None], None] | None = None
     used: tuple[str, ...] | None = None
     published: bool = True
+    requires: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def check(self, attention: Any) -> None:
+        """Checks that a mechanism fits the task, before any model is built.
+
+        Args:
+            attention: What `attention` of a block may be, or a name in `models`.
+
+        Raises:
+            ValueError: If something that `requires` names is not true of it.
+        """
+        if not self.requires or attention in self.models:
+            return
+        # Keras takes seconds to import, and the command line needs only names.
+        from keras_twa.layers import mechanisms
+        from keras_twa.layers.registry import mechanism_of
+
+        known = mechanisms()
+        for each in listed(mechanism_of(attention)):
+            for fact, reason in self.requires.items():
+                if not getattr(known.get(each.name), fact, True):
+                    raise ValueError(
+                        f"{reason} Received: attention={each.name!r}, which is not "
+                        f"`{fact}`, for the task {self.name!r}"
+                    )
 
     def build(self, attention: str, settings: Settings, rows: Any) -> Any:
         """Returns the model of a mechanism, or the one of `models` with this name.
@@ -141,7 +169,11 @@ class Task:
             attention: What `attention` of a block may be, or a name in `models`.
             settings: The `Settings`.
             rows: The rows of the task.
+
+        Raises:
+            ValueError: If the mechanism does not fit.
         """
+        self.check(attention)
         if attention in self.models:
             return self.models[attention](settings, rows)
         return self.build_model(attention, settings, rows)

@@ -82,8 +82,8 @@ def search(
     If one process is killed, kill the others too.
 
     Args:
-        task: "listops" or "imdb"; or an `Experiment`, which replaces `preset`, `data`,
-            `epochs` and `seed`.
+        task: The name of a task, such as "listops"; or an `Experiment`, which replaces
+            `preset`, `data`, `epochs` and `seed`.
         preset: Name of the preset to start from.
         data: Where the rows come from, as in an `Experiment`.
         attentions: Names of the mechanisms to choose from. Defaults to those that a

@@ -153,7 +153,7 @@ def test_it_sweeps_rates_and_continues(tmp_path):
     first = keras_twa.compare(
         small.model(), "linear", **options, learning_rates=rates, time_limit=1e-3
     )
-    assert [run.status for run in first.results] in ([], ["stopped"] * 2)
+    assert {run.status for run in first.results} <= {"stopped"}
     found = keras_twa.compare(
         small.model(), "linear", **options, learning_rates=rates, seeds=2, workers=2
     )

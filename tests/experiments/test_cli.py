@@ -10,8 +10,11 @@ from pathlib import Path
 import keras
 import pytest
 
+from keras_twa import tasks
+from keras_twa.cli import common
 from keras_twa.cli import main
 from keras_twa.layers import ATTENTION_LAYERS
+from keras_twa.layers import mechanisms
 from keras_twa.layers import name_of
 from tests.experiments.canned_results import canned_result
 from tests.experiments.canned_results import write_comparison
@@ -84,6 +87,23 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, capsys):
     assert "Did you mean" in error_of(capsys, "compare", "--task", "listop")
     assert "comparison.json" in error_of(capsys, "report", str(tmp_path))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mechanism_that_does_not_fit_the_task_is_refused(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for command in ("compare", "train"):
+        message = error_of(capsys, command, "--task", "dates", "--attention", "lsh")
+        assert "Received: attention='lsh'" in message
+    compare = ("compare", "--task", "dates", "--attention")
+    assert "attention='lsh'" in error_of(capsys, *compare, "dot_product,[local, lsh]")
+    assert list(tmp_path.iterdir()) == []
+    # `all` are the others.
+    names = [name_of(layer) for layer in ATTENTION_LAYERS]
+    fitting = common.chosen(["all"], mechanisms(), (), tasks.get("dates").check)
+    assert fitting == [name for name in names if name != "lsh"]
+    assert common.chosen(["all"], mechanisms()) == names
 
 
 def test_an_output_that_cannot_be_a_folder_is_refused(tmp_path, capsys):

@@ -136,8 +136,10 @@ def test_a_sample_is_headed_as_one(tmp_path):
     result.experiment = dataclasses.replace(result.experiment, task="imdb")
     write_comparison(tmp_path, [result], source="sample, not IMDb")
     write_report(tmp_path)
-    first = (tmp_path / "report.md").read_text("utf-8").splitlines()[0]
+    text = (tmp_path / "report.md").read_text("utf-8")
+    first = text.splitlines()[0]
     assert first == "# Attention mechanisms on byte-level IMDb: sample, not IMDb"
+    assert "**Sample, not IMDb.** These rows were generated." in text
 
 
 def test_a_folder_without_a_comparison_is_refused(tmp_path):

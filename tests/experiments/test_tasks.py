@@ -123,6 +123,43 @@ def test_experiments_know_no_task_by_name():
                     assert name not in text.lower(), (path.name, text)
 
 
+def test_tasks_are_found_without_keras():
+    code = (
+        "import sys; from keras_twa import tasks\n"
+        f"for name in {[*BUILT_IN]}: assert tasks.get(name).name == name\n"
+        "print('keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
+    assert done.stdout.decode().strip() == "False", done.stderr
+
+
+def test_settings_that_have_an_effect_are_settings():
+    for name in BUILT_IN:
+        found = tasks.get(name)
+        for settings in found.presets.values():
+            assert settings.options.keys() == found.options.keys()
+            for used in found.used or ():
+                settings.value(used)
+
+
+def test_a_task_says_which_mechanisms_fit():
+    mine = task(
+        requires={"pairwise_mask": "Pairs are masked."},
+        models={"pairs": lambda settings, rows: "a model"},
+        build_model=lambda attention, settings, rows: attention,
+    )
+    for fits in ("local", "[local(window=3), dot_product]", "pairs"):
+        mine.check(fits)
+    assert mine.build("pairs", Settings(), None) == "a model"
+    message = r"Pairs are masked\. Received: attention='retention'.*task 'mine'"
+    for wrong in ("retention", "[local, retention]"):
+        with pytest.raises(ValueError, match=message):
+            mine.check(wrong)
+        with pytest.raises(ValueError, match=message):
+            mine.build(wrong, Settings(), None)
+    task().check("retention")
+
+
 def test_settings_of_a_task_are_settings():
     settings = preset_settings("listops", "quick", max_depth=3, epochs=1)
     assert (settings.options["max_depth"], settings.epochs) == (3, 1)
