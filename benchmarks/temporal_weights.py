@@ -3,8 +3,8 @@
     KERAS_BACKEND=jax python benchmarks/temporal_weights.py
     KERAS_BACKEND=jax python benchmarks/temporal_weights.py --tasks recent --seeds 1
 
-A model has one encoder block, or two for the series, whose weights depend on lags. Times
-are given to the attention only, except for the series, whose input has them too.
+A model has one encoder block, or two for the series, with weights that depend on lags.
+Only the attention gets times, except for the series, whose input has them too.
 
 - "recent": the mean of those of 24 numbers that are at most 20 units old. The loss is
   the mean squared error in percent of the variance.
