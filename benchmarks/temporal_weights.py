@@ -49,13 +49,22 @@ STARTS = {
     "sigmoid(f), f = 4, 10 times the rate": {**SIGMOID, "temporal_function": "fast"},
     "sigmoid(f), f = 0": {**SIGMOID, "initial_offset": 0.0},
     "2 sigmoid(f), f = 0": DOUBLE,
+    "2 sigmoid(f), f = 0, 10 times the rate": {**DOUBLE, "temporal_function": "fast"},
     "sigmoid(f), f = 4, gated": {**SIGMOID, **GATED, "initial_offset": 4.0},
     "2 sigmoid(f), f = 0, gated": {**DOUBLE, **GATED},
 }
 
 
 class FastLine(keras.layers.Layer):
-    """A line that starts at 4 and changes ten times as much per step."""
+    """A line that changes ten times as much per step.
+
+    Args:
+        first: The initial value.
+    """
+
+    def __init__(self, first, **kwargs):
+        super().__init__(**kwargs)
+        self.first = first
 
     def build(self, shape):
         for name in ("offset", "slope"):
@@ -63,7 +72,7 @@ class FastLine(keras.layers.Layer):
             setattr(self, name, weight)
 
     def call(self, times):
-        return 4.0 + 10.0 * (self.offset + self.slope * times)
+        return self.first + 10.0 * (self.offset + self.slope * times)
 
 
 def recent(rng, rows):
@@ -142,7 +151,8 @@ def attention(options):
     if options is None:
         return layers.DotProductAttention(HEADS, WIDTH // HEADS)
     if options.get("temporal_function") == "fast":
-        options = {**options, "temporal_function": FastLine(name="temporal_function")}
+        line = FastLine(4.0 if options["weighting"] == "sigmoid" else 0.0)
+        options = {**options, "temporal_function": line}
     return layers.TemporalWeightedAttention(
         HEADS, WIDTH // HEADS, applies_to="lag", **options
     )
