@@ -14,7 +14,7 @@ class Mechanism:
 
     It stands wherever the name of a mechanism can: in `keras_twa.layers.get`, blocks,
     models, comparisons, searches and commands. Its text is a call of the name:
-    `temporal_weighted(applies_to="lag", initial_offset=0)`.
+    `temporal_weighted(applies_to="lag", time_scale=10)`.
 
     Args:
         name: The name, as in `keras_twa.layers.mechanisms()`.

@@ -40,6 +40,7 @@ CLASSES = {
     ),
     "keras_twa.layers.temporal_functions": (
         "ExponentialTime",
+        "GatedTime",
         "LearnedTime",
         "LinearTime",
         "SinusoidalTime",

@@ -1,9 +1,10 @@
-"""Functions of time for temporal-weighted attention: `f` in `W = sigmoid(f(t))`.
+"""Functions of time for temporal-weighted attention: `f` in `W = 2 sigmoid(f(t))`.
 
 Each is a Keras layer from times `(..., 1)` to one value per head `(..., H)`, in float32
-whatever the policy: a position of 10,000 has no exact bfloat16 form. All start near
-their `initial_offset`: at 4, where `W = sigmoid(4) = 0.98`, attention is almost
-conventional at first, and at 0 the sigmoid is steepest.
+whatever the policy: a position of 10,000 has no exact bfloat16 form. By default, all
+start at 0, where `W = 2 sigmoid(0) = 1` is conventional attention and the sigmoid is
+steepest. For `W = sigmoid(f(t))`, they start near 4: `sigmoid(4) = 0.98` is almost
+conventional attention, but the sigmoid is nearly flat there.
 """
 
 import math
@@ -13,13 +14,14 @@ from keras import ops
 
 from keras_twa.suggestions import close_names
 
-INITIAL_OFFSET = 4.0
+# The initial `f` for each `weighting` of `TemporalWeightedAttention`.
+INITIAL_OFFSETS = {"double_sigmoid": 0.0, "sigmoid": 4.0}
 
 
 class _TemporalFunction(keras.layers.Layer):
     """Base class with per-head weights in float32 and the shared config."""
 
-    def __init__(self, num_heads, initial_offset=INITIAL_OFFSET, **kwargs):
+    def __init__(self, num_heads, initial_offset=0.0, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.num_heads = num_heads
@@ -63,15 +65,40 @@ class LinearTime(_TemporalFunction):
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
+class GatedTime(LinearTime):
+    """`f(t, x) = offset + b(x) + (slope + a(x)) t`: a line that depends on the content.
+
+    The attention layer projects the content `x` of a query or key to `b` and `a`, one
+    number each per head. Called on times alone, this is the line without them.
+    """
+
+    def line(self, offset, slope):
+        """The offset and slope of each step, float32 `(B, T, H)`.
+
+        Args:
+            offset: `b`, `(B, T, H)`.
+            slope: `a`, `(B, T, H)`.
+        """
+        return (
+            ops.cast(offset, "float32") + self.offset,
+            ops.cast(slope, "float32") + self.slope,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_twa")
 class SinusoidalTime(_TemporalFunction):
     """`f(t) = offset + amplitude * sin(2 pi frequency t + phase)`: periodicity.
 
     The heads start an octave apart, at 1, 2, 4, ... periods per unit of time.
     """
 
+    def __init__(self, num_heads, initial_amplitude=0.0, **kwargs):
+        super().__init__(num_heads, **kwargs)
+        self.initial_amplitude = initial_amplitude
+
     def build(self, times_shape):
         super().build(times_shape)
-        self.amplitude = self._per_head("amplitude", 1.0)
+        self.amplitude = self._per_head("amplitude", self.initial_amplitude)
         octaves = [2.0**head for head in range(self.num_heads)]
         self.frequency = self._per_head("frequency", octaves)
         self.phase = self._per_head("phase", 0.0)
@@ -80,6 +107,9 @@ class SinusoidalTime(_TemporalFunction):
         turns = self.frequency * times
         wave = ops.sin(self.phase + turns * (2.0 * math.pi))
         return self.offset + self.amplitude * wave
+
+    def get_config(self):
+        return {**super().get_config(), "initial_amplitude": self.initial_amplitude}
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -91,7 +121,7 @@ class ExponentialTime(_TemporalFunction):
     lags means the recent past.
     """
 
-    def __init__(self, num_heads, initial_amplitude=-1.0, **kwargs):
+    def __init__(self, num_heads, initial_amplitude=0.0, **kwargs):
         super().__init__(num_heads, **kwargs)
         self.initial_amplitude = initial_amplitude
 
@@ -146,20 +176,27 @@ TEMPORAL_FUNCTIONS = {
     "sinusoidal": SinusoidalTime,
     "exponential": ExponentialTime,
     "learned": LearnedTime,
+    "gated": GatedTime,
 }
 
 
 def get_temporal_function(
-    identifier, num_heads, of_lags=False, initial_offset=INITIAL_OFFSET
+    identifier,
+    num_heads,
+    of_lags=False,
+    weighting="double_sigmoid",
+    initial_offset=None,
 ):
     """Resolves a name, a Keras layer or another callable to a callable.
 
     Args:
-        identifier: One of "linear", "sinusoidal", "exponential", "learned", or a
-            callable from times `(..., 1)` to values `(..., H)` or `(..., 1)`.
+        identifier: One of "linear", "sinusoidal", "exponential", "learned", "gated", or
+            a callable from times `(..., 1)` to values `(..., H)` or `(..., 1)`.
         num_heads: H.
         of_lags: Whether the function will be given lags instead of positions.
-        initial_offset: Initial value of a function given by name.
+        weighting: "double_sigmoid" or "sigmoid": how values become weights.
+        initial_offset: Initial value of a function given by name, or `None` for that of
+            the `weighting`.
     """
     if callable(identifier):
         return identifier
@@ -171,8 +208,12 @@ def get_temporal_function(
             f"{sorted(TEMPORAL_FUNCTIONS)}.{hint} "
             f"Received: temporal_function={identifier!r}"
         )
+    if initial_offset is None:
+        initial_offset = INITIAL_OFFSETS[weighting]
     # A fixed name gives the weights the same path in every copy of a model.
     options = {"initial_offset": initial_offset, "name": "temporal_function"}
-    if identifier == "exponential" and of_lags:
+    if weighting == "sigmoid" and identifier == "sinusoidal":
         options["initial_amplitude"] = 1.0
+    if weighting == "sigmoid" and identifier == "exponential":
+        options["initial_amplitude"] = 1.0 if of_lags else -1.0
     return TEMPORAL_FUNCTIONS[identifier](num_heads, **options)

@@ -381,12 +381,12 @@ class EncoderDecoder(keras.Model):
         return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
-        return {**super().get_config(), **dtype_config(self), **self._config}
+        own = parts.saved(self._config, *ATTENTIONS)
+        return {**super().get_config(), **dtype_config(self), **own}
 
     @classmethod
     def from_config(cls, config):
-        given = {name: parts.copy_of(config[name]) for name in ATTENTIONS}
-        return cls(**{**config, **given})
+        return cls(**parts.loaded(config, *ATTENTIONS))
 
 
 def _check_inputs(inputs):

@@ -13,6 +13,8 @@ from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.positions import INSIDE_ATTENTION
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
+from keras_twa.layers.saved_texts import as_saved
+from keras_twa.layers.saved_texts import to_save
 from keras_twa.mechanism import as_texts
 from keras_twa.ops import backend
 
@@ -42,6 +44,26 @@ def copy_of(attention, dtype=None):
     if isinstance(attention, list):
         return [copy_of(each, dtype) for each in attention]
     return attention if isinstance(attention, str) else described(attention, dtype)
+
+
+def saved(config, *names):
+    """A configuration whose texts of attention name options with changed defaults.
+
+    Args:
+        config: The arguments of a model.
+        *names: Those that are attention.
+    """
+    return config | {name: to_save(config[name]) for name in names}
+
+
+def loaded(config, *names):
+    """The arguments of a model, from a configuration of this or an earlier version.
+
+    Args:
+        config: The configuration.
+        *names: The arguments that are attention.
+    """
+    return config | {name: copy_of(as_saved(config[name])) for name in names}
 
 
 def encoder_blocks(

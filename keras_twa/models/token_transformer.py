@@ -134,8 +134,9 @@ class TokenTransformer(keras.Model):
         return self.embedding_dropout(x, training=training), real
 
     def get_config(self):
-        return {**super().get_config(), **dtype_config(self), **self._config}
+        own = parts.saved(self._config, "attention")
+        return {**super().get_config(), **dtype_config(self), **own}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "attention": parts.copy_of(config["attention"])})
+        return cls(**parts.loaded(config, "attention"))

@@ -171,8 +171,9 @@ class VisionTransformer(keras.Model):
         return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
-        return {**super().get_config(), **dtype_config(self), **self._config}
+        own = parts.saved(self._config, "attention")
+        return {**super().get_config(), **dtype_config(self), **own}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "attention": parts.copy_of(config["attention"])})
+        return cls(**parts.loaded(config, "attention"))

@@ -33,6 +33,8 @@ from keras_twa.ops.softmax.scores import squared_distance
 from keras_twa.ops.softmax.scores import times_of
 from keras_twa.ops.softmax.sliding_window import near_attention
 from keras_twa.ops.softmax.tiled import tiled_attention
+from keras_twa.ops.softmax.time_weights import LagLine
+from keras_twa.ops.softmax.time_weights import TimeWeight
 from keras_twa.ops.softmax.transformer_xl import relative_attention
 from keras_twa.ops.unit import unit
 
@@ -40,7 +42,9 @@ __all__ = [
     "Force",
     "ForceByDistance",
     "InnerProduct",
+    "LagLine",
     "PairBias",
+    "TimeWeight",
     "WeightDropout",
     "additive_attention",
     "biased",

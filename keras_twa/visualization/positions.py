@@ -18,7 +18,7 @@ def position_weights(layer, length=64, inputs=None):
     Without `inputs`, the figure shows the effect of positions alone, with the current
     model weights of the layer:
 
-    - temporal-weighted attention: `W = sigmoid(f(t))` of each head;
+    - temporal-weighted attention: `W` of each head, by time or lag;
     - several timescales, and retention: discounts `gamma^lag`, or their combination by
       the Tikhonov decoder;
     - gravity: the force against the distance of query and key, at masses of 1;

@@ -33,7 +33,7 @@ def dot(id, **options):
 
 def temporal(id, temporal_function="linear", loop_function=None, **options):
     """Return a temporal case, with a short time scale so that the weights differ."""
-    own = {"mode", "applies_to"} & set(options)
+    own = {"mode", "applies_to", "weighting"} & set(options)
     made = case(
         f"temporal_weighted-{id}",
         layers.TemporalWeightedAttention,
@@ -79,6 +79,7 @@ TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
 RWKV = layers.RWKVAttention, references.rwkv
 SPARSE = layers.SparseAttention, references.sparse
 LOG = {"mode": "log_additive"}
+SIGMOID = {"weighting": "sigmoid"}
 
 # Block 3 does not see itself.
 BLOCKS = np.array(
@@ -138,6 +139,7 @@ OTHER_STATES = [
         num_global_tokens=2,
     ),
     case("rwkv-7", *RWKV, "version", version=7),
+    temporal("gated-lag", "gated", applies_to="lag"),
 ]
 EACH = [*PLAIN, *OTHER_STATES]
 # Cases whose sequence may come in parts, and cases that need the whole sequence.
@@ -151,8 +153,9 @@ WITHOUT_CROSS = [case for case in EACH if not case.layer.cross_attention]
 FORKS = [
     dot("bilinear-norm-cap", score="bilinear", qk_norm=True, logit_soft_cap=2.0),
     temporal("log-linear", **LOG),
-    temporal("lag-sinusoidal", "sinusoidal", applies_to="lag"),
+    temporal("lag-sinusoidal", "sinusoidal", applies_to="lag", **SIGMOID),
     temporal("log-lag-exponential", "exponential", applies_to="lag", **LOG),
+    temporal("log-gated", "gated", **LOG),
     case("gravitational-force", *GRAVITY, "normalization", normalization="force"),
     case("multi_timescale-additive", *TIMESCALES, "discount", discount="additive"),
     case(
@@ -199,6 +202,14 @@ OPTIONS = [
     dot("bilinear-sinks", score="bilinear", sinks=True),
     dot("norm-sinks-gate-cap", qk_norm=True, sinks=True, gated=True, logit_soft_cap=3),
     case("additive-sizes", *ADDITIVE, value_dim=3, use_bias=False, output_shape=5),
+    temporal("sigmoid", **SIGMOID),
+    temporal("log-sigmoid", **LOG, **SIGMOID),
+    temporal("log-lag-sigmoid", applies_to="lag", **LOG, **SIGMOID),
+    temporal("gated", "gated", value_dim=3, use_bias=False),
+    temporal("gated-query", "gated", applies_to="query"),
+    temporal("gated-sigmoid", "gated", **SIGMOID),
+    temporal("log-gated-lag", "gated", applies_to="lag", **LOG),
+    temporal("log-gated-lag-sigmoid", "gated", applies_to="lag", **LOG, **SIGMOID),
     temporal("sinusoidal", "sinusoidal"),
     temporal("exponential", "exponential"),
     temporal("learned", "learned"),

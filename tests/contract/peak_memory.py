@@ -10,7 +10,7 @@ import numpy as np
 from keras_twa.experiments import machine
 from keras_twa.testing import harness
 from keras_twa.testing import scenarios
-from tests.contract.cases import PLAIN
+from tests.contract.cases import EACH
 
 # The pattern has an entry for each pair of blocks: large blocks keep it small.
 OPTIONS = {"sparse": {"block_size": 64}}
@@ -35,5 +35,5 @@ def growth(case, length):
 
 
 if __name__ == "__main__":
-    chosen = next(case for case in PLAIN if case.id == sys.argv[1])
+    chosen = next(case for case in EACH if case.id == sys.argv[1])
     print(growth(chosen, int(sys.argv[2])))

@@ -86,6 +86,15 @@ MECHANISMS = [
     with_layer(
         "temporal_weighted-shaw", TEMPORAL, "shaw", "applies_to", applies_to="lag"
     ),
+    with_name(
+        "temporal_weighted-gated-lag-alibi",
+        TEMPORAL,
+        "alibi",
+        "temporal_function",
+        "applies_to",
+        temporal_function="gated",
+        applies_to="lag",
+    ),
     with_name("gravitational-rotary", GRAVITY, "rotary"),
     with_name("gravitational-alibi", GRAVITY, "alibi"),
     with_name("multi_timescale-rotary", TIMESCALES, "rotary"),

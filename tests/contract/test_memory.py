@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_twa.testing.harness import HEADS
-from tests.contract.cases import PLAIN
+from tests.contract.cases import EACH
 
 SHORT, LONG = 2048, 4096
 
@@ -39,7 +39,7 @@ def pairs_in_bytes(case, length):
     "case",
     [
         pytest.param(case, id=case.id, marks=[pytest.mark.slow] * (i != 2))
-        for i, case in enumerate(PLAIN)
+        for i, case in enumerate(EACH)
     ],
 )
 def test_no_tensor_of_all_pairs(case):

@@ -9,7 +9,11 @@ from tests.references.numbers import softplus
 from tests.references.parts import attend
 from tests.references.parts import finish
 from tests.references.parts import prepare
+from tests.references.parts import project
 from tests.references.positions import bias_of
+
+HIGHEST = {"double_sigmoid": 2, "sigmoid": 1}
+SIDES = {"key": ("key",), "query": ("query",), "lag": ("query", "key")}
 
 
 def temporal_weighted(
@@ -19,6 +23,7 @@ def temporal_weighted(
     key=None,
     *,
     temporal_function="linear",
+    weighting="double_sigmoid",
     mode="multiplicative",
     applies_to="key",
     time_scale=100.0,
@@ -33,6 +38,14 @@ def temporal_weighted(
     bias = bias_of(weights, call.get("positions"), q, moments)
     scale = 1 / math.sqrt(q.shape[-1])
     function = TEMPORAL_FUNCTIONS.get(temporal_function, temporal_function)
+    inputs = {"query": query, "key": value if key is None else key}
+    contents = {}
+    if temporal_function == "gated":
+        contents = {
+            (side, part): project(weights, f"{side}_{part}", inputs[side])[..., 0]
+            for side in SIDES[applies_to]
+            for part in ("offset", "slope")
+        }
 
     def logit(b, h, i, j):
         time = {
@@ -40,7 +53,12 @@ def temporal_weighted(
             "query": query_times[b, i],
             "lag": query_times[b, i] - key_times[b, j],
         }[applies_to]
-        weight = sigmoid(function(weights, time / time_scale, h))
+        step = {"query": i, "key": j}
+        f = function(weights, time / time_scale, h)
+        for (side, part), content in contents.items():
+            factor = time / time_scale if part == "slope" else 1
+            f += content[b, step[side], h] * factor
+        weight = HIGHEST[weighting] * sigmoid(f)
         dot = q[b, i, h] @ k[b, j, h]
         if mode == "multiplicative":
             return dot * weight * scale + bias(b, h, i, j)
@@ -90,4 +108,6 @@ TEMPORAL_FUNCTIONS = {
     "sinusoidal": temporal_sinusoidal,
     "exponential": temporal_exponential,
     "learned": temporal_learned,
+    # Without what the contents add.
+    "gated": temporal_linear,
 }

@@ -6,6 +6,7 @@ import pytest
 
 import keras_twa
 from keras_twa import layers
+from keras_twa.layers.temporal_functions import TEMPORAL_FUNCTIONS
 from keras_twa.swapping.places import attention_layers
 from tests.few import a_few
 from tests.swapping import models
@@ -59,13 +60,38 @@ def test_layers_and_weights_are_those_of_a_model_made_so(kind):
     }
 
 
+def sharp(model):
+    """Return the model with large weights, so that `W` = 0.98 would be noticed."""
+    model.set_weights([4 * weight for weight in model.get_weights()])
+    return model
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_temporal_weights_start_near_the_old_outputs(kind):
+def test_temporal_weights_start_with_the_old_outputs(kind):
     model = models.KINDS[kind]()
     before = models.outputs(model)
     swapped = keras_twa.swap_attention(model, "temporal_weighted")
-    change = np.abs(models.outputs(swapped) - before).max()
-    assert 0 < change < 0.05 * np.abs(before).max()
+    largest = np.abs(before).max()
+    np.testing.assert_allclose(models.outputs(swapped), before, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("function", a_few(TEMPORAL_FUNCTIONS, always=("gated",)))
+@pytest.mark.parametrize("applies_to", ["key", "lag"])
+def test_all_functions_of_time_start_with_the_old_outputs(function, applies_to):
+    model = sharp(models.small())
+    options = {"temporal_function": function, "applies_to": applies_to}
+    swapped = keras_twa.swap_attention(model, "temporal_weighted", **options)
+    before = models.outputs(model)
+    largest = np.abs(before).max()
+    np.testing.assert_allclose(models.outputs(swapped), before, atol=1e-5 * largest)
+
+
+def test_a_single_sigmoid_starts_near_the_old_outputs():
+    model = sharp(models.small())
+    before = models.outputs(model)
+    swapped = keras_twa.swap_attention(model, "temporal_weighted", weighting="sigmoid")
+    change = np.abs(models.outputs(swapped) - before).max() / np.abs(before).max()
+    assert 1e-4 < change < 0.05
 
 
 @pytest.mark.parametrize("name", a_few(layers.mechanisms()))

@@ -35,6 +35,9 @@ class Facts:
 
     # Values of constructor arguments for hyperparameter search, the default first.
     search_space: ClassVar[dict] = {}
+    # Constructor arguments whose default has changed, and their former default. Saved
+    # configurations that do not name one were written before.
+    former_defaults: ClassVar[dict] = {}
     # Constructor arguments for sequences of a few dozen steps, where default windows or
     # patterns would cover everything.
     small_options: ClassVar[dict] = {}

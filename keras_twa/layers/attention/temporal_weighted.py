@@ -11,7 +11,12 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
+from keras_twa.layers.attention.projection import HeadDense
+from keras_twa.layers.attention.projection import Projection
+from keras_twa.layers.temporal_functions import GatedTime
 from keras_twa.layers.temporal_functions import get_temporal_function
+from keras_twa.ops import LagLine
+from keras_twa.ops import TimeWeight
 from keras_twa.ops import biased
 from keras_twa.ops import dot_product_attention
 from keras_twa.ops import inner_product
@@ -19,37 +24,59 @@ from keras_twa.ops import lag
 from keras_twa.ops import tiled_attention
 from keras_twa.ops import times_of
 
+# What `W` approaches as `f` grows.
+HIGHEST = {"double_sigmoid": 2.0, "sigmoid": 1.0}
+# What the content of a query or key sets, if `f` is gated.
+GATE_PARTS = ("offset", "slope")
+
 
 @keras.saving.register_keras_serializable(package="keras_twa")
 class TemporalWeightedAttention(PairAttention):
     """Multi-head attention whose scores are weighted by time (TWA).
 
-    Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = sigmoid(f(t))`, where `t` is
-    the time of the key, the time of the query, or the lag between them, and `f` is
-    learned separately for each head.
+    Per head: `softmax((Q K^T * W) / sqrt(D)) V` with `W = 2 sigmoid(f(t))`, where `t`
+    is the time of the key, the time of the query, or the lag between them, and `f` is
+    learned separately for each head. Initially, `f` is 0 and `W` is 1: conventional
+    attention. With `weighting="sigmoid"`, `W` is `sigmoid(f(t))` instead.
 
     A `W` below 1 moves positive and negative scores towards zero: it lowers the
     attention weight of a key with a high score and raises that of a key with a low one.
-    With `mode="log_additive"`, the layer computes `softmax(Q K^T / sqrt(D) + log W) V`,
-    where a small `W` always means little attention.
+    A `W` above 1 does the opposite. With `mode="log_additive"`, the layer computes
+    `softmax(Q K^T / sqrt(D) + log W) V`, where a small `W` always means little
+    attention.
+
+    With `temporal_function="gated"`, `f` is a line over the time `u = t / time_scale`,
+    which also depends on the content of query `i` or key `j`:
+
+    - on keys, `f = offset + o_j + (slope + s_j) u_j`;
+    - on queries, `f = offset + o_i + (slope + s_i) u_i`;
+    - on lags, `f = offset + o_i + o_j + (slope + s_i + s_j) u_ij`.
+
+    The sublayers "query_offset" and "query_slope" project the input of a query to `o_i`
+    and `s_i`, and "key_offset" and "key_slope" that of a key to `o_j` and `s_j`: one
+    number each per head, without biases. Their kernels start at zero.
 
     Cost: that of dot-product attention for weights on keys or queries, which are folded
     into K or Q. Weights on lags are applied to the scores tile by tile: O(T S (D + H))
-    time, O(T + S) memory.
+    time, or O(T S D) if gated, and O(T + S) memory.
 
     Args:
         temporal_function: `f`: "linear", "sinusoidal", "exponential", "learned",
-            or any callable or Keras layer from float32 times `(..., 1)`, already
-            divided by `time_scale`, to values `(..., H)` or `(..., 1)`.
+            "gated", or any callable or Keras layer from float32 times `(..., 1)`,
+            already divided by `time_scale`, to values `(..., H)` or `(..., 1)`.
             Defaults to "linear".
         mode: "multiplicative" (the definition) or "log_additive".
         applies_to: "key" (default), "query" or "lag" (`t_i - t_j`).
         time_scale: The unit of time inside `f`, in the unit of the positions. It is
             fixed, so that `f` does not depend on the length of a sequence. Defaults to
             100.
-        initial_offset: Approximate initial value of a named `f`. The default, 4, gives
-            `W = sigmoid(4) = 0.98`: almost conventional attention, but the sigmoid is
-            nearly flat there. At 0, `W` is 0.5 and learns fastest.
+        initial_offset: Initial value of a named `f`. Defaults to `None`: 0, or with
+            `weighting="sigmoid"` approximately 4, where `W = sigmoid(4) = 0.98` is
+            almost conventional attention, but learns slowly, as the sigmoid is nearly
+            flat.
+        weighting: "double_sigmoid" (default): `W = 2 sigmoid(f)`, from 0 to 2.
+            "sigmoid": `W = sigmoid(f)`, from 0 to 1, the original definition. Files and
+            configurations of earlier versions, which do not name it, keep "sigmoid".
 
     Raises:
         ValueError: If an argument or a shape does not fit, or `mode="log_additive"`
@@ -74,8 +101,16 @@ class TemporalWeightedAttention(PairAttention):
     uses_times = True
     rotary = True
     position_bias = True
+    former_defaults: ClassVar[dict] = {"weighting": "sigmoid"}
     search_space: ClassVar[dict] = {
-        "temporal_function": ("linear", "exponential", "sinusoidal", "learned"),
+        "temporal_function": (
+            "linear",
+            "exponential",
+            "sinusoidal",
+            "learned",
+            "gated",
+        ),
+        "weighting": ("double_sigmoid", "sigmoid"),
         "mode": ("multiplicative", "log_additive"),
         "applies_to": ("key", "lag"),
         "time_scale": (100.0, 10.0, 1000.0),
@@ -94,7 +129,8 @@ class TemporalWeightedAttention(PairAttention):
         mode="multiplicative",
         applies_to="key",
         time_scale=100.0,
-        initial_offset=4.0,
+        initial_offset=None,
+        weighting="double_sigmoid",
         **kwargs,
     ):
         super().__init__(
@@ -103,7 +139,9 @@ class TemporalWeightedAttention(PairAttention):
         checks.one_of(("multiplicative", "log_additive"), mode=mode)
         checks.one_of(("key", "query", "lag"), applies_to=applies_to)
         checks.positive_number(time_scale=time_scale)
-        checks.finite_number(initial_offset=initial_offset)
+        if initial_offset is not None:
+            checks.finite_number(initial_offset=initial_offset)
+        checks.one_of(tuple(HIGHEST), weighting=weighting)
         if mode == "log_additive" and applies_to == "query":
             raise ValueError(
                 "Adding a term per query has no effect: softmax over the keys "
@@ -114,9 +152,34 @@ class TemporalWeightedAttention(PairAttention):
         self.applies_to = applies_to
         self.time_scale = time_scale
         self.initial_offset = initial_offset
+        self.weighting = weighting
         self._given_function = temporal_function
         self.temporal_function = get_temporal_function(
-            temporal_function, num_heads, applies_to == "lag", initial_offset
+            temporal_function, num_heads, applies_to == "lag", weighting, initial_offset
+        )
+        self._weight = TimeWeight(HIGHEST[weighting], mode == "log_additive")
+
+    def projections(self):
+        found = super().projections()
+        if not self._is_gated:
+            return found
+        sides = ("query", "key") if self.applies_to == "lag" else (self.applies_to,)
+        gates = (
+            Projection(f"{side}_{part}", side, self.num_heads, 1)
+            for side in sides
+            for part in GATE_PARTS
+        )
+        return (*found, *gates)
+
+    def projector(self, projection):
+        if not projection.name.endswith(GATE_PARTS):
+            return super().projector(projection)
+        # `temporal_function` has the biases.
+        return HeadDense(
+            "btf,fhd->bthd",
+            output_shape=(None, projection.heads, projection.dim),
+            name=projection.name,
+            **{**self._dense_options(), "kernel_initializer": "zeros"},
         )
 
     def build(self, query_shape, value_shape=None, key_shape=None):
@@ -132,12 +195,14 @@ class TemporalWeightedAttention(PairAttention):
         if self.applies_to == "lag":
             return self._attend_by_lag(call, query_times, key_times, bias)
         query, key, key_bias = call["query"], call["key"], None
+        times = key_times if self.applies_to == "key" else query_times
+        values = self._values(call, times)
         if self.mode == "log_additive":
-            key_bias = ops.log_sigmoid(self._per_head(key_times))
+            key_bias = self._weight.log(values)
         elif self.applies_to == "key":
-            key = self._weigh(key, key_times)
+            key = self._weigh(key, values)
         else:
-            query = self._weigh(query, query_times)
+            query = self._weigh(query, values)
         return dot_product_attention(
             query,
             key,
@@ -150,20 +215,24 @@ class TemporalWeightedAttention(PairAttention):
         )
 
     def _attend_by_lag(self, call, query_times, key_times, bias):
-        # Each row of the kernel is one head: this selects its column of the values of
-        # f.
-        own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
-        score = _LagWeighted(self, self.mode == "log_additive")
-        num_queries = ops.shape(call["query"])[1]
-        own_head = ops.broadcast_to(
-            own_head, (1, num_queries, self.num_heads, self.num_heads)
-        )
         query = {
             "query": ops.cast(call["query"], "float32") * self.key_dim**-0.5,
             "time": query_times[..., None],
-            "own_head": own_head,
         }
         key = {"key": call["key"], "time": key_times[..., None]}
+        if self._is_gated:
+            score, parameters = LagLine(self._weight), []
+            self._add_lines(call, query, key)
+        else:
+            score = _LagWeighted(self, self._weight)
+            parameters = [variable.value for variable in self._function_variables()]
+            # Each row of the kernel is one head: this selects its column of the values
+            # of f.
+            own_head = ops.eye(self.num_heads, dtype="float32")[None, None]
+            query["own_head"] = ops.broadcast_to(
+                own_head,
+                (1, ops.shape(call["query"])[1], self.num_heads, self.num_heads),
+            )
         score, query, key = biased(score, query, key, bias)
         return tiled_attention(
             score,
@@ -173,8 +242,32 @@ class TemporalWeightedAttention(PairAttention):
             call.mask,
             call.dropout,
             call.return_weights,
-            [variable.value for variable in self._function_variables()],
+            parameters,
         )
+
+    def _add_lines(self, call, query, key):
+        """Adds the offsets and slopes to the tensors of queries and of keys."""
+        offset, slope = self.temporal_function.line(*self._gates(call, "query"))
+        query["line_offset"] = offset
+        query["line_slope"] = slope * (1.0 / self.time_scale)
+        offset, slope = (ops.cast(gate, "float32") for gate in self._gates(call, "key"))
+        key["line_offset"] = offset
+        key["line_slope"] = slope * (1.0 / self.time_scale)
+
+    @property
+    def _is_gated(self):
+        return isinstance(self.temporal_function, GatedTime)
+
+    def _gates(self, call, side):
+        """What the contents of queries or keys add to offset and slope, `(B, T, H)`."""
+        return [call[f"{side}_{part}"][..., 0] for part in GATE_PARTS]
+
+    def _values(self, call, times):
+        """`f` of each key or query, float32 `(B or 1, length, H)`."""
+        if not self._is_gated:
+            return self._per_head(times)
+        offset, slope = self.temporal_function.line(*self._gates(call, self.applies_to))
+        return offset + slope * ops.divide(times, self.time_scale)[..., None]
 
     def weights_at(self, times):
         """`W` at each time or lag, float32 `(..., H)`.
@@ -182,7 +275,7 @@ class TemporalWeightedAttention(PairAttention):
         Args:
             times: Float32 `(...)`.
         """
-        return ops.sigmoid(self._per_head(times))
+        return self._weight(self._per_head(times))
 
     def lag_values(self, lags, *parameters):
         """`f` with the weights `parameters` at each lag, float32 `(..., H or 1)`."""
@@ -218,8 +311,8 @@ class TemporalWeightedAttention(PairAttention):
             )
         return ops.cast(values, "float32")
 
-    def _weigh(self, x, positions):
-        weights = self.weights_at(positions)
+    def _weigh(self, x, values):
+        weights = self._weight(values)
         return ops.multiply(x, ops.cast(weights, x.dtype)[..., None])
 
     def position_profile(self, length):
@@ -245,10 +338,18 @@ class TemporalWeightedAttention(PairAttention):
             "applies_to": self.applies_to,
             "time_scale": self.time_scale,
             "initial_offset": self.initial_offset,
+            "weighting": self.weighting,
         }
 
     @classmethod
     def from_config(cls, config):
+        """Creates the layer.
+
+        Args:
+            config: The result of `get_config`, also of an earlier version. There, `W`
+                was `sigmoid(f(t))`.
+        """
+        config = {**cls.former_defaults, **config}
         function = config["temporal_function"]
         if not isinstance(function, str):
             function = keras.saving.deserialize_keras_object(function)
@@ -257,15 +358,15 @@ class TemporalWeightedAttention(PairAttention):
 
 @dataclass(frozen=True)
 class _LagWeighted:
-    """`q . k` times, or plus the logarithm of, `sigmoid(f(t_q - t_k))`.
+    """`q . k` weighted by `W` for the lag `t_q - t_k`.
 
     Args:
         layer: The layer that holds `f`.
-        adds: Whether the logarithm is added.
+        weight: The `TimeWeight`.
     """
 
     layer: Any
-    adds: bool
+    weight: TimeWeight
 
     def __call__(self, query, key, *parameters):
         logits = inner_product(query["query"], key["key"])
@@ -273,6 +374,4 @@ class _LagWeighted:
         # (g, t, S, H or 1) against (g, t, 1, H)
         values = self.layer.lag_values(lags, *parameters)
         values = ops.sum(values * query["own_head"][:, :, None, :], axis=-1)
-        if self.adds:
-            return logits + ops.log_sigmoid(values)
-        return logits * ops.sigmoid(values)
+        return self.weight.weigh(logits, values)

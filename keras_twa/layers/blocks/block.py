@@ -15,6 +15,8 @@ from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.layers.registry import get
+from keras_twa.layers.saved_texts import as_saved
+from keras_twa.layers.saved_texts import to_save
 from keras_twa.mechanism import as_texts
 
 
@@ -231,7 +233,7 @@ class TransformerBlock(keras.layers.Layer):
             "intermediate_dim": self.intermediate_dim,
             "num_heads": self.num_heads,
             **{
-                name: keras.saving.serialize_keras_object(getattr(self, name))
+                name: keras.saving.serialize_keras_object(to_save(getattr(self, name)))
                 for name in self._attentions
             },
             "dropout": self.dropout,
@@ -247,11 +249,16 @@ class TransformerBlock(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         given = {
-            name: described(config[name])
+            name: as_saved(config[name])
             for name in ("attention", "cross_attention")
-            if isinstance(config.get(name), dict)
+            if name in config
         }
-        return cls(**{**config, **given})
+        layers = {
+            name: described(attention)
+            for name, attention in given.items()
+            if isinstance(attention, dict)
+        }
+        return cls(**{**config, **given, **layers})
 
 
 def results_of(attention, query, scored, streams=False, **options):

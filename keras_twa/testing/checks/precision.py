@@ -82,6 +82,10 @@ def timestamps_keep_their_precision(case):
         names["temporal_function/offset"].assign(
             [-3.0e4, 2.0e4] if on_keys else [0.0, 0.0]
         )
+    if "key_slope/kernel" in names and on_keys:
+        # The offset above makes up for the origin of the times with one slope only.
+        slopes = names["key_slope/kernel"]
+        slopes.assign(ops.zeros(slopes.shape))
     if "timescales/discount_logits" in names:
         logits = names["timescales/discount_logits"]
         logits.assign(ops.full(logits.shape, 4.0))

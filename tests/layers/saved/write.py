@@ -5,7 +5,8 @@ They were written once, before the layers were restructured, by
     KERAS_BACKEND=torch python tests/layers/saved/write.py
 
 so that files that users saved before still load. Do not write them again unless the
-format of saved files is to change.
+format of saved files is to change. Options whose default has changed have their former
+default here, as in the files.
 """
 
 import pathlib
@@ -26,9 +27,11 @@ def every_layer():
     times = keras.Input((LENGTH,))
     found = []
     for layer_class in layers.ATTENTION_LAYERS:
-        layer = layer_class(num_heads=2, key_dim=4, seed=1)
+        former = layer_class.former_defaults
+        layer = layer_class(num_heads=2, key_dim=4, seed=1, **former)
         found.append(layer(inputs, query_positions=times))
-    found.append(layers.TransformerEncoder(16, 2, "temporal_weighted")(inputs))
+    former = 'temporal_weighted(weighting="sigmoid")'
+    found.append(layers.TransformerEncoder(16, 2, former)(inputs))
     return keras.Model([inputs, times], found)
 
 
