@@ -18,7 +18,8 @@ HEADS, DIM, VALUE_DIM = 2, 4, 3
 SIZES = ((0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 0, 0), (0, 0, 0))
 # What is exported and is no kernel: scores, and what is made of each step alone.
 OTHERS = {
-    *("Force", "ForceByDistance", "InnerProduct", "PairBias", "WeightDropout"),
+    *("Force", "ForceByDistance", "InnerProduct", "LagLine", "PairBias"),
+    *("TimeWeight", "WeightDropout"),
     *("biased", "inner_product"),
     *("inverse_laplace", "lag", "log_softplus", "previous_real", "rotary_rates"),
     *("rotate", "squared_distance", "times_of", "unit"),
@@ -84,6 +85,24 @@ def with_gravity(q, k, v, force, **options):
     return kernels.tiled_attention(force, query, key, v, **options)
 
 
+def with_line(q, k, v, **options):
+    """Call the tiled kernel with weights on a line over lags."""
+
+    def carried(x):
+        times = kernels.times_of(None, ops.shape(x)[1])
+        zeros = ops.zeros_like(ops.cast(x[..., 0], "float32"))
+        times = zeros + ops.cast(times, "float32")[..., None]
+        return {"time": times, "line_offset": zeros, "line_slope": zeros}
+
+    return kernels.tiled_attention(
+        kernels.LagLine(kernels.TimeWeight(2.0)),
+        {"query": q, **carried(q)},
+        {"key": k, **carried(k)},
+        v,
+        **options,
+    )
+
+
 def kernel(name, *more, **chosen):
     """Return a kernel of queries, keys and values with its further arguments."""
 
@@ -102,6 +121,7 @@ PAIRS = {
     "tiled_attention, by distance": lambda *a, **o: with_gravity(
         *a, kernels.ForceByDistance(Manhattan(), 2.0, 0.5), width=DIM, **o
     ),
+    "tiled_attention, line over lags": with_line,
     "discounted_attention": discounted,
     "discounted_attention, known": lambda *a, **o: discounted(*a, discounts=[0.6], **o),
     "dot_product_attention": kernel("dot_product_attention"),
