@@ -13,6 +13,7 @@ from keras_twa.tasks.array_rows import SPLITS
 from keras_twa.tasks.array_rows import ArrayRows
 from keras_twa.tasks.imdb import SOURCES
 from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.task import PREDICTS_NEXT
 from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Progress
 from keras_twa.tasks.task import Task
@@ -174,9 +175,11 @@ BYTE_LANGUAGE_MODEL = Task(
         "quick": _settings(num_train=1_171, num_validation=390, num_test=390),
         "full": _settings(),
     },
-    used=("max_length", *presets.TRANSFORMER, *presets.TRAINING),
-    requires={
-        "prefix_invariant": "Later bytes must not affect the outputs of earlier ones: "
-        "a model would see what it predicts."
-    },
+    used=(
+        "max_length",
+        *presets.COUNTS,
+        *presets.TRANSFORMER,
+        *presets.TRAINING,
+    ),
+    requires=PREDICTS_NEXT,
 )

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from keras_twa.datasets import irregular_series
+from keras_twa.tasks import presets
 from keras_twa.tasks.array_rows import ArrayRows
+from keras_twa.tasks.series import squared_error
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Progress
@@ -117,12 +119,6 @@ def _build_gru(settings: Settings, rows: ArrayRows) -> Any:
     return build_gru(settings, rows)
 
 
-def _squared_error() -> Any:
-    import keras
-
-    return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
-
-
 def _metrics() -> list[Any]:
     from keras_twa.tasks.irregular_series_model import UnexplainedVariance
 
@@ -160,7 +156,7 @@ IRREGULAR_SERIES = Task(
     title="irregular series",
     load=load,
     build_model=_build,
-    loss=_squared_error,
+    loss=squared_error,
     metrics=_metrics,
     metric=METRIC,
     baselines=baselines,
@@ -177,25 +173,5 @@ IRREGULAR_SERIES = Task(
     options=OPTIONS,
     presets={"quick": Settings(**QUICK), "full": Settings(**FULL)},
     models={"dot_product_steps": _build_without_times, "gru": _build_gru},
-    used=(
-        "num_train",
-        "num_validation",
-        "num_test",
-        "data_seed",
-        "num_layers",
-        "embedding_dim",
-        "num_heads",
-        "intermediate_dim",
-        "dropout",
-        "batch_size",
-        "learning_rate",
-        "warmup_steps",
-        "schedule",
-        "weight_decay",
-        "beta_2",
-        "epsilon",
-        "clipnorm",
-        "epochs",
-        "patience",
-    ),
+    used=(*presets.COUNTS, *presets.TRANSFORMER, *presets.TRAINING),
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_twa.datasets.baselines import majority_baseline
 from keras_twa.home import expanded
 from keras_twa.tasks import own_notes
 from keras_twa.tasks import presets
@@ -31,6 +30,7 @@ from keras_twa.tasks.target_kind import kind_of
 from keras_twa.tasks.target_kind import labels_of
 from keras_twa.tasks.task import Progress
 from keras_twa.tasks.token_classifier import MAJORITY
+from keras_twa.tasks.token_classifier import majority
 from keras_twa.tasks.token_classifier import token_classification
 from keras_twa.tasks.token_rows import TokenRows
 
@@ -147,12 +147,6 @@ def load_tokens(
         symbols=lambda tokens: [str(token) for token in tokens],
         note=" ".join(note),
     )
-
-
-def majority(rows: TokenRows) -> dict[str, float]:
-    """Returns the test accuracy of the most frequent label."""
-    train, test = rows.splits["train"][1], rows.splits["test"][1]
-    return {"majority": majority_baseline(train, test)}
 
 
 def _read(

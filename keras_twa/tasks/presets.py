@@ -70,11 +70,10 @@ TRAINING = (
     "max_steps",
     "patience",
 )
-# Those of tasks with as many rows as asked for, and a Transformer for them.
+# Those of tasks with as many rows as asked for.
+COUNTS = ("num_train", "num_validation", "num_test")
+# Those of tasks with a Transformer.
 TRANSFORMER = (
-    "num_train",
-    "num_validation",
-    "num_test",
     "data_seed",
     "num_layers",
     "embedding_dim",

@@ -115,5 +115,10 @@ SEQUENCE_REVERSAL = Task(
             epochs=8,
         )
     },
-    used=("max_length", *presets.TRANSFORMER, *presets.TRAINING),
+    used=(
+        "max_length",
+        *presets.COUNTS,
+        *presets.TRANSFORMER,
+        *presets.TRAINING,
+    ),
 )

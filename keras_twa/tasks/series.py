@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_twa.tasks import presets
 from keras_twa.tasks.series_rows import SeriesRows
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Metric
@@ -12,6 +13,7 @@ from keras_twa.tasks.task import Task
 from keras_twa.tasks.token_classifier import MAJORITY
 from keras_twa.tasks.token_classifier import accuracy
 from keras_twa.tasks.token_classifier import cross_entropy
+from keras_twa.tasks.token_classifier import majority
 
 # A model of minutes on two cores.
 QUICK: dict[str, Any] = {
@@ -63,7 +65,7 @@ def series_regression(**facts: Any) -> Task:
     return Task(
         **{
             "build_model": _build,
-            "loss": _squared_error,
+            "loss": squared_error,
             "metrics": _absolute_error,
             "metric": Metric(
                 "mean_absolute_error", higher_is_better=False, percent=False
@@ -76,12 +78,6 @@ def series_regression(**facts: Any) -> Task:
             **facts,
         }
     )
-
-
-def majority(rows: SeriesRows) -> dict[str, float]:
-    """Returns the test accuracy of the most frequent label."""
-    train, test = rows.splits["train"][1], rows.splits["test"][1]
-    return {"majority": float(np.mean(test == np.bincount(train).argmax()))}
 
 
 def median(rows: SeriesRows) -> dict[str, float]:
@@ -102,7 +98,8 @@ def _build_gru(settings: Settings, rows: SeriesRows) -> Any:
     return build_gru(settings, rows)
 
 
-def _squared_error() -> Any:
+def squared_error() -> Any:
+    """Returns the loss of predicted numbers, of which rows of weight 0 are no part."""
     import keras
 
     return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
@@ -116,21 +113,4 @@ def _absolute_error() -> list[Any]:
 
 MODELS: Mapping[str, Any] = {"gru": _build_gru}
 # Settings that have an effect on these tasks.
-USED = (
-    "data_seed",
-    "num_layers",
-    "embedding_dim",
-    "num_heads",
-    "intermediate_dim",
-    "dropout",
-    "batch_size",
-    "learning_rate",
-    "warmup_steps",
-    "schedule",
-    "weight_decay",
-    "beta_2",
-    "epsilon",
-    "clipnorm",
-    "epochs",
-    "patience",
-)
+USED = (*presets.TRANSFORMER, *presets.TRAINING)

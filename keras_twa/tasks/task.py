@@ -10,6 +10,11 @@ from keras_twa.tasks.settings import Settings
 
 # Conventional attention.
 BASELINE = "dot_product"
+# `Task.requires` of tasks that predict the next token.
+PREDICTS_NEXT = {
+    "prefix_invariant": "Later bytes must not affect the outputs of earlier ones: "
+    "a model would see what it predicts."
+}
 # The name of a model whose attention is not exchanged.
 AS_GIVEN = "as_given"
 # Called with the numbers of finished rows and of all rows.

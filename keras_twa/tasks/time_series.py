@@ -15,6 +15,7 @@ from keras_twa.tasks.series_rows import SeriesRows
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.stepped_batches import SteppedBatches
 from keras_twa.tasks.task import Progress
+from keras_twa.tasks.token_classifier import majority
 
 DEFAULT = "GunPoint"
 VALIDATION_FRACTION = 0.2
@@ -133,7 +134,7 @@ def baselines(rows: SeriesRows) -> dict[str, float]:
     """
     found = time_series.load_data(rows.data)
     return {
-        **series.majority(rows),
+        **majority(rows),
         NEIGHBOUR: nearest_neighbour(found),
         ROCKET: minirocket(found),
         **PUBLISHED.get(rows.data, {}),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_twa.datasets.baselines import majority_baseline
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Task
 from keras_twa.tasks.token_rows import TokenRows
@@ -53,6 +54,16 @@ def cross_entropy() -> Any:
     return keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )
+
+
+def majority(rows: Any) -> dict[str, float]:
+    """Returns the test accuracy of the most frequent label of the training rows.
+
+    Args:
+        rows: Rows whose splits have one label for each row, in second place.
+    """
+    train, test = rows.splits["train"][1], rows.splits["test"][1]
+    return {"majority": majority_baseline(train, test)}
 
 
 def accuracy() -> list[Any]:

@@ -11,6 +11,7 @@ from keras_twa.tasks.series_rows import SeriesRows
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Progress
 from keras_twa.tasks.token_classifier import MAJORITY
+from keras_twa.tasks.token_classifier import majority
 
 CLASSES = {
     "swing": [f"period {period:g}" for period in uneven_series.PERIODS],
@@ -73,7 +74,7 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Une
 
 def baselines(rows: UnevenRows) -> dict[str, float]:
     """Returns test accuracies without attention."""
-    return {**series.majority(rows), SOLVER: rows.solved}
+    return {**majority(rows), SOLVER: rows.solved}
 
 
 UNEVEN_SERIES = series_classification(

@@ -167,5 +167,5 @@ VIT_CIFAR10 = Task(
             patience=30,
         ),
     },
-    used=("pooling", *presets.TRANSFORMER, *presets.TRAINING),
+    used=("pooling", *presets.COUNTS, *presets.TRANSFORMER, *presets.TRAINING),
 )
