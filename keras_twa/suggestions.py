@@ -26,6 +26,18 @@ def close_names(wanted: str, choices: Iterable[str], count: int = 1) -> list[str
     return [by_form[form] for form in close]
 
 
+def did_you_mean(wanted: str, choices: Iterable[str], count: int = 3) -> str:
+    """Returns "Did you mean 'a' or 'b'? " for the start of a sentence, or "".
+
+    Args:
+        wanted: The name.
+        choices: The names that there are.
+        count: Most names to suggest.
+    """
+    close = close_names(wanted, choices, count)
+    return f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+
+
 def _form(name: str) -> str:
     """A name without package, case, punctuation and what its kind ends with."""
     last = re.split(r"[>.:/]", name)[-1]

@@ -3,11 +3,13 @@
 import importlib.util
 import inspect
 import sys
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import keras
+
+from keras_twa.experiments.process import import_folder
+from keras_twa.keras_internals import sublayers
 
 # Every process that imports Keras and this package has these.
 KNOWN = ("keras", "keras_twa", "numpy", "builtins", "tensorflow", "jax", "torch")
@@ -48,7 +50,7 @@ def custom_objects(*things: Any) -> dict[str, Any]:
                 or hasattr(value, "get_config")
             ]
             if isinstance(thing, keras.layers.Layer):
-                waiting += thing._flatten_layers(include_self=False, recursive=True)
+                waiting += sublayers(thing, recursive=True)
     return found
 
 
@@ -58,13 +60,9 @@ def import_paths(objects: dict[str, Any]) -> list[str]:
     Args:
         objects: What `custom_objects` returned.
     """
-    found = []
-    for each in objects.values():
-        module = sys.modules.get(each.__module__)
-        if module is not None and importable(module):
-            depth = module.__name__.count(".") + hasattr(module, "__path__")
-            found.append(str(Path(module.__file__ or "").resolve().parents[depth]))
-    return sorted(set(found))
+    names = {each.__module__ for each in objects.values()} & {*sys.modules}
+    folders = {import_folder(n) for n in names if importable(sys.modules[n])}
+    return sorted(filter(None, folders))
 
 
 def importable(module: Any) -> bool:

@@ -80,7 +80,7 @@ def prepare(
     model: Any,
     attention: Any,
     data: Data,
-    training: Mapping[str, int | None],
+    training: Mapping[str, Any],
     primary: str | None,
     higher_is_better: bool | None,
     where: Any,
@@ -115,11 +115,11 @@ def prepare(
         batch_size = training["batch_size"]
         if batch_size is None:
             batch_size = written.batch_size or BATCH_SIZE
-        epochs = training["epochs"]
+        epochs, patience = training["epochs"], training["patience"]
         settings = Settings(
             batch_size=batch_size,
-            epochs=epochs,  # type: ignore[arg-type]
-            patience=epochs if training["patience"] is None else training["patience"],  # type: ignore[arg-type]
+            epochs=epochs,
+            patience=epochs if patience is None else patience,
             options={**storing.described(model), "initial_weights": initial_weights},
         )
         if not model.built:
@@ -220,7 +220,7 @@ class Trial:
         x, y, weights = batch
         try:
             predictions = self.model.predict_on_batch(x)
-        except Exception as error:  # as above
+        except Exception as error:  # a model of the user's may raise anything
             raise _refusal("The model refuses the rows", x, error) from error
         outputs = []
         if arguments is not None:
@@ -231,7 +231,7 @@ class Trial:
             values = self.model.test_on_batch(
                 x, y, sample_weight=weights, return_dict=True
             )
-        except Exception as error:  # as above
+        except Exception as error:  # a model of the user's may raise anything
             raise _refusal(
                 "The loss or a metric refuses the targets", y, error
             ) from error

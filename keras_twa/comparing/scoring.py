@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 from keras_twa.tasks import Metric
 
 # Parts of the names of values: of those that should be high, and those in per cent.
@@ -67,8 +67,7 @@ def primary_metric(
         primary = _default(names)
     primary = primary.removeprefix("val_")
     if primary not in names:
-        close = close_names(primary, names, 3)
-        hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = did_you_mean(primary, names)
         raise ValueError(
             f"The model has no such value. {hint}Choose from: {', '.join(names)}. "
             f"Received: primary={primary!r}"

@@ -19,6 +19,7 @@ from keras_twa.comparing.custom_objects import import_paths
 from keras_twa.comparing.custom_objects import importable
 from keras_twa.tasks import stored
 from keras_twa.tasks.array_rows import Group
+from keras_twa.tasks.array_rows import by_path
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import differences
 from keras_twa.tasks.fingerprint import hash_of
@@ -171,9 +172,8 @@ def fingerprint(groups: dict[str, list[Group]]) -> Fingerprint:
     for split, those in groups.items():
         arrays = {}
         for number, group in enumerate(those):
-            for path, array in keras.tree.flatten_with_path(group.arrays):
-                if array is not None:
-                    arrays["/".join(map(str, (number, *path)))] = array
+            for name, array in by_path(group.arrays).items():
+                arrays[f"{number}/{name}"] = array
             arrays[f"{number}/rows"] = group.rows
         count = sum(len(group.rows) for group in those)
         found[split] = f"{count} rows, sha256 {hash_of(arrays)}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_twa import extras
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 
 # The data sets of which aeon has a train and a test file. Their archive.
 ARCHIVES = {
@@ -75,8 +75,7 @@ def load_data(name="GunPoint"):
     - [Bagnall et al., 2018](https://arxiv.org/abs/1811.00075), the UEA archive
     """
     if name not in NAMES:
-        close = close_names(str(name), NAMES)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(str(name), NAMES, 1)
         raise ValueError(
             f"Unknown data set. {hint}Choose from: {', '.join(NAMES)}. "
             f"Received: name={name!r}"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_twa.datasets import checks
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 
 KINDS = ("swing", "recall", "decay", "order")
 # The mean gap is 1; after one observation in twelve, a pause of this mean follows.
@@ -72,8 +72,7 @@ def load_data(
     ((16, 10, 5), (16, 10), (16,))
     """  # noqa: E501
     if kind not in KINDS:
-        close = close_names(str(kind), KINDS, 1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(str(kind), KINDS, 1)
         raise ValueError(
             f"Unknown kind. {hint}Choose from: {', '.join(KINDS)}. "
             f"Received: kind={kind!r}"

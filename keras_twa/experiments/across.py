@@ -88,8 +88,8 @@ class Across:
         ranks = self._mean_ranks
         best = {
             name: self.metric.best(
-                runs[name].score.mean  # type: ignore[union-attr]
-                for runs in self.runs.values()
+                self._score(each, name).mean
+                for each, runs in self.runs.items()
                 if name in runs
             )
             for name in self.summaries

@@ -174,7 +174,8 @@ class RunProcess:
         if task is not None:
             command += ["--task", task]
             places.append(task)
-        for found_in in filter(None, map(_folder_of, places)):
+        modules = [place.partition(":")[0] for place in places]
+        for found_in in filter(None, map(import_folder, modules)):
             command += ["--path", found_in]
         return [*command, *share.arguments]
 
@@ -197,9 +198,12 @@ def _environment(share: Share, backend: str) -> dict[str, str]:
     }
 
 
-def _folder_of(place: str) -> str | None:
-    """The folder from which this process imports the module of a class."""
-    name = place.partition(":")[0]
+def import_folder(name: str) -> str | None:
+    """Returns the folder from which this process imports a module, if it is a file's.
+
+    Args:
+        name: Name of the module.
+    """
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     if module is None or file is None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_twa.datasets.token_sequences import TokenSequences
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 from keras_twa.tasks.array_rows import SPLITS
 from keras_twa.tasks.own_data import OwnSeries
 from keras_twa.tasks.own_data import OwnTokens
@@ -117,8 +117,7 @@ def _parts(path: Path, arrays: Mapping[str, np.ndarray]) -> list["_Part"]:
     keys: dict[str, dict[str, str]] = {}
     for key in arrays:
         if key not in known:
-            close = close_names(key, known, 3)
-            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            hint = did_you_mean(key, known)
             raise ValueError(
                 f"{path}: there is an unknown array. {hint}Choose from: "
                 f"{', '.join(NAMES)}, with _train, _validation and _test for splits. "

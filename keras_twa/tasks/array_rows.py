@@ -58,7 +58,7 @@ class ArrayRows:
     def fingerprint(self) -> Fingerprint:
         """A text for each split that identifies its rows."""
         return {
-            name: f"{_count(split)} rows, sha256 {hash_of(_by_path(split))}"
+            name: f"{_count(split)} rows, sha256 {hash_of(by_path(split))}"
             for name, split in self.splits.items()
         }
 
@@ -156,7 +156,8 @@ def _count(split: Any) -> int:
     return len(_arrays(split)[0])
 
 
-def _by_path(split: Any) -> dict[str, Any]:
+def by_path(split: Any) -> dict[str, Any]:
+    """Returns the arrays of `(inputs, targets, weights)` by their places."""
     import keras
 
     parts = dict(zip(("inputs", "targets", "weights"), split, strict=True))

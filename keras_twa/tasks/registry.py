@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from types import ModuleType
 
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 from keras_twa.tasks.rows import Rows
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Progress
@@ -82,8 +82,7 @@ def get(name: str) -> Task:
         return stored_task(name.removeprefix(STORED))
     place = BUILT_IN.get(name, name)
     if ":" not in place:
-        close = close_names(name, names(), 3)
-        hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+        hint = did_you_mean(name, names())
         raise ValueError(
             f"Unknown task. {hint}Choose from: {', '.join(names())}, or FILE.py:NAME. "
             f"Received: task={name!r}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 from keras_twa.tasks.own_data import OwnSeries
 from keras_twa.tasks.table_file import Table
 from keras_twa.tasks.table_file import header_of
@@ -88,8 +88,7 @@ def _check_columns(
     """
     for name in names:
         if name not in header:
-            close = close_names(name, header, 3)
-            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            hint = did_you_mean(name, header)
             raise ValueError(
                 f"{place}: there is no such column. {hint}The columns are "
                 f"{_listed(header)}. Received: column {name!r}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 
 SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 
@@ -15,8 +15,7 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value in choices:
         return
-    close = close_names(str(value), choices, 3)
-    hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+    hint = did_you_mean(str(value), choices)
     raise ValueError(
         f"Unknown {what}. {hint}Choose from: {', '.join(choices)}. "
         f"Received: {what}={value!r}"

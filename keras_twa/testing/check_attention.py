@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_twa.layers.attention.base import Attention
-from keras_twa.suggestions import close_names
+from keras_twa.suggestions import did_you_mean
 from keras_twa.testing.case import Case
 from keras_twa.testing.harness import HEAD_WIDTH
 from keras_twa.testing.harness import HEADS
@@ -71,8 +71,7 @@ def check_attention(
     wanted = [*PROMISES] if checks is None else list(checks)
     for name in wanted:
         if name not in PROMISES:
-            close = close_names(name, PROMISES, 3)
-            hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
+            hint = did_you_mean(name, PROMISES)
             raise ValueError(
                 f"Unknown check. {hint}The checks are {', '.join(PROMISES)}. "
                 f"Received: {name!r}"
