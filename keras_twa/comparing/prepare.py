@@ -203,10 +203,10 @@ class Trial:
     ) -> None:
         self.where = facts["where"]
         self.arguments = arguments
-        self.rows = stored.StoredRows.load(folder, facts)
+        found = stored.Stored(folder)
+        self.rows = stored.StoredRows.load(found, facts)
         checks.check_numbers(self.rows.groups)
         try:
-            found = stored.Stored(folder)
             self.model = found.model()
             found.compile(self.model)
         except Exception as error:  # a model of the user's may raise anything

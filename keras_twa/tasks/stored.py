@@ -9,6 +9,7 @@ process of its own:
     arrays/*.npy   the rows, which are read as they are needed
 """
 
+import functools
 import json
 import os
 import pickle
@@ -49,6 +50,13 @@ def stored_task(folder: str | os.PathLike[str]) -> Task:
         ValueError: If it has no task.
     """
     path = Path(folder)
+    facts = path / FACTS
+    return _task(path, facts.stat().st_mtime_ns if facts.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=8)
+def _task(path: Path, written: int) -> Task:
+    """The task in a folder, read once for each time that it was written."""
     try:
         facts = json.loads((path / FACTS).read_text("utf-8"))
         if facts["format"] != FORMAT:
@@ -60,11 +68,16 @@ def stored_task(folder: str | os.PathLike[str]) -> Task:
             f"Not a stored task ({type(error).__name__}: {error}). Received: {path}"
         ) from None
 
+    # Read when a run needs it, and once for all that it needs.
+    @functools.cache
+    def stored() -> Stored:
+        return Stored(path)
+
     def load(data: str, settings: Settings, progress: Progress | None) -> StoredRows:
-        return StoredRows.load(path, facts)
+        return StoredRows.load(stored(), facts)
 
     def as_given(settings: Settings, rows: Any) -> Any:
-        return Stored(path).model(facts["initial_weights"])
+        return stored().model(facts["initial_weights"])
 
     def exchanged(attention: Any, settings: Settings, rows: Any) -> Any:
         return exchange(as_given(settings, rows), attention, facts["where"])
@@ -72,7 +85,7 @@ def stored_task(folder: str | os.PathLike[str]) -> Task:
     def compile(
         model: Any, settings: Settings, steps: int, learning_rate: float | None
     ) -> None:
-        Stored(path).compile(model, learning_rate)
+        stored().compile(model, learning_rate)
 
     return Task(
         name="stored",
@@ -133,14 +146,14 @@ class StoredRows:
     fingerprint: Fingerprint
 
     @classmethod
-    def load(cls, folder: Path, facts: dict[str, Any]) -> "StoredRows":
+    def load(cls, stored: "Stored", facts: dict[str, Any]) -> "StoredRows":
         """Opens the arrays in a folder.
 
         Args:
-            folder: The folder.
+            stored: What is in the folder.
             facts: The contents of its `task.json`.
         """
-        groups = opened(folder, Stored(folder).objects["groups"])
+        groups = opened(stored.folder, stored.objects["groups"])
         return cls(groups, facts["source"], "auto", facts["fingerprint"])
 
     @property

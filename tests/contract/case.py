@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_twa import layers
 from keras_twa.testing.case import Case
 from keras_twa.testing.harness import HEADS
 from tests import references
@@ -67,3 +68,20 @@ def uneven(query, key):
 def uneven_loop(q, k):
     """Return `uneven` for one query and one key."""
     return ((q - k) * (q - k) * np.arange(1, q.size + 1)).sum() / 2
+
+
+def temporal(id, temporal_function="linear", loop_function=None, **options):
+    """Return a temporal case, with a short time scale so that the weights differ."""
+    own = {"mode", "applies_to", "weighting"} & set(options)
+    made = case(
+        f"temporal_weighted-{id}",
+        layers.TemporalWeightedAttention,
+        references.temporal_weighted,
+        "time_scale",
+        *own,
+        time_scale=3.0,
+        temporal_function=temporal_function,
+        **options,
+    )
+    made.loop_options["temporal_function"] = loop_function or temporal_function
+    return made

@@ -12,6 +12,7 @@ from tests.contract.case import sawtooth
 from tests.contract.case import sawtooth_loop
 from tests.contract.case import soft_and_hard
 from tests.contract.case import soft_and_hard_loop
+from tests.contract.case import temporal
 from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
 from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
@@ -29,23 +30,6 @@ def dot(id, **options):
     """Return a case of dot-product attention with some of its own options."""
     own = {"score", "logit_soft_cap"} & {*options}
     return case(f"dot_product-{id}", *DOT, *own, **options)
-
-
-def temporal(id, temporal_function="linear", loop_function=None, **options):
-    """Return a temporal case, with a short time scale so that the weights differ."""
-    own = {"mode", "applies_to", "weighting"} & set(options)
-    made = case(
-        f"temporal_weighted-{id}",
-        layers.TemporalWeightedAttention,
-        references.temporal_weighted,
-        "time_scale",
-        *own,
-        time_scale=3.0,
-        temporal_function=temporal_function,
-        **options,
-    )
-    made.loop_options["temporal_function"] = loop_function or temporal_function
-    return made
 
 
 def sparse(id, **options):
