@@ -107,7 +107,12 @@ def test_it_can_be_interrupted(name, benchmark, monkeypatch, tmp_path, capsys):
         signal.raise_signal(getattr(signal, name))
 
     monkeypatch.setattr(benchmark, "compare", compare)
-    assert benchmark.main(["--output", str(tmp_path)]) == 130
+    # A shell lets programs in the background ignore SIGINT, and so these tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert benchmark.main(["--output", str(tmp_path)]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "the same command continues" in capsys.readouterr().err
     assert (tmp_path / "README.md").exists()
 
