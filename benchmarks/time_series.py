@@ -48,7 +48,7 @@ TASKS = {
         "Attention mechanisms on generated series at uneven times",
     ),
 }
-RATES = (2e-3, 6e-3, 2e-2)
+RATES = (1e-3, 4e-3, 1.6e-2)
 SEEDS = (0, 1, 2, 3, 4)
 SHORT = {
     "local": "local(window=16)",
@@ -134,7 +134,7 @@ def parse(arguments):
     add("--data", help="names of data sets, separated by commas; default: all")
     add("--attention", type=common.names, help="default: all mechanisms and gru")
     add("--seeds", type=integers, default=SEEDS, help="default: 0,1,2,3,4")
-    add("--rates", type=numbers, default=RATES, help="default: 0.002,0.006,0.02")
+    add("--rates", type=numbers, default=RATES, help="default: 0.001,0.004,0.016")
     add("--preset", default="quick", help="default: quick")
     add("--epochs", type=int, help="of 20 batches; default: that of the preset")
     add("--workers", type=int, default=2, help="runs at once; default: 2")
