@@ -18,7 +18,7 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class AttentionMask:
-    """The conjunction of a causal rule, padding, and explicit pairs.
+    """The conjunction of a causal rule, padding, segments, and explicit pairs.
 
     Causality is aligned bottom-right: with T queries and S keys, query `i` sees
     key `j` when `j <= i + S - T`, so the last query always sees the last key.
@@ -30,7 +30,13 @@ class AttentionMask:
         keys: Boolean `(B, S)` or `None`: keys that are real.
         pairs: Boolean `(B or 1, H or 1, T, S)` or `None`: explicit pairs.
         steps: Integer `(B, S)` or `None`: the number of each key among the real keys
-            of its row, for windows and chunks of steps. `None` means its index.
+            of its row, for windows and chunks of steps. `None` means its index. In
+            packed rows, it is the number among the steps of the segment.
+        query_segments: Integer `(B, T)` or `None`: the segment of each query in packed
+            rows. A query sees keys of the same segment only. In self-attention,
+            segments are numbered in the order of the row, and T = S.
+        key_segments: Integer `(B, S)`, the segment of each key; `None` if and only if
+            `query_segments` is.
     """
 
     causal: bool = False
@@ -38,6 +44,8 @@ class AttentionMask:
     keys: Tensor | None = None
     pairs: Tensor | None = None
     steps: Tensor | None = None
+    query_segments: Tensor | None = None
+    key_segments: Tensor | None = None
 
     @classmethod
     def from_arguments(
@@ -76,6 +84,9 @@ class AttentionMask:
             mask = both(mask, self.keys[:, None, None, :])
         if self.queries is not None:
             mask = both(mask, self.queries[:, None, :, None])
+        if self.query_segments is not None:
+            segments = self.query_segments[:, :, None], self.key_segments[:, None, :]
+            mask = both(mask, ops.equal(*segments)[:, None])
         return mask
 
 

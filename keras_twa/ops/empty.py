@@ -140,6 +140,8 @@ def _filled_mask(mask, batch, num_keys, has_state):
         _filled(keys, 0, 1),
         _filled(mask.pairs, 0, 2, 3),
         _filled(mask.steps, 0, 1),
+        _filled(mask.query_segments, 0, 1),
+        _filled(mask.key_segments, 0, 1),
     )
 
 

@@ -53,6 +53,14 @@ def _has_no_states(case):
     return not case.layer.prefix_invariant
 
 
+def _packs(case):
+    return case.layer.packs
+
+
+def _has_no_packed_rows(case):
+    return not case.layer.packs
+
+
 def _has_smooth_states(case):
     return case.layer.prefix_invariant and case.layer.state_gradient
 
@@ -86,6 +94,16 @@ def _padding_is_inert(case):
 
 def _padding_in_front_is_inert(case):
     checks.padding_is_inert(case, np.nan, causal=True)
+
+
+def _packed_rows_equal_segments(case):
+    for poison in (None, np.nan):
+        checks.packed_rows_equal_segments(case, poison)
+
+
+def _packed_rows_attend_across(case):
+    for poison in (None, np.nan):
+        checks.packed_rows_attend_across(case, poison)
 
 
 def _half_precision_is_close(case):
@@ -157,6 +175,14 @@ PROMISES = {
     "parts_equal_one_call": Promise(checks.parts_equal_one_call, _has_states),
     "steps_equal_one_call": Promise(checks.steps_equal_one_call, _has_states),
     "empty_chunks_leave_states": Promise(checks.empty_chunks_leave_states, _has_states),
+    "packed_rows_equal_segments": Promise(_packed_rows_equal_segments, _packs),
+    "packed_rows_equal_segments_in_tiles": Promise(
+        _in_tiles(_packed_rows_equal_segments), _packs
+    ),
+    "packed_rows_attend_across": Promise(
+        _packed_rows_attend_across, lambda case: _packs(case) and _attends_across(case)
+    ),
+    "refuses_packed_rows": Promise(checks.refuses_packed_rows, _has_no_packed_rows),
     "ragged_rows_equal_each_alone": Promise(checks.ragged_rows_equal_each_alone),
     "states_carry_gradients": Promise(
         checks.states_carry_gradients, _has_smooth_states

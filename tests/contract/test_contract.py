@@ -266,6 +266,26 @@ def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
 
 
+@pytest.mark.parametrize("poison", [None, np.nan, np.inf])
+@by_route
+@on([case for case in [*EACH, *SELDOM] if case.layer.packs])
+def test_packed_rows_equal_segments(case, route, poison):
+    with scenarios.route(route):
+        checks.packed_rows_equal_segments(case, poison)
+
+
+@full
+@pytest.mark.parametrize("poison", [None, np.nan])
+@on([case for case in WITH_CROSS if case.layer.packs])
+def test_packed_rows_attend_across(case, poison):
+    checks.packed_rows_attend_across(case, poison)
+
+
+@on([case for case in PLAIN if not case.layer.packs])
+def test_refuses_packed_rows(case):
+    checks.refuses_packed_rows(case)
+
+
 @on(WITH_STATES)
 def test_steps_equal_one_call(case):
     checks.steps_equal_one_call(case)

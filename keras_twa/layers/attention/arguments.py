@@ -5,15 +5,22 @@ errors as a real one.
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.attention.conversion import SEGMENTS
 from keras_twa.layers.attention.conversion import named
+from keras_twa.layers.attention.counting import real_steps
 from keras_twa.layers.attention.folding import Fold
+from keras_twa.masks import boolean
+from keras_twa.masks import both
 from keras_twa.masks import carried_mask
 from keras_twa.ops import backend
+from keras_twa.ops.segments import runs
 from keras_twa.times import check_times
 
 
@@ -40,6 +47,8 @@ class Arguments:
         state: The state before the call, or `None`.
         return_state: Whether the state after the call is returned.
         projected: The value and key as `project` returned them, or `None`.
+        segment_ids: Integer `(B, T)`, the segments of the queries, or `None`.
+        key_segment_ids: Integer `(B, S)`, those of the keys, or `None`.
         fold: The `Fold` of the additional axes.
         given_query: The query before it was folded.
         given_key: The key before it was folded.
@@ -59,6 +68,8 @@ class Arguments:
     state: dict[str, Any] | None
     return_state: bool
     projected: dict[str, Any] | None
+    segment_ids: Any
+    key_segment_ids: Any
     fold: Fold
     given_query: Any
     given_key: Any
@@ -67,6 +78,15 @@ class Arguments:
     def is_self_attention(self):
         """Whether queries, keys and values come from the same sequence."""
         return self.value is self.query and self.key is self.query
+
+    def segmented(self, mask):
+        """An `AttentionMask` with the segments of this call, if it has any."""
+        if self.segment_ids is None:
+            return mask
+        ids, key_ids = self.segment_ids, self.key_segment_ids
+        if self.is_self_attention:
+            ids = key_ids = runs(ids)
+        return replace(mask, query_segments=ids, key_segments=key_ids)
 
     def results(self, outputs, weights, state):
         """The return value of the call, with the axes of its inputs.
@@ -109,8 +129,10 @@ def resolve(layer, *args, **kwargs):
     )
     checks.call_of_attention(layer, arguments)
     layer.check_call(arguments)
-    if not isinstance(arguments.query, keras.KerasTensor):
-        _check_times(layer, arguments)
+    if isinstance(arguments.query, keras.KerasTensor):
+        return arguments
+    arguments = _with_padding(arguments)
+    _check_times(layer, arguments)
     return arguments
 
 
@@ -141,6 +163,9 @@ def _with_defaults(layer, given, fold, given_query, given_key):
         value_mask = query_mask
     if value is query and key_positions is None:
         key_positions = given.get("query_positions")
+    segment_ids, key_segment_ids = (given.get(name) for name in SEGMENTS)
+    if value is query and key is query and key_segment_ids is None:
+        key_segment_ids = segment_ids
     return Arguments(
         query=query,
         value=value,
@@ -156,9 +181,36 @@ def _with_defaults(layer, given, fold, given_query, given_key):
         state=given.get("initial_state"),
         return_state=bool(given.get("return_state")),
         projected=projected,
+        segment_ids=segment_ids,
+        key_segment_ids=key_segment_ids,
         fold=fold,
         given_query=given_query,
         given_key=given_key,
+    )
+
+
+def _with_padding(arguments):
+    """The arguments of packed rows: padding is masked, and belongs to segment 0."""
+    ids, key_ids = arguments.segment_ids, arguments.key_segment_ids
+    if ids is None:
+        return arguments
+    masks = arguments.query_mask, arguments.value_mask
+    query_mask = both(boolean(masks[0]), ops.not_equal(ids, 0))
+    value_mask = query_mask
+    if key_ids is not ids or masks[0] is not masks[1]:
+        value_mask = both(boolean(masks[1]), ops.not_equal(key_ids, 0))
+    if arguments.is_self_attention:
+        real = real_steps(query_mask, value_mask, arguments.key_mask)
+        ids = key_ids = ops.where(real, ids, 0)
+    else:
+        ids = ops.where(query_mask, ids, 0)
+        key_ids = ops.where(value_mask, key_ids, 0)
+    return replace(
+        arguments,
+        query_mask=query_mask,
+        value_mask=value_mask,
+        segment_ids=ids,
+        key_segment_ids=key_ids,
     )
 
 
@@ -179,4 +231,11 @@ def _check_times(layer, arguments):
         # A layer whose times must not decrease keeps the last time in its state.
         follows = arguments.state is not None and not layer.times_may_fall
         after = backend.array(arguments.state["time"]) if follows else None
-        check_times(times, real, name, layer.times_may_fall, after)
+        ids = arguments.segment_ids
+        if ids is None or layer.times_may_fall:
+            check_times(times, real, name, layer.times_may_fall, after)
+            continue
+        # Within a segment, times must not decrease.
+        ids = backend.array(runs(ids))
+        for number in range(1, (0 if ids is None else int(ids.max(initial=0))) + 1):
+            check_times(times, real & (ids == number), name, may_fall=False)

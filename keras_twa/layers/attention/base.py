@@ -12,6 +12,7 @@ from keras_twa.layers.attention.counting import Counted
 from keras_twa.layers.attention.docstring import composed
 from keras_twa.layers.attention.facts import Facts
 from keras_twa.layers.attention.folding import Fold
+from keras_twa.layers.attention.isolation import Isolated
 from keras_twa.layers.attention.positioned import Positioned
 from keras_twa.layers.attention.streaming import Streaming
 from keras_twa.layers.positions.bias import times_at
@@ -192,6 +193,8 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         initial_state=None,
         return_state=False,
         projected=None,
+        segment_ids=None,
+        key_segment_ids=None,
     ):
         arguments = resolve(
             self,
@@ -209,15 +212,19 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             initial_state=initial_state,
             return_state=return_state,
             projected=projected,
+            segment_ids=segment_ids,
+            key_segment_ids=key_segment_ids,
         )
         streams = arguments.return_state or arguments.state is not None
         if in_symbolic_scope() and not streams and arguments.projected is None:
             return self._zeros(arguments)
-        counted = Counted.of(self, arguments)
+        isolated = Isolated.of(arguments)
+        counted = Counted.of(self, isolated.arguments)
         call, held = self._project(counted, training)
         outputs, weights, state = self.mix(call)
         outputs, weights = counted.unpack(outputs, weights)
         outputs = self._attention_output(outputs)
+        outputs, weights = isolated.marked(outputs, weights)
         return arguments.results(outputs, weights, {**(state or {}), **held})
 
     def _zeros(self, arguments):
@@ -260,6 +267,7 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             given.attention_mask,
             given.is_causal,
         )
+        mask = given.segmented(mask)
         inputs = {"query": self._without_padding(given.query, mask.queries)}
         if given.projected is not None:
             # `project` has zeroed padding, but not keys that only `attention_mask`

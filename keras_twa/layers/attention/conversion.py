@@ -24,9 +24,12 @@ NAMES = (
     "initial_state",
     "return_state",
     "projected",
+    "segment_ids",
+    "key_segment_ids",
 )
 INPUTS = NAMES[:3]
-TENSORS = (*NAMES[:7], "query_positions", "key_positions")
+SEGMENTS = ("segment_ids", "key_segment_ids")
+TENSORS = (*NAMES[:7], "query_positions", "key_positions", *SEGMENTS)
 
 
 def as_array(name, given):

@@ -1,4 +1,4 @@
-"""How an attention layer counts the steps of padded rows.
+"""How an attention layer counts the steps of rows with padding or segments.
 
 Padding is not counted: default times, windows and blocks count the real steps of each
 row, so that a row has the same outputs with and without padding. In self-attention, a
@@ -18,6 +18,7 @@ from keras_twa.masks import both
 from keras_twa.masks import hide_padding
 from keras_twa.ops.packing import Packing
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.segments import numbers_within
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,9 @@ class Counted:
         times = times_at(arguments.query_positions)
         if times is not None:
             times = packing.pack(ops.broadcast_to(times, ops.shape(real)))
+        ids = arguments.segment_ids
+        if ids is not None:
+            ids = ops.where(packing.filled, packing.pack(ids), 0)
         packed = replace(
             arguments,
             query=x,
@@ -71,11 +75,15 @@ class Counted:
             key_mask=masks[2],
             query_positions=times,
             key_positions=times,
+            segment_ids=ids,
+            key_segment_ids=ids,
         )
         return cls(packed, packing)
 
     def number(self, layer, mask, query_times, key_times):
-        """Numbers the steps of a call that is not packed, if numbers are needed.
+        """Numbers the steps of a call, if their indices are not their numbers.
+
+        In packed rows, each segment has its own numbers.
 
         Args:
             layer: The attention layer.
@@ -86,9 +94,11 @@ class Counted:
         Returns:
             The mask with the numbers of its keys, and the times.
         """
-        if self.real is None:
+        ids = self.arguments.segment_ids
+        packed = ids is not None and self.arguments.is_self_attention
+        if self.real is None and not packed:
             return mask, query_times, key_times
-        counted = numbers(self.real)
+        counted = numbers_within(ids) if packed else numbers(self.real)
         if layer.counts_steps:
             mask = replace(mask, steps=counted)
         if layer.by_time and query_times is None:

@@ -22,6 +22,8 @@ class Facts:
     prefix_invariant = True
     # Whether times may decrease along a sequence.
     times_may_fall = True
+    # Whether rows may be packed: steps see, and states carry, only their own segment.
+    packs = False
     # Whether a gradient flows through a state, from later steps to earlier ones.
     state_gradient = True
     # Whether the layer counts steps, for example in windows, whatever their times are.

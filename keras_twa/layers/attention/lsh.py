@@ -77,6 +77,7 @@ class LSHAttention(PairAttention):
     pairwise_mask = False
     prefix_invariant = False
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {"num_hashes": (4, 2, 8), "bucket_size": (64, 16)}
     small_options: ClassVar[dict] = {"num_buckets": 8, "bucket_size": 8}
 

@@ -10,6 +10,8 @@ class PairAttention(Attention, abstract=True):
     A state holds the keys and values of earlier steps, by default all of them.
     """
 
+    packs = True
+
     def attend(self, call):
         """Mixes values along the sequence. Each mechanism implements this.
 

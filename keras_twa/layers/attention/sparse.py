@@ -10,8 +10,10 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers import profiles
 from keras_twa.layers.attention.pairs import PairAttention
+from keras_twa.ops import backend
 from keras_twa.ops import blocked_attention
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.segments import numbers_within
 from keras_twa.ops.softmax import sparse_patterns
 
 PATTERNS = ("strided", "fixed", "bigbird")
@@ -142,7 +144,7 @@ class SparseAttention(PairAttention):
             if mask.keys is not None:
                 mask = replace(mask, steps=numbers(mask.keys))
         return blocked_attention(
-            self._within(call["query"], ops.shape(call["key"])[1]),
+            self._within(call["query"], self._longest(call)),
             call["key"],
             call["value"],
             self._seen,
@@ -189,6 +191,11 @@ class SparseAttention(PairAttention):
 
     def check_call(self, arguments):
         steps, held, state = arguments.query.shape[1], 0, arguments.state
+        if arguments.segment_ids is not None:
+            steps = None
+            if not isinstance(arguments.query, keras.KerasTensor):
+                within = numbers_within(arguments.segment_ids)
+                steps = backend.known(ops.max(within, initial=-1) + 1)
         if state is not None:
             held = state["time"].shape[1]
             steps = 0 if "length" in state else steps
@@ -202,6 +209,12 @@ class SparseAttention(PairAttention):
                 f"The mask of blocks is for up to {most} steps. "
                 f"Received: {length} steps"
             )
+
+    def _longest(self, call):
+        """The number of keys, in packed rows that of the longest segment."""
+        if call.mask.key_segments is None:
+            return ops.shape(call["key"])[1]
+        return ops.max(call.mask.steps, initial=-1) + 1
 
     def _within(self, query, length):
         """The queries, or NaN if there are more steps than the mask of blocks allows.

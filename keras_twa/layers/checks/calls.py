@@ -1,6 +1,7 @@
 """Checks of all arguments of a call of an attention layer."""
 
 from keras_twa.layers.checks import mechanisms
+from keras_twa.layers.checks import segments
 from keras_twa.layers.checks import tensors
 
 
@@ -18,6 +19,7 @@ def call_of_attention(layer, arguments):
     tensors.positions("key_positions", arguments.key_positions, key)
     tensors.times_of_both(arguments.query_positions, arguments.key_positions)
     mechanisms.facts(layer, arguments)
+    segments.packed_call(layer, arguments)
     if arguments.return_state or arguments.state is not None:
         mechanisms.streaming(layer, arguments)
     if arguments.state is not None:

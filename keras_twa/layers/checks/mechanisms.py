@@ -46,8 +46,9 @@ def has_pairs(layer, mask):
 
 
 def whole_sequences(given):
-    """Checks that a call with additional axes has no state and no `projected`."""
-    for name in ("initial_state", "return_state", "projected"):
+    """Checks that a call with additional axes has none of some arguments."""
+    names = "initial_state", "return_state", "projected", "segment_ids"
+    for name in (*names, "key_segment_ids"):
         if given.get(name) is not None and given[name] is not False:
             raise ValueError(
                 f"`{name}` requires sequences (batch, length, features): reshape the "

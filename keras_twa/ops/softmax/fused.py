@@ -96,11 +96,12 @@ def route(
 ):
     """Names the route of `dot_product_attention`: "fused" or "tiled".
 
-    The fused kernel cannot return or drop weights, or cap logits. Its causal flag is
-    aligned top-left, which is correct only if T = S. Its other limits depend on the
-    backend and the device.
+    The fused kernel cannot return or drop weights, cap logits, or keep segments of
+    packed rows apart. Its causal flag is aligned top-left, which is correct only if
+    T = S. Its other limits depend on the backend and the device.
     """
-    if dropout is not None or return_weights or cap is not None:
+    packed = mask.query_segments is not None
+    if packed or dropout is not None or return_weights or cap is not None:
         return "tiled"
     square = query.shape[1] is not None and query.shape[1] == key.shape[1]
     if mask.causal and mask.pairs is None and not square:

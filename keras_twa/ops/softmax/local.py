@@ -60,7 +60,7 @@ def local_attention(
         dropout: A `WeightDropout`, or `None`.
         return_weights: Also return the weights, which requires holding them in memory.
         num_global_tokens: How many of the first keys that `mask` does not hide are
-            visible to all queries. Unless the mask is causal, these steps also see all
+            visible to all queries, in packed rows those of each segment. Unless the mask is causal, these steps also see all
             keys, which requires S = T.
 
     Returns:
@@ -86,7 +86,11 @@ def local_attention(
         score = NearOrGlobal(None) if num_global_tokens else NEAR
     if num_global_tokens:
         real = real_keys(mask, ops.shape(key)[0], num_keys)
-        tokens = ops.any(first_real(real, num_global_tokens), axis=1)
+        if mask.key_segments is None:
+            tokens = ops.any(first_real(real, num_global_tokens), axis=1)
+        else:
+            first = ops.less(mask.steps, num_global_tokens)
+            tokens = ops.logical_and(real, first)
         keys["global"] = ops.cast(tokens, "float32")[..., None]
         if not mask.causal:
             queries["global"] = keys["global"]

@@ -15,6 +15,7 @@ from keras_twa.masks import AttentionMask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.segments import segment_bounds
 from keras_twa.ops.splitting import even_size
 from keras_twa.ops.splitting import in_chunks
 from keras_twa.ops.unit import unit
@@ -26,6 +27,8 @@ SCORES_AT_ONCE = 2**19
 ALONE = -1e30
 # The position of a key that no query sees.
 UNSEEN = 2**30
+# The square of a longer length exceeds an int32.
+MOST_PACKED = 46_340
 
 
 @takes_empty(queries=(), keys=("query", "value"))
@@ -41,7 +44,8 @@ def lsh_attention(query, value, rotations, bucket_size, mask=None):
         rotations: The random directions of each round of hashing, float32
             `(rounds, H, D, buckets / 2)`. They get no gradient.
         bucket_size: Number of steps in a chunk of the sorted sequence.
-        mask: An `AttentionMask` without pairs, or `None`.
+        mask: An `AttentionMask` without pairs, or `None`. In packed rows, the chunks of
+            each segment begin at its first step.
 
     Returns:
         `(B, T, H, E)` in the dtype of `value`.
@@ -54,11 +58,14 @@ def lsh_attention(query, value, rotations, bucket_size, mask=None):
     pairs = ops.concatenate([key, ops.cast(value, "float32")], axis=-1)
     buckets = hash_buckets(query, rotations)
     order = sorted_steps(buckets, 2 * rotations.shape[-1], mask.keys, size)
-    passes = _Passes(size, SCORES_AT_ONCE)
+    near = Near(1, 0)
+    if mask.key_segments is not None:
+        order, near = by_segment(order, mask.key_segments), Near(2, 1)
+    passes = _Passes(size, near, SCORES_AT_ONCE)
     tensors = {
         "query": ops.reshape(query, (-1, query.shape[-1])),
         "pairs": ops.reshape(pairs, (-1, pairs.shape[-1])),
-        "rounds": _rounds(order, length, size, mask),
+        "rounds": _rounds(order, length, size, mask, near),
     }
     output = backend.differentiable(passes, tensors)["output"]
     output = ops.reshape(output, (batch, length, heads, width))
@@ -113,7 +120,55 @@ def sorted_steps(buckets, num_buckets, is_key, size):
     return ops.argsort(buckets * total + ops.arange(0, total, dtype="int32"), axis=-1)
 
 
-def _rounds(order, length, size, mask):
+def by_segment(order, segments):
+    """The result of `sorted_steps`, with the steps of each segment together.
+
+    Args:
+        order: Int32 `(rounds, B, H, total)`.
+        segments: Int32 `(B, T)`, which do not decrease along a row.
+    """
+    total = ops.shape(order)[-1]
+    if isinstance(total, int) and total > MOST_PACKED:
+        raise ValueError(
+            f"LSH attention packs rows of at most {MOST_PACKED} steps. "
+            f"Received: {total} steps"
+        )
+    of_place = _filled_segments(segments, total)
+    row = ops.arange(0, ops.shape(order)[1], dtype="int32")[:, None, None] * total
+    found = ops.take(ops.reshape(of_place, (-1,)), order + row, axis=0)
+    # No two of these are equal, so that any sort is stable.
+    place = ops.argsort(found * total + ops.arange(0, total, dtype="int32"), axis=-1)
+    return ops.take_along_axis(order, ops.cast(place, order.dtype), axis=-1)
+
+
+def _filled_segments(segments, total):
+    """Segments `(B, total)`: those that pad the last chunk are one more segment."""
+    missing = total - ops.shape(segments)[1]
+    if isinstance(missing, int) and not missing:
+        return segments
+    last = segments[:, -1:] + 1
+    rest = ops.broadcast_to(last, (ops.shape(segments)[0], missing))
+    return ops.concatenate([segments, rest], axis=1)
+
+
+def _chunks_seen(segments, size, total):
+    """The places that a step at each place of the sorted sequence sees.
+
+    The segment of a place is that of the same step in the row, since segments keep
+    their order. Its chunks begin at its first place.
+
+    Returns:
+        The first place that it sees, and the first after those, int32 `(B, total)`.
+    """
+    segments = _filled_segments(segments, total)
+    place = ops.arange(0, total, dtype="int32")
+    first, end = segment_bounds(segments + 1)
+    chunk = (place - first) // size
+    low = first + ops.maximum(chunk - 1, 0) * size
+    return low, ops.minimum(first + (chunk + 1) * size, end)
+
+
+def _rounds(order, length, size, mask, near):
     """The indices that the passes need for the chunks of each round.
 
     Steps are numbered in the order of batch, time and heads, and slots of the sorted
@@ -122,7 +177,9 @@ def _rounds(order, length, size, mask):
     Returns:
         A dictionary of integers: the steps of chunks and the first positions that they
         do not see `(rounds, chunks, size)`; the steps and positions of their keys
-        `(rounds, chunks, 2 size)`; and the slot of each step `(rounds, steps)`.
+        `(rounds, chunks, near.count * size)`; and the slot of each step
+        `(rounds, steps)`. In packed rows, also the first "low" and the last "high"
+        place that a step sees, and the "place" of its keys.
     """
     rounds, batch, heads, total = ops.shape(order)
     row = ops.arange(0, batch, dtype="int32")[:, None, None]
@@ -136,28 +193,69 @@ def _rounds(order, length, size, mask):
     position = ops.where(is_key, order, UNSEEN)
     # The padding of the last chunk sees no key, and no query sees it.
     end = ops.where(is_step, order + 1 if mask.causal else UNSEEN, 0)
-    step, end, position = (
-        ops.reshape(x, (rounds, batch, heads, -1, size))
-        for x in (place * heads + head, end, position)
-    )
+    found = {"step": place * heads + head, "end": end}
+    keys = {"seen": found["step"], "position": position}
+    if mask.key_segments is not None:
+        places = ops.arange(0, total, dtype="int32")
+        of_place = [*_chunks_seen(mask.key_segments, size, total), places[None]]
+        found["low"], found["high"], keys["place"] = (
+            ops.broadcast_to(x[:, None], ops.shape(order)) for x in of_place
+        )
     slot = ops.argsort(order, axis=-1)[..., :length]
     slot = ops.swapaxes(slot + (row * heads + head) * total, 2, 3)
-    seen, position = _with_previous(step, 0), _with_previous(position, UNSEEN)
-    return {
-        "step": ops.reshape(step, (rounds, -1, size)),
-        "end": ops.reshape(end, (rounds, -1, size)),
-        "seen": ops.reshape(seen, (rounds, -1, 2 * size)),
-        "position": ops.reshape(position, (rounds, -1, 2 * size)),
-        "slot": ops.reshape(slot, (rounds, -1)),
+    for name, x in keys.items():
+        x = ops.reshape(x, (rounds, batch, heads, -1, size))
+        found[name] = near.together(x, UNSEEN if name == "position" else 0)
+    shapes = {name: near.count * size if name in keys else size for name in found}
+    found = {
+        name: ops.reshape(x, (rounds, -1, shapes[name])) for name, x in found.items()
     }
+    return {**found, "slot": ops.reshape(slot, (rounds, -1))}
 
 
-def _with_previous(x, fill):
-    """Puts the previous chunk before each chunk, `(..., chunks, 2 size)`."""
-    before = ops.concatenate(
-        [ops.full_like(x[..., :1, :], fill), x[..., :-1, :]], axis=-2
-    )
-    return ops.concatenate([before, x], axis=-1)
+@dataclass(frozen=True)
+class Near:
+    """The chunks that a chunk sees: itself, some before it and some after it."""
+
+    before: int
+    after: int
+
+    @property
+    def count(self):
+        """How many chunks a chunk sees."""
+        return self.before + 1 + self.after
+
+    def together(self, x, fill):
+        """The chunks that each chunk sees, `(..., chunks, count * size)`.
+
+        Args:
+            x: `(..., chunks, size)`.
+            fill: What stands in place of chunks before the first or after the last.
+        """
+        chunks = ops.shape(x)[-2]
+        one = ops.full_like(x[..., :1, :], fill)
+        x = ops.concatenate([*[one] * self.before, x, *[one] * self.after], axis=-2)
+        parts = [x[..., i : i + chunks, :] for i in range(self.count)]
+        return ops.concatenate(parts, axis=-1)
+
+    def apart(self, x, size):
+        """The sum over all chunks that see a chunk, `(chunks, size, D)`.
+
+        Args:
+            x: `(chunks, count * size, D)`. It is zero in place of chunks that are not
+                there.
+            size: Number of steps in a chunk.
+        """
+        total = x[:, self.before * size : (self.before + 1) * size]
+        for i in range(self.count):
+            part, shift = x[:, i * size : (i + 1) * size], self.before - i
+            if shift > 0:
+                none = ops.zeros_like(part[:shift])
+                total = total + ops.concatenate([part[shift:], none], axis=0)
+            if shift < 0:
+                none = ops.zeros_like(part[shift:])
+                total = total + ops.concatenate([none, part[:shift]], axis=0)
+        return total
 
 
 @dataclass(frozen=True)
@@ -170,6 +268,7 @@ class _Passes:
     """
 
     size: int
+    near: Near
     scores_at_once: int
 
     def forward(self, tensors):
@@ -234,11 +333,10 @@ class _Passes:
 
         def add_round(sums, chosen, _):
             found = self.each_group(pull, chosen, {"query": None, "pairs": None})
-            in_pairs = ops.reshape(found["pairs"], (-1, 2 * self.size, pairs.shape[-1]))
-            # The chunk itself and the next one see the keys of a chunk.
-            later = in_pairs[1:, : self.size]
-            later = ops.concatenate([later, ops.zeros_like(in_pairs[:1, self.size :])])
-            found = {"query": found["query"], "pairs": in_pairs[:, self.size :] + later}
+            seen = self.near.count * self.size
+            in_pairs = ops.reshape(found["pairs"], (-1, seen, pairs.shape[-1]))
+            in_pairs = self.near.apart(in_pairs, self.size)
+            found = {"query": found["query"], "pairs": in_pairs}
             sums = {
                 name: total + ops.take(_rows(found[name]), chosen["slot"], axis=0)
                 for name, total in sums.items()
@@ -250,16 +348,25 @@ class _Passes:
         return sums
 
     def logits(self, query, key, chunk):
-        """The logits of some chunks `(g, size, 2 size)`."""
+        """The logits of some chunks `(g, size, near.count * size)`."""
         logits = backend.matmul(query, ops.swapaxes(key, 1, 2))
         position, end = chunk["position"][:, None], chunk["end"][..., None]
-        logits = ops.where(ops.greater_equal(position, end), -math.inf, logits)
-        return logits + ALONE * ops.eye(self.size, 2 * self.size, self.size)
+        hidden = ops.greater_equal(position, end)
+        if "place" in chunk:
+            place = chunk["place"][:, None]
+            below = ops.less(place, chunk["low"][..., None])
+            above = ops.greater_equal(place, chunk["high"][..., None])
+            hidden = ops.logical_or(hidden, ops.logical_or(below, above))
+        logits = ops.where(hidden, -math.inf, logits)
+        own = ops.eye(
+            self.size, self.near.count * self.size, self.near.before * self.size
+        )
+        return logits + ALONE * own
 
     def each_group(self, body, chosen, results):
         """Runs `body` on a few chunks of a round at a time; see `backend.scan`."""
-        names = ("step", "end", "seen", "position")
-        count = max(1, self.scores_at_once // (2 * self.size**2))
+        names = (name for name in chosen if name != "slot")
+        count = max(1, self.scores_at_once // (self.near.count * self.size**2))
         chunks = ops.shape(chosen["step"])[0]
         count = even_size(count, max(chunks, 1)) if isinstance(chunks, int) else count
         # The last group is padded with zeros: there, `end` is 0, which hides all keys.

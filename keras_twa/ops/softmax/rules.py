@@ -42,6 +42,8 @@ class Rules:
         first_query: Index of the first query in the whole call.
         key_mask: Boolean `(rows, S)`, or `None`.
         pairs: Boolean `(B or 1, H', T or 1, S)` of the whole call, or `None`.
+        query_segments: Integer `(B, T)` of the whole call, or `None`.
+        key_segments: Integer `(B, S)` of the whole call, or `None`.
         dropout: A `WeightDropout`, or `None`.
     """
 
@@ -51,6 +53,8 @@ class Rules:
     first_query: int = 0
     key_mask: Any = None
     pairs: Any = None
+    query_segments: Any = None
+    key_segments: Any = None
     dropout: Any = None
 
     @classmethod
@@ -61,7 +65,16 @@ class Rules:
             key_mask = ops.broadcast_to(mask.keys[:, None], (batch, heads, num_keys))
             key_mask = ops.reshape(key_mask, (batch * heads, num_keys))
         offset = num_keys - num_queries
-        return cls(heads, mask.causal, offset, 0, key_mask, mask.pairs, dropout)
+        return cls(
+            heads,
+            mask.causal,
+            offset,
+            key_mask=key_mask,
+            pairs=mask.pairs,
+            query_segments=mask.query_segments,
+            key_segments=mask.key_segments,
+            dropout=dropout,
+        )
 
     def of_span(self, first, end):
         """The rules for queries `first ... end - 1` with keys `0 ... end - 1`."""
@@ -71,7 +84,13 @@ class Rules:
     def tensors(self):
         """The tensors of these rules, by name."""
         seed = None if self.dropout is None else self.dropout.seed
-        named = {"key_mask": self.key_mask, "pairs": self.pairs, "seed": seed}
+        named = {
+            "key_mask": self.key_mask,
+            "pairs": self.pairs,
+            "query_segments": self.query_segments,
+            "key_segments": self.key_segments,
+            "seed": seed,
+        }
         return {name: x for name, x in named.items() if x is not None}
 
     def static(self):
@@ -87,7 +106,8 @@ class Rules:
 
     def hide_keys(self, key_mask):
         """Whether some key may be hidden from some query of a tile."""
-        return self.causal or key_mask is not None or self.pairs is not None
+        given = key_mask, self.pairs, self.query_segments
+        return self.causal or any(x is not None for x in given)
 
     def bias(self, rows, queries, keys, key_mask):
         """What to add to the logits: 0, or `-inf` where a key is hidden.
@@ -108,6 +128,8 @@ class Rules:
             parts.append(_bias(key_mask)[:, None, :])
         if self.pairs is not None:
             parts.append(_bias(self._visible_pairs(rows, queries, keys)))
+        if self.query_segments is not None:
+            parts.append(_bias(self._same_segment(rows, queries, keys)))
         return functools.reduce(operator.add, parts) if parts else None
 
     def _visible_pairs(self, rows, queries, keys):
@@ -123,6 +145,21 @@ class Rules:
         first = (element * heads + head) * num_queries
         tile = ops.take(lines, first[:, None] + line[None, :], axis=0)
         return tile[:, :, : ops.shape(keys)[-1]]
+
+    def _same_segment(self, rows, queries, keys):
+        element = ops.floor_divide(rows, self.heads)[:, None]
+        # Keys outside of the sequence, which a window may have, are hidden elsewhere.
+        keys = ops.clip(keys, 0, ops.shape(self.key_segments)[1] - 1)
+        query = _at(self.query_segments, element, queries[None])
+        return ops.equal(
+            query[:, :, None], _at(self.key_segments, element, keys)[:, None]
+        )
+
+
+def _at(x, row, column):
+    """Entries of a matrix, at indices that broadcast."""
+    index = row * ops.shape(x)[1] + column
+    return ops.take(ops.reshape(x, (-1,)), index, axis=0)
 
 
 def _bias(visible):

@@ -80,7 +80,9 @@ def tiled_attention(
         `return_weights` the weights `(B, H, T, S)` in float32, before dropout.
     """
     mask = AttentionMask() if mask is None else mask
-    if route(score, query, key, value, dropout, return_weights, sink) == "flex":
+    packed = mask.query_segments is not None
+    options = dropout, return_weights, sink, packed
+    if route(score, query, key, value, *options) == "flex":
         return flex.flex_attention(score, query, key, value, mask, lags)
     batch, num_keys, heads, _ = ops.shape(value)
     queries = {name: as_queries(x, batch, heads) for name, x in query.items()}
@@ -112,13 +114,22 @@ def tiled_attention(
     return output, weights
 
 
-def route(score, query, key, value, dropout=None, return_weights=False, sink=None):
+def route(
+    score,
+    query,
+    key,
+    value,
+    dropout=None,
+    return_weights=False,
+    sink=None,
+    packed=False,
+):
     """Names the route of `tiled_attention`: "flex" or "tiled".
 
     The backend's kernel for forces runs on GPUs only, cannot return or drop weights,
-    and does not support sinks.
+    and supports neither sinks nor packed rows.
     """
-    if dropout is not None or return_weights or sink is not None:
+    if packed or dropout is not None or return_weights or sink is not None:
         return "tiled"
     return "flex" if flex.fits(score, query, key, value) else "tiled"
 

@@ -27,6 +27,9 @@ from keras_twa.testing.checks.keras_conventions import fits_at_unknown_length
 from keras_twa.testing.checks.keras_conventions import masks_propagate
 from keras_twa.testing.checks.keras_conventions import symbolic_equals_eager
 from keras_twa.testing.checks.masked_rows import masked_rows_give_zero
+from keras_twa.testing.checks.packing import packed_rows_attend_across
+from keras_twa.testing.checks.packing import packed_rows_equal_segments
+from keras_twa.testing.checks.packing import refuses_packed_rows
 from keras_twa.testing.checks.padding import padding_is_inert
 from keras_twa.testing.checks.precision import half_precision_does_not_overflow
 from keras_twa.testing.checks.precision import half_precision_is_close
@@ -78,6 +81,8 @@ __all__ = [
     "masked_rows_give_zero",
     "masks_propagate",
     "no_keys_are_hidden_keys",
+    "packed_rows_attend_across",
+    "packed_rows_equal_segments",
     "padding_is_inert",
     "parts_equal_one_call",
     "projected_equals_one_call",
@@ -87,6 +92,7 @@ __all__ = [
     "refuses_bad_options",
     "refuses_bad_projected",
     "refuses_bad_streams",
+    "refuses_packed_rows",
     "refuses_projected",
     "refuses_states",
     "saves_and_loads",
