@@ -60,8 +60,8 @@ def local_attention(
         dropout: A `WeightDropout`, or `None`.
         return_weights: Also return the weights, which requires holding them in memory.
         num_global_tokens: How many of the first keys that `mask` does not hide are
-            visible to all queries, in packed rows those of each segment. Unless the mask is causal, these steps also see all
-            keys, which requires S = T.
+            visible to all queries; in packed rows, how many of each segment. Unless the
+            mask is causal, these steps also see all keys, which requires S = T.
 
     Returns:
         The output `(B, T, H, E)`, and with `return_weights` the weights
