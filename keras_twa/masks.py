@@ -47,6 +47,12 @@ class AttentionMask:
     query_segments: Tensor | None = None
     key_segments: Tensor | None = None
 
+    @property
+    def in_order(self):
+        """Whether rows are packed, and their segments numbered in order."""
+        packed = self.key_segments is not None
+        return packed and self.query_segments is self.key_segments
+
     @classmethod
     def from_arguments(
         cls,

@@ -268,7 +268,12 @@ def test_ragged_rows_equal_each_alone(case):
 
 @pytest.mark.parametrize("poison", [None, np.nan, np.inf])
 @by_route
-@on([case for case in [*EACH, *SELDOM] if case.layer.packs])
+@on(
+    [
+        *(case for case in EACH if case.layer.packs),
+        *seldom([case for case in FORKS if case.layer.packs]),
+    ]
+)
 def test_packed_rows_equal_segments(case, route, poison):
     with scenarios.route(route):
         checks.packed_rows_equal_segments(case, poison)

@@ -50,6 +50,7 @@ on_gpu = _module.on_gpu
 compiled = _module.compiled
 known = _module.known
 apply_if = _module.apply_if
+switch = _module.switch
 inverse = _module.inverse
 array = _module.array
 needs_gradient = _module.needs_gradient

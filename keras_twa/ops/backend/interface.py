@@ -249,6 +249,14 @@ class Backend(Protocol):
             x: A tensor.
         """
 
+    def switch(self, index: Tensor, branches: list[Callable[[], Nest]]) -> Nest:
+        """Runs one of several functions, chosen at run time.
+
+        Args:
+            index: Integer scalar.
+            branches: Functions without arguments. Their results have the same shapes.
+        """
+
     def inverse(self, places: Tensor) -> Tensor:
         """The inverses of permutations, int32 `(B, L)`."""
 

@@ -85,6 +85,11 @@ def apply_if(condition, function, x):
     return jax.lax.cond(condition, function, lambda y: y, x)
 
 
+def switch(index, branches):
+    """The result of one of several functions; see `Backend`."""
+    return jax.lax.switch(index, branches)
+
+
 def inverse(places):
     """The inverses of permutations; see `Backend`."""
     return jax.numpy.argsort(places, axis=1).astype("int32")

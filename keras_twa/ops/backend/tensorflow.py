@@ -79,6 +79,11 @@ def apply_if(condition, function, x):
     return tf.ensure_shape(result, x.shape)
 
 
+def switch(index, branches):
+    """The result of one of several functions; see `Backend`."""
+    return tf.switch_case(index, branches)
+
+
 def inverse(places):
     """The inverses of permutations; see `Backend`."""
     return tf.argsort(places, axis=1)

@@ -260,6 +260,11 @@ def apply_if(condition, function, x):
     return x if known(condition) == 0 else function(x)
 
 
+def switch(index, branches):
+    """The result of one of several functions; see `Backend`."""
+    return branches[int(index)]()
+
+
 def inverse(places):
     """The inverses of permutations; see `Backend`."""
     # Not a sort, which PyTorch does not export to ONNX.

@@ -9,7 +9,10 @@ What would otherwise require a slower kernel is folded into the inputs:
 - a sink becomes one more key, with such a bias and a value of zero.
 """
 
+import itertools
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_twa.masks import AttentionMask
@@ -70,6 +73,8 @@ def dot_product_attention(
         key_bias = on_keys if key_bias is None else key_bias + on_keys
     options = (key_bias, dropout, return_weights, sink, cap)
     way = route(query, key, value, mask, *options)
+    if fused and way == "by segment" and pair_bias is None:
+        return _by_segment(query, key, value, mask, key_bias, scale, sink)
     if fused and way == "fused" and pair_bias is None:
         if sink is not None:
             return _with_sink(query, key, value, mask, key_bias, scale, sink)
@@ -94,14 +99,19 @@ def route(
     sink=None,
     cap=None,
 ):
-    """Names the route of `dot_product_attention`: "fused" or "tiled".
+    """Names the route of `dot_product_attention`: "fused", "by segment" or "tiled".
 
-    The fused kernel cannot return or drop weights, cap logits, or keep segments of
-    packed rows apart. Its causal flag is aligned top-left, which is correct only if
-    T = S. Its other limits depend on the backend and the device.
+    The fused kernel cannot return or drop weights, or cap logits. Its causal flag is
+    aligned top-left, which is correct only if T = S. Its other limits depend on the
+    backend and the device. Packed rows need a call for each segment, which is possible
+    if the segments are known before the call.
     """
+    if dropout is not None or return_weights or cap is not None:
+        return "tiled"
     packed = mask.query_segments is not None
-    if packed or dropout is not None or return_weights or cap is not None:
+    if packed and (not mask.in_order or mask.pairs is not None):
+        return "tiled"
+    if packed and backend.array(mask.key_segments) is None:
         return "tiled"
     square = query.shape[1] is not None and query.shape[1] == key.shape[1]
     if mask.causal and mask.pairs is None and not square:
@@ -110,7 +120,34 @@ def route(
     width = max(query.shape[-1] + MOST_CHANNELS * folded, value.shape[-1])
     dtype = keras.backend.standardize_dtype(value.dtype)
     gpu, pairs = backend.on_gpu(value), mask.pairs is not None
-    return "fused" if backend.fuses(gpu, dtype, width, pairs) else "tiled"
+    if not backend.fuses(gpu, dtype, width, pairs):
+        return "tiled"
+    return "by segment" if packed else "fused"
+
+
+def _by_segment(query, key, value, mask, key_bias, scale, sink):
+    """Packed rows: one call of the fused kernel for each segment."""
+    real = None if mask.keys is None else backend.array(mask.keys)
+    rows = []
+    for row, segments in enumerate(backend.array(mask.key_segments)):
+        cuts = [0, *(np.flatnonzero(np.diff(segments)) + 1), len(segments)]
+        parts = []
+        for first, end in itertools.pairwise(map(int, cuts)):
+
+            def part(x, row=row, first=first, end=end):
+                if x is None:
+                    return None
+                return x[row if x.shape[0] > 1 else 0][None, first:end]
+
+            whole = real is None or real[row, first:end].all()
+            keys = None if whole else part(mask.keys)
+            seen = AttentionMask(mask.causal, part(mask.queries), keys)
+            tensors = part(query), part(key), part(value), seen, part(key_bias), scale
+            parts.append(
+                _fused(*tensors) if sink is None else _with_sink(*tensors, sink)
+            )
+        rows.append(ops.concatenate(parts, axis=1))
+    return ops.concatenate(rows, axis=0)
 
 
 def _with_sink(query, key, value, mask, key_bias, scale, sink):

@@ -44,6 +44,7 @@ class Rules:
         pairs: Boolean `(B or 1, H', T or 1, S)` of the whole call, or `None`.
         query_segments: Integer `(B, T)` of the whole call, or `None`.
         key_segments: Integer `(B, S)` of the whole call, or `None`.
+        in_order: Whether these are the same, and numbered in the order of the row.
         dropout: A `WeightDropout`, or `None`.
     """
 
@@ -55,6 +56,7 @@ class Rules:
     pairs: Any = None
     query_segments: Any = None
     key_segments: Any = None
+    in_order: bool = False
     dropout: Any = None
 
     @classmethod
@@ -73,6 +75,7 @@ class Rules:
             pairs=mask.pairs,
             query_segments=mask.query_segments,
             key_segments=mask.key_segments,
+            in_order=mask.in_order,
             dropout=dropout,
         )
 
@@ -80,6 +83,10 @@ class Rules:
         """The rules for queries `first ... end - 1` with keys `0 ... end - 1`."""
         key_mask = None if self.key_mask is None else self.key_mask[:, :end]
         return replace(self, first_query=first, key_mask=key_mask)
+
+    def without_segments(self):
+        """The rules for pairs that are known to be of the same segment."""
+        return replace(self, query_segments=None, key_segments=None)
 
     def tensors(self):
         """The tensors of these rules, by name."""

@@ -1,9 +1,10 @@
-"""Which keys a tile of queries sees: those of whole rows, or those of a window.
+"""Which keys a tile of queries sees: those of whole rows, of a part, or of a window.
 
 `WholeRows` and `Windows` have the same methods. Both may divide the keys of a tile
 further, into `KeySpans`. Tensors of keys pass through their methods in this order:
 `pad` lengthens them for the whole pass, `of_rows` gives those of a group of rows, and
 `of_tile` those that a tile sees. Gradients go back through `add`, `joined` and `unpad`.
+A `Part` has the methods for one tile.
 """
 
 import math
@@ -90,6 +91,8 @@ class WholeRows:
         num_keys: S.
     """
 
+    one_segment = False
+
     def __init__(self, tile_queries, num_queries, num_keys):
         self.tile_queries = tile_queries
         self.num_tiles = -(-num_queries // tile_queries)
@@ -155,6 +158,46 @@ class WholeRows:
         return spans.divide(backend.columns(band, first, self.num_seen))
 
 
+class Part:
+    """A tile of `WholeRows` that sees only some neighbouring keys.
+
+    Args:
+        whole: The `WholeRows`.
+        first: The first key, an integer or an integer tensor.
+        count: How many keys.
+        one_segment: Whether each query sees all of them that are not later or padding.
+    """
+
+    def __init__(self, whole, first, count, one_segment=False):
+        self.tile_queries, self.one_segment = whole.tile_queries, one_segment
+        self._whole, self._first, self._count = whole, first, count
+
+    def of_tile(self, x, first, spans):
+        """The keys of the part."""
+        del first, spans
+        return backend.columns(x, self._first, self._count)
+
+    def numbers(self, first):
+        """The indices of the keys, `(s,)`."""
+        del first
+        return ops.arange(0, self._count, dtype="int32") + self._first
+
+    def may_pass_the_end(self, first):
+        """Whether a tile may have more keys than there are."""
+        del first
+        return False
+
+    def add(self, total, part, first, spans):
+        """Adds the gradients of a tile's keys to those of all keys so far."""
+        del first, spans
+        return backend.add_columns(total, part, self._first)
+
+    def lags(self, band, index, spans):
+        """The columns of a tile in the result of `WholeRows.band`."""
+        lags = self._whole.lags(band, index, spans)
+        return backend.columns(lags, self._first, self._count)
+
+
 class Windows:
     """Each tile sees the keys around it.
 
@@ -163,6 +206,8 @@ class Windows:
         num_queries: T.
         num_keys: S, which equals T.
     """
+
+    one_segment = False
 
     def __init__(self, window, num_queries, num_keys):
         self.tile_queries = window.queries

@@ -10,10 +10,16 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.segments import segment_bounds
 from keras_twa.ops.softmax.tile_keys import KeySpans
+from keras_twa.ops.softmax.tile_keys import Part
 from keras_twa.ops.softmax.tile_keys import WholeRows
 from keras_twa.ops.softmax.tile_keys import Windows
 from keras_twa.ops.splitting import even_size
+
+# In packed rows, a tile has the keys of its segments only. A compiled call has to know
+# their number: a half of all keys, a quarter, and so on, but no less than this.
+LEAST_KEYS, MOST_HALVES = 256, 3
 
 
 class Layout:
@@ -37,6 +43,7 @@ class Layout:
         self.rows, _, num_keys = ops.shape(tensors["value"])
         self.num_queries = ops.shape(next(iter(tensors["query"].values())))[1]
         self.keys = _keys_of_tiles(passes, self.num_queries, num_keys)
+        self.parts = self._sizes_of_parts()
         self.row_group = self._row_group()
         self.spans = KeySpans(self._num_spans())
         # The axes of keys in the scores of a tile.
@@ -53,6 +60,8 @@ class Layout:
         if key_mask is not None:
             self.slices["key_mask"] = self._group_keys(key_mask)
         self.add_queries({"query": tensors["query"]})
+        if self.parts:
+            self._add_bounds()
         if dropout is not None:
             queries = ops.arange(0, self.num_queries, dtype="int32")
             queries = queries + self.rules.first_query
@@ -75,6 +84,30 @@ class Layout:
 
         self.slices["tiles"] |= map_tensors(divide, tensors)
 
+    def with_keys(self, queries, compute):
+        """Runs a function with the keys of a tile, in packed rows of its segments only.
+
+        Args:
+            queries: One iteration of the loop over the tiles.
+            compute: Function of the keys: `WholeRows`, a `Part` of them, or `Windows`.
+        """
+        if not self.parts:
+            return compute(self.keys)
+        low, high = ops.min(queries["low"]), ops.max(queries["high"])
+        first, end = backend.known(low), backend.known(high)
+        if first is not None:
+            last_low, first_high = ops.max(queries["low"]), ops.min(queries["high"])
+            one = backend.known(last_low) == first
+            one = one and (self.rules.causal or backend.known(first_high) == end)
+            return compute(Part(self.keys, first, max(end - first, 1), one))
+
+        def within(size):
+            first = ops.minimum(low, self.keys.num_seen - size)
+            return lambda: compute(Part(self.keys, first, size))
+
+        too_small = (ops.cast(high - low > size, "int32") for size in self.parts[:-1])
+        return backend.switch(sum(too_small), [within(size) for size in self.parts])
+
     def join_queries(self, x):
         """`(groups, tiles, g, t, ...)` to `(rows, T, ...)`."""
         rest = ops.shape(x)[4:]
@@ -86,6 +119,33 @@ class Layout:
         """`(groups, g, ..., S)` to `(rows, ..., S)`."""
         x = ops.reshape(x, (-1, *ops.shape(x)[2:]))[: self.rows]
         return self.keys.unpad(x)
+
+    def _sizes_of_parts(self):
+        """The numbers of keys that a tile may have, or nothing if it has all keys."""
+        num_keys = self.keys.num_seen
+        if not self.rules.in_order or not isinstance(num_keys, int):
+            return []
+        if self.passes.window is not None or num_keys <= LEAST_KEYS:
+            return []
+        halves = (num_keys >> count for count in range(MOST_HALVES, 0, -1))
+        return [*(size for size in halves if size >= LEAST_KEYS), num_keys]
+
+    def _add_bounds(self):
+        """Adds the first key and the last that each query may see."""
+        segments = self.rules.key_segments
+        low, high = segment_bounds(segments)
+        if self.rules.causal:
+            steps = ops.arange(0, self.num_queries, dtype="int32")
+            high = ops.minimum(high, steps + 1)
+
+        def of_rows(x):
+            x = ops.broadcast_to(
+                x[:, None], (ops.shape(x)[0], self.rules.heads, *ops.shape(x)[1:])
+            )
+            return ops.reshape(x, (self.rows, -1))
+
+        self.add_queries({"low": of_rows(low)}, fill=self.num_queries)
+        self.add_queries({"high": of_rows(high)}, fill=0)
 
     def _row_group(self):
         """Number of rows in a tile."""
@@ -99,7 +159,7 @@ class Layout:
     def _num_spans(self):
         """Number of spans of keys that a tile of one row is divided into."""
         num_keys, least = self.keys.num_seen, self.passes.key_span
-        divides = least is not None and isinstance(num_keys, int)
+        divides = least is not None and isinstance(num_keys, int) and not self.parts
         if not divides or self.row_group != 1 or self.rules.pairs is not None:
             return 1
         sizes = range(least, 2 * least)
@@ -136,9 +196,9 @@ class RowGroup:
             lambda x: layout.keys.band(x, layout.spans), slices["lags"]
         )
 
-    def tile(self, queries, index):
+    def tile(self, queries, index, keys):
         """The tile of one iteration of the loop over the tiles of these rows."""
-        return Tile(self, queries, index)
+        return Tile(self, queries, index, keys)
 
     def zeros(self):
         """The gradients of keys before the first tile."""
@@ -157,11 +217,12 @@ class Tile:
         group: The `RowGroup`.
         queries: One iteration of the loop over its tiles.
         index: The index of the tile.
+        keys: Which keys it sees, from `Layout.with_keys`.
     """
 
-    def __init__(self, group, queries, index):
+    def __init__(self, group, queries, index, keys):
         self._group, self._layout, self._index = group, group.layout, index
-        self._keys, self._spans = self._layout.keys, self._layout.spans
+        self._keys, self._spans = keys, self._layout.spans
         self._first = index * self._keys.tile_queries
         columns = map_tensors(self._seen, group.columns)
         self._key_mask = group.key_mask
@@ -191,6 +252,8 @@ class Tile:
     def masked(self, logits):
         """The logits, `-inf` where a key is hidden from a query."""
         rules = self._layout.rules
+        if self._keys.one_segment:
+            rules = rules.without_segments()
         if not rules.hide_keys(self._key_mask):
             return logits
         rows = self._spans.repeat(self._group.slices["rows"])

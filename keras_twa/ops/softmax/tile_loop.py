@@ -108,14 +108,17 @@ class _Passes:
             group = RowGroup(layout, slices)
 
             def attend_tile(carry, queries, index):
-                tile = group.tile(queries, index)
-                logits = tile.masked(tile.score(tile.arguments))
-                weights, total, log_total = backend.softmax(logits, layout.key_axes)
-                value = ops.swapaxes(tile.value, -1, -2)
-                output = backend.matmul(tile.drop(weights, tile.kept()), value)
-                # Divided here, where there are t x D numbers, not t x S.
-                output = tile.sum_spans(output) * (layout.scale / total)
-                return carry, {"output": output, "log_total": log_total}
+                def attend(keys):
+                    tile = group.tile(queries, index, keys)
+                    logits = tile.masked(tile.score(tile.arguments))
+                    weights, total, log_total = backend.softmax(logits, layout.key_axes)
+                    value = ops.swapaxes(tile.value, -1, -2)
+                    output = backend.matmul(tile.drop(weights, tile.kept()), value)
+                    # Divided here, where there are t x D numbers, not t x S.
+                    output = tile.sum_spans(output) * (layout.scale / total)
+                    return {"output": output, "log_total": log_total}
+
+                return carry, layout.with_keys(queries, attend)
 
             _, found = _loop(attend_tile, {}, slices["tiles"], names)
             return carry, found
@@ -139,7 +142,12 @@ class _Passes:
             group = RowGroup(layout, slices)
 
             def pull_tile(sums, queries, index):
-                tile = group.tile(queries, index)
+                return layout.with_keys(
+                    queries, lambda keys: pull_keys(sums, queries, index, keys)
+                )
+
+            def pull_keys(sums, queries, index, keys):
+                tile = group.tile(queries, index, keys)
                 logits, pull = backend.pullback(tile.score, tile.arguments, needed)
                 logits = tile.masked(logits)
                 weights = backend.exp_difference(logits, queries["log_total"])

@@ -145,7 +145,9 @@ def _in_spans(score, query, key, value, rules, parameters, lags, width):
     num_queries, num_keys = _length(query, 1), ops.shape(value)[-1]
     spans = 1
     known = isinstance(num_queries, int) and isinstance(num_keys, int)
-    if rules.causal and known and num_queries == num_keys:
+    # In packed rows, each tile has few keys anyway.
+    square = known and num_queries == num_keys and not rules.in_order
+    if rules.causal and square:
         spans = max(1, min(CAUSAL_SPANS, num_keys // LEAST_SPAN))
     if spans == 1:
         tensors = (query, key, value, rules, parameters)
