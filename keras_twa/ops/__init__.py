@@ -36,6 +36,7 @@ from keras_twa.ops.softmax.tiled import tiled_attention
 from keras_twa.ops.softmax.time_weights import LagLine
 from keras_twa.ops.softmax.time_weights import TimeWeight
 from keras_twa.ops.softmax.transformer_xl import relative_attention
+from keras_twa.ops.timescale_gate import gate_timescales
 from keras_twa.ops.unit import unit
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "discounted_attention",
     "dot_product_attention",
     "forgetting_attention",
+    "gate_timescales",
     "gated_delta",
     "generalized_delta_rule",
     "inner_product",

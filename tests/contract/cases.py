@@ -17,6 +17,8 @@ from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
 from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
+from tests.contract.timescale_cases import KINDS as KINDS_OF_TIMESCALES
+from tests.contract.timescale_cases import OTHERS as OTHER_TIMESCALES
 
 
 def with_map(id, feature_map, loop):
@@ -172,6 +174,7 @@ FORKS = [
     *OTHER_STATES,
     *KINDS_OF_POSITIONS,
     *KINDS_OF_GRAVITY,
+    *KINDS_OF_TIMESCALES,
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
@@ -370,6 +373,7 @@ OPTIONS = [
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
     *OTHER_GRAVITY,
+    *OTHER_TIMESCALES,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
     with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),

@@ -22,6 +22,7 @@ def gravitational_multi_timescale(
     normalization="softmax",
     metric="euclidean",
     law="newton",
+    select=None,
     **call,
 ):
     """Return the decoded attentions, one per discount gamma, of the force."""
@@ -40,4 +41,5 @@ def gravitational_multi_timescale(
         return (pull if normalization == "softmax" else np.log(pull)) + fade
 
     outputs, scores = attend(logit, visible, v)
-    return finish(weights, decode_timescales(weights, outputs, num_timescales), scores)
+    outputs = decode_timescales(weights, outputs, num_timescales, query, select)
+    return finish(weights, outputs, scores)

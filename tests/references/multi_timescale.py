@@ -12,7 +12,14 @@ from tests.references.timescales import log_discounts
 
 
 def multi_timescale(
-    weights, query, value, key=None, *, discount="multiplicative", **call
+    weights,
+    query,
+    value,
+    key=None,
+    *,
+    discount="multiplicative",
+    select=None,
+    **call,
 ):
     """Return the decoded attentions, one per discount gamma, of q.k / sqrt(D).
 
@@ -28,4 +35,5 @@ def multi_timescale(
         return dot * np.exp(fade) if discount == "multiplicative" else dot + fade
 
     outputs, scores = attend(logit, visible, v)
-    return finish(weights, decode_timescales(weights, outputs, num_timescales), scores)
+    outputs = decode_timescales(weights, outputs, num_timescales, query, select)
+    return finish(weights, outputs, scores)

@@ -25,6 +25,7 @@ def multi_timescale_retention(
     lags=(0, 1, 2, 4, 8, 16, 32, 64),
     alpha=0.1,
     epsilon=1e-5,
+    select=None,
     **call,
 ):
     """Return the gated, decoded sums_j gamma_n^(t_i - t_j) (q.k / sqrt(D)) v."""
@@ -33,7 +34,7 @@ def multi_timescale_retention(
     q, k, v, visible, (moments, _) = prepare(weights, query, value, key, **call)
     q, k = rotated(q, moments) / math.sqrt(q.shape[-1]), rotated(k, moments)
     logs = np.log(discounts)
-    if decoder == "learned":
+    if decoder != "tikhonov":
         logs = log_discounts(weights, len(weights["timescales/discount_logits"]))[0]
 
     def retained(log):
@@ -44,13 +45,14 @@ def multi_timescale_retention(
         return add_up(weight, visible, v, normalize=False)
 
     sums = [retained(log) for log in logs]
-    if decoder == "learned":
+    if decoder != "tikhonov":
         # Each factor is so scaled that its squares over all steps add up to one.
         scales = [np.sqrt(1 - np.exp(2 * log)) for log in logs]
         sums = [x * scale for x, scale in zip(sums, scales, strict=True)]
         joint = normalized(np.concatenate(sums, axis=-1), epsilon)
         sums = np.split(joint, len(logs), axis=-1)
-        outputs = decode_timescales(weights, np.concatenate(sums, axis=2), len(logs))
+        sums = np.concatenate(sums, axis=2)
+        outputs = decode_timescales(weights, sums, len(logs), query, select)
     else:
         inverse = tikhonov(discounts, lags, alpha)
         estimates = np.einsum("mn,nbthe->mbthe", inverse, sums)

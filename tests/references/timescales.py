@@ -4,15 +4,19 @@ import numpy as np
 
 from tests.references.numbers import relu
 from tests.references.numbers import softplus
+from tests.references.parts import project
 
 LAYER_NORM_EPSILON = 1e-5
 
 
-def decode_timescales(weights, outputs, num_timescales):
+def decode_timescales(weights, outputs, num_timescales, query=None, select=None):
     """Combine the timescales of each head: expand, normalise, relu, read.
 
-    `outputs` is `(batch, length, timescales * heads, width)`, timescale-major.
+    `outputs` is `(batch, length, timescales * heads, width)`, timescale-major. If the
+    decoder is gated, each timescale is multiplied by its gate first.
     """
+    if "timescale_gate/kernel" in weights:
+        outputs = gated(weights, outputs, num_timescales, query, select)
     batch, length, all_heads, _ = outputs.shape
     heads = all_heads // num_timescales
     expand, read = (weights[f"timescales/{name}/kernel"] for name in ("expand", "read"))
@@ -32,6 +36,21 @@ def decode_timescales(weights, outputs, num_timescales):
         hidden = centred / np.sqrt(variance + LAYER_NORM_EPSILON) * gamma + beta
         decoded[b, i, h] = relu(hidden) @ read[h] + read_bias[h]
     return decoded
+
+
+def gated(weights, outputs, num_timescales, query, select):
+    """Multiply each timescale by N times its share of a softmax over the best ones."""
+    gates = project(weights, "timescale_gate", query)
+    outputs, heads = outputs.copy(), gates.shape[2]
+    for b, i, h in np.ndindex(gates.shape[:3]):
+        logits = gates[b, i, h]
+        best = np.argsort(-logits.real)[:select]
+        powers = {s: np.exp(logits[s] - logits[best[0]]) for s in best}
+        total = sum(powers.values())
+        for s in range(num_timescales):
+            gate = num_timescales * powers.get(s, 0.0) / total
+            outputs[b, i, s * heads + h] = outputs[b, i, s * heads + h] * gate
+    return outputs
 
 
 def log_discounts(weights, all_heads):

@@ -8,6 +8,7 @@ from keras_twa.layers.attention.gravity import Gravity
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
+from keras_twa.layers.attention.timescales import GATE
 from keras_twa.layers.attention.timescales import Timescales
 
 
@@ -36,7 +37,9 @@ class GravitationalMultiTimescaleAttention(PairAttention):
     Args:
         num_heads: Number of heads H for each timescale.
         discounts: Discount per unit of time of each timescale, in (0, 1).
-            Defaults to (0.6, 0.9, 0.99).
+            Defaults to (0.6, 0.9, 0.99). "log_uniform": `num_timescales` learned
+            discounts `exp(-1 / tau)`, with initial `tau` from 1 to `longest_timescale`,
+            evenly spaced on a logarithmic scale.
         trainable_discounts: Whether they are learned. Defaults to `False`.
         discount: "multiplicative" (the definition) or "additive".
         exponent: How fast the force falls with distance. Defaults to 2.
@@ -51,6 +54,13 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         law: "newton" (default) or "yukawa".
         screening_length: Initial screening length of every head, only for "yukawa".
             Defaults to the typical distance.
+        decoder: "learned" (default), or "gated": before the decoder, the gate
+            `N softmax(x W)` of each step and head weighs the N timescales.
+        num_timescales: N, for `discounts="log_uniform"`.
+        longest_timescale: The longest initial `tau`, more than 1. Defaults to the
+            length of the sequence that the layer is built for.
+        select: For the gated decoder, how many timescales each step and head keeps: the
+            others get a gate of 0. All are computed. Defaults to `None`: all.
 
     Call arguments:
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
@@ -109,6 +119,10 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         metric="euclidean",
         law="newton",
         screening_length=None,
+        decoder="learned",
+        num_timescales=None,
+        longest_timescale=None,
+        select=None,
         **kwargs,
     ):
         super().__init__(
@@ -121,6 +135,10 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             num_heads,
             use_bias,
             self._dense_options,
+            decoder,
+            num_timescales,
+            longest_timescale,
+            select,
             dtype=self.dtype_policy,
             name="timescales",
         )
@@ -146,11 +164,13 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             Projection("value", "value", heads, self.value_dim),
             Projection("query_mass", "query", heads, 1),
             Projection("key_mass", "key", heads, 1),
+            *self.timescales.gate_projections(),
         )
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        self.timescales.build((None, None, None, self.value_dim))
+        length = (query_shape if value_shape is None else value_shape)[1]
+        self.timescales.build((None, length, None, self.value_dim))
         self.gravity.build()
 
     def attend(self, call):
@@ -170,6 +190,7 @@ class GravitationalMultiTimescaleAttention(PairAttention):
             dropout=call.dropout,
             return_weights=call.return_weights,
             width=self.gravity.width,
+            gates=call.heads.get(GATE),
         )
 
     def position_profile(self, length):

@@ -8,6 +8,7 @@ from keras import ops
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
+from keras_twa.layers.attention.timescales import GATE
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.ops import InnerProduct
 
@@ -33,9 +34,18 @@ class MultiTimescaleAttention(PairAttention):
     Args:
         num_heads: Number of heads H for each timescale.
         discounts: Discount per unit of time of each timescale, in (0, 1).
-            Defaults to (0.6, 0.9, 0.99).
+            Defaults to (0.6, 0.9, 0.99). "log_uniform": `num_timescales` learned
+            discounts `exp(-1 / tau)`, with initial `tau` from 1 to `longest_timescale`,
+            evenly spaced on a logarithmic scale.
         trainable_discounts: Whether they are learned. Defaults to `False`.
         discount: "multiplicative" (the definition) or "additive".
+        decoder: "learned" (default), or "gated": before the decoder, the gate
+            `N softmax(x W)` of each step and head weighs the N timescales.
+        num_timescales: N, for `discounts="log_uniform"`.
+        longest_timescale: The longest initial `tau`, more than 1. Defaults to the
+            length of the sequence that the layer is built for.
+        select: For the gated decoder, how many timescales each step and head keeps: the
+            others get a gate of 0. All are computed. Defaults to `None`: all.
 
     Call arguments:
         attention_mask: Boolean `(B, T, S)` or `(B, H', T, S)`, `True` to attend.
@@ -71,6 +81,7 @@ class MultiTimescaleAttention(PairAttention):
         "discounts": DISCOUNTS_TO_SEARCH,
         "trainable_discounts": (False, True),
         "discount": ("multiplicative", "additive"),
+        "decoder": ("learned", "gated"),
     }
 
     def __init__(
@@ -84,6 +95,10 @@ class MultiTimescaleAttention(PairAttention):
         discounts=(0.6, 0.9, 0.99),
         trainable_discounts=False,
         discount="multiplicative",
+        decoder="learned",
+        num_timescales=None,
+        longest_timescale=None,
+        select=None,
         **kwargs,
     ):
         super().__init__(
@@ -96,6 +111,10 @@ class MultiTimescaleAttention(PairAttention):
             num_heads,
             use_bias,
             self._dense_options,
+            decoder,
+            num_timescales,
+            longest_timescale,
+            select,
             dtype=self.dtype_policy,
             name="timescales",
         )
@@ -106,11 +125,13 @@ class MultiTimescaleAttention(PairAttention):
             Projection("query", "query", heads, self.key_dim),
             Projection("key", "key", heads, self.key_dim),
             Projection("value", "value", heads, self.value_dim),
+            *self.timescales.gate_projections(),
         )
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        self.timescales.build((None, None, None, self.value_dim))
+        length = (query_shape if value_shape is None else value_shape)[1]
+        self.timescales.build((None, length, None, self.value_dim))
 
     def attend(self, call):
         query = ops.cast(call["query"], "float32") * self.key_dim**-0.5
@@ -124,6 +145,7 @@ class MultiTimescaleAttention(PairAttention):
             mask=call.mask,
             dropout=call.dropout,
             return_weights=call.return_weights,
+            gates=call.heads.get(GATE),
         )
 
     def position_profile(self, length):

@@ -15,6 +15,7 @@ from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
 from keras_twa.layers.attention.timescales import DISCOUNTS_TO_SEARCH
+from keras_twa.layers.attention.timescales import GATE
 from keras_twa.layers.attention.timescales import Timescales
 from keras_twa.masks import hide_padding
 from keras_twa.ops import inverse_laplace
@@ -38,6 +39,8 @@ class MultiTimescaleRetention(RecurrentAttention):
       squares of its factors add up to 1, divides all N by their root mean square, and
       decodes them with learned layers: a linear map, layer normalisation, ReLU, a
       linear map.
+    - `decoder="gated"` does the same, but before the learned layers, the gate
+      `N softmax(x W)` of each step and head weighs the N timescales.
     - `decoder="tikhonov"` inverts the transform. A fixed matrix, the regularised
       inverse of `L[n, m] = gamma_n^lag_m`, turns the N sums into estimates `p_m` of
       what was seen at each of a few lags. Each head learns a weight for each lag,
@@ -55,15 +58,22 @@ class MultiTimescaleRetention(RecurrentAttention):
 
     Args:
         discounts: Discount per unit of time of each timescale, in (0, 1).
-            Defaults to (0.6, 0.9, 0.99).
-        trainable_discounts: Whether they are learned. Requires the learned decoder.
+            Defaults to (0.6, 0.9, 0.99). "log_uniform": `num_timescales` learned
+            discounts `exp(-1 / tau)`, with initial `tau` from 1 to `longest_timescale`,
+            evenly spaced on a logarithmic scale.
+        trainable_discounts: Whether they are learned. Requires a learned decoder.
             Defaults to `False`.
-        decoder: "learned" or "tikhonov". Defaults to "learned".
+        decoder: "learned", "gated" or "tikhonov". Defaults to "learned".
         lags: For "tikhonov", the lags of the estimates in units of time: increasing and
             not negative. Defaults to (0, 1, 2, 4, 8, 16, 32, 64).
         alpha: For "tikhonov", singular values of the transform below this are
             suppressed. Larger values smooth more. Defaults to 0.1.
         epsilon: Added to the mean square in the normalisation. Defaults to 1e-5.
+        num_timescales: N, for `discounts="log_uniform"`.
+        longest_timescale: The longest initial `tau`, more than 1. Defaults to the
+            length of the sequence that the layer is built for.
+        select: For "gated", how many timescales each step and head keeps: the others
+            get a gate of 0. All are computed. Defaults to `None`: all.
 
     Returns:
         `(B, T, output_shape)`; with `return_state`, also the state: "memory"
@@ -98,7 +108,7 @@ class MultiTimescaleRetention(RecurrentAttention):
     linear_time = True
     search_space: ClassVar[dict] = {
         "discounts": DISCOUNTS_TO_SEARCH,
-        "decoder": ("learned", "tikhonov"),
+        "decoder": ("learned", "gated", "tikhonov"),
     }
 
     def __init__(
@@ -115,27 +125,35 @@ class MultiTimescaleRetention(RecurrentAttention):
         lags=(0, 1, 2, 4, 8, 16, 32, 64),
         alpha=0.1,
         epsilon=1e-5,
+        num_timescales=None,
+        longest_timescale=None,
+        select=None,
         **kwargs,
     ):
         super().__init__(
             num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
         )
-        checks.discounts(discounts)
-        checks.one_of(("learned", "tikhonov"), decoder=decoder)
+        checks.timescales(discounts, num_timescales, longest_timescale)
+        checks.one_of(("learned", "gated", "tikhonov"), decoder=decoder)
         checks.lags(lags)
         checks.positive_number(alpha=alpha, epsilon=epsilon)
-        if trainable_discounts and decoder == "tikhonov":
+        spreads = isinstance(discounts, str)
+        if decoder == "tikhonov" and (trainable_discounts or spreads):
             raise ValueError(
-                "`trainable_discounts=True` requires `decoder='learned'`. "
-                f"Received: decoder={decoder!r}, trainable_discounts=True"
+                "Learned discounts require a learned decoder, 'learned' or 'gated'. "
+                f"Received: decoder={decoder!r}, discounts={discounts!r}, "
+                f"trainable_discounts={trainable_discounts!r}"
             )
-        self.discounts = tuple(discounts)
+        self.discounts = discounts if spreads else tuple(discounts)
+        self.num_timescales = num_timescales
+        self.longest_timescale = longest_timescale
+        self.select = select
         self.trainable_discounts = trainable_discounts
         self.decoder = decoder
         self.lags = tuple(lags)
         self.alpha = alpha
         self.epsilon = epsilon
-        if decoder == "learned":
+        if self._is_learned:
             self.timescales = Timescales(
                 discounts,
                 trainable_discounts,
@@ -143,20 +161,32 @@ class MultiTimescaleRetention(RecurrentAttention):
                 num_heads,
                 use_bias,
                 self._dense_options,
+                decoder,
+                num_timescales,
+                longest_timescale,
+                select,
                 dtype=self.dtype_policy,
                 name="timescales",
             )
         else:
+            checks.selected_timescales(select, len(discounts), decoder)
             self._inverse = inverse_laplace(discounts, lags, alpha)
+
+    @property
+    def _is_learned(self):
+        return self.decoder != "tikhonov"
 
     def projections(self):
         gate = Projection("gate", "query", self.num_heads, self.value_dim)
-        return (*super().projections(), gate)
+        found = (*super().projections(), gate)
+        if self._is_learned:
+            return (*found, *self.timescales.gate_projections())
+        return found
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        if self.decoder == "learned":
-            self.timescales.build((None, None, None, self.value_dim))
+        if self._is_learned:
+            self.timescales.build((None, query_shape[1], None, self.value_dim))
             return
         self.lag_weights = self.add_weight(
             shape=(self.num_heads, len(self.lags)),
@@ -179,14 +209,14 @@ class MultiTimescaleRetention(RecurrentAttention):
             None if call.state is None else call.state["memory"],
             clock.before,
         )
-        output = self._decode(outputs, logs)
+        output = self._decode(outputs, logs, call.heads.get(GATE))
         output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
         # The decoder can map zeros to nonzero values.
         output = hide_padding(output, call.mask.queries)
         return output, clock.next_state(memory, last)
 
     def _log_discounts(self):
-        if self.decoder == "learned":
+        if self._is_learned:
             return self.timescales.log_discounts()
         logs = [math.log(gamma) for gamma in self.discounts]
         return ops.convert_to_tensor(logs, "float32")
@@ -197,31 +227,34 @@ class MultiTimescaleRetention(RecurrentAttention):
         Estimating and weighting are both linear, so they are combined and applied to
         the factors of the sums instead of the sums.
         """
-        if self.decoder == "learned":
+        if self._is_learned:
             return None
         inverse = ops.convert_to_tensor(self._inverse, "float32")
         return ops.matmul(ops.cast(self.lag_weights, "float32"), inverse)
 
-    def _decode(self, outputs, logs):
+    def _decode(self, outputs, logs, gates):
         """Maps float32 `(B, T, H, N or 1, value_dim)` to `(B, T, H, value_dim)`."""
-        if self.decoder == "learned":
+        if self._is_learned:
             outputs = outputs * ops.sqrt(-ops.expm1(2.0 * logs))[:, None]
         shape = (*ops.shape(outputs)[:3], outputs.shape[3] * outputs.shape[4])
         joint = ops.reshape(outputs, shape)
         # In float32: the sums may be too large for half precision.
         joint = ops.rms_normalization(joint, epsilon=self.epsilon)
-        return self.timescales.decode(joint) if self.decoder == "learned" else joint
+        return self.timescales.decode(joint, gates) if self._is_learned else joint
 
     @property
     def state_kind(self):
-        widths = (self.key_dim, len(self.discounts), self.value_dim)
+        count = len(self.discounts)
+        if self._is_learned:
+            count = self.timescales.num_timescales
+        widths = (self.key_dim, count, self.value_dim)
         return RecurrentState(
             memory=Slot((self.num_heads, *widths), "float32"),
             time=Slot((), "float32", NOTHING),
         )
 
     def position_profile(self, length):
-        if self.decoder == "learned":
+        if self._is_learned:
             return [self.timescales.fading(length)]
         lags = np.arange(length)
         inverse = inverse_laplace(self.discounts, self.lags, self.alpha)
@@ -240,4 +273,7 @@ class MultiTimescaleRetention(RecurrentAttention):
             "lags": self.lags,
             "alpha": self.alpha,
             "epsilon": self.epsilon,
+            "num_timescales": self.num_timescales,
+            "longest_timescale": self.longest_timescale,
+            "select": self.select,
         }

@@ -38,6 +38,8 @@ from keras_twa.layers.checks.values import positive_integer
 from keras_twa.layers.checks.values import positive_number
 from keras_twa.layers.checks.values import positive_share
 from keras_twa.layers.checks.values import probability
+from keras_twa.layers.checks.values import selected_timescales
+from keras_twa.layers.checks.values import timescales
 from keras_twa.layers.checks.values import tokens
 from keras_twa.layers.checks.values import whole_number
 
@@ -76,8 +78,10 @@ __all__ = [
     "projected",
     "ranks",
     "sample_weight",
+    "selected_timescales",
     "sequence",
     "state",
+    "timescales",
     "tokens",
     "whole_number",
     "whole_sequences",

@@ -140,6 +140,43 @@ def discounts(given):
         )
 
 
+def timescales(given, num_timescales, longest_timescale):
+    """Checks discounts, or that "log_uniform" ones have a number and a range."""
+    spreads = {
+        "num_timescales": num_timescales,
+        "longest_timescale": longest_timescale,
+    }
+    if isinstance(given, str) and given == "log_uniform":
+        positive_integer(num_timescales=num_timescales)
+        if longest_timescale is not None:
+            positive_number(longest_timescale=longest_timescale)
+            if longest_timescale <= 1:
+                raise ValueError(
+                    "`longest_timescale` must be more than 1. "
+                    f"Received: longest_timescale={longest_timescale!r}"
+                )
+        return
+    discounts(given)
+    for name, value in spreads.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` requires `discounts='log_uniform'`. "
+                f"Received: {name}={value!r}, discounts={given!r}"
+            )
+
+
+def selected_timescales(select, count, decoder):
+    """Checks how many of `count` timescales a gate selects."""
+    if select is None:
+        return
+    positive_integer(select=select)
+    if decoder != "gated" or select > count:
+        raise ValueError(
+            "`select` requires `decoder='gated'`, and at least as many timescales. "
+            f"Received: select={select}, decoder={decoder!r}, {count} timescales"
+        )
+
+
 def lags(given):
     """Checks that `given` is one or more finite, increasing lags from 0 on."""
     valid = isinstance(given, tuple | list) and len(given) > 0
