@@ -130,8 +130,8 @@ class Timescales(keras.layers.Layer):
         if longest is None and (length is None or length < LEAST_LENGTH):
             raise ValueError(
                 "Discounts that are 'log_uniform' need the longest timescale: pass "
-                "`longest_timescale`, or build the layer for a known length of at least "
-                f"{LEAST_LENGTH}. Received: longest_timescale=None, length {length}"
+                "`longest_timescale`, or build the layer for a known length, at least "
+                f"{LEAST_LENGTH}. Received: longest_timescale=None, length={length}"
             )
         times = np.geomspace(1.0, longest or length, self.num_timescales)
         return np.exp(-1.0 / times)
