@@ -146,14 +146,14 @@ class LatentAttention(PairAttention):
         super().build(query_shape, value_shape, key_shape)
         self.latent_norm = _norm(self.dtype_policy, "latent_norm")
         self.latent_norm.build((None, None, 1, self.latent_dim))
-        heads = self.num_heads
-        self.key_up, self.value_up = (
-            _up(self.latent_dim, heads, dim, name, self._dense_options())
-            for name, dim in (
-                ("key_up", self.content_dim),
-                ("value_up", self.value_dim),
+        for name, width in (("key", self.content_dim), ("value", self.value_dim)):
+            self._sublayers[name] = _up(
+                self.latent_dim,
+                self.num_heads,
+                width,
+                f"{name}_up",
+                self._dense_options(),
             )
-        )
 
     def match(self, heads):
         return {**heads, "latent": self.latent_norm(heads["latent"])}
@@ -167,7 +167,8 @@ class LatentAttention(PairAttention):
 
     def attend(self, call):
         # The kernels of quantized layers are not numbers to multiply with.
-        quantized = self.key_up.quantization_mode or self.value_up.quantization_mode
+        both = self.key_dense, self.value_dense
+        quantized = any(layer.quantization_mode for layer in both)
         steps = ops.shape(call["query"])[1]
         if isinstance(steps, int) and steps == 1 and not quantized:
             return self._attend_in_latent_space(call)
@@ -177,11 +178,11 @@ class LatentAttention(PairAttention):
         """Expands the latent vectors to the keys and values of heads."""
         latent, rotary_key = call["latent"][:, :, 0], call["rotary_key"]
         shape = (*ops.shape(latent)[:2], self.num_heads, self.rotary_dim)
-        keys = [self.key_up(latent), ops.broadcast_to(rotary_key, shape)]
+        keys = [self.key_dense(latent), ops.broadcast_to(rotary_key, shape)]
         return dot_product_attention(
             call["query"],
             ops.concatenate(keys, axis=-1),
-            self.value_up(latent),
+            self.value_dense(latent),
             mask=call.mask,
             dropout=call.dropout,
             return_weights=call.return_weights,
@@ -196,7 +197,7 @@ class LatentAttention(PairAttention):
         content, rotary = self._parts(call["query"])
         key_up, value_up = (
             ops.cast(layer.kernel, content.dtype)
-            for layer in (self.key_up, self.value_up)
+            for layer in (self.key_dense, self.value_dense)
         )
         # b: batch, t: time, h: heads, d: width of a head, c: width of a latent vector.
         content = ops.einsum("bthd,chd->bthc", content, key_up)
