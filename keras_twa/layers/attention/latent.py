@@ -40,14 +40,15 @@ class LatentAttention(PairAttention):
     none. The latent vectors come from `value`. A separate `key` only provides the
     rotated channels.
 
-    Cost: O(T S D) time, O(T + S) memory, like dot-product attention. A single query
-    takes O(S H (`latent_dim` + R)) time.
+    Cost: O(T S D) time, O(T + S) memory, like dot-product attention with heads of these
+    widths. In decoding, a step reads the state once and multiplies it with all heads,
+    with S H (`latent_dim` + R) products for the scores.
 
     Args:
         key_dim: Width D of each head's queries and keys, of which R channels are
             rotated. At least 3.
-        latent_dim: Width of the latent vectors. Defaults to `4 key_dim`, or to half of
-            `num_heads key_dim` if that is less.
+        latent_dim: Width of the latent vectors. Defaults to `4 value_dim`, or to half
+            of `num_heads value_dim` if that is less.
         query_latent_dim: Width of a latent vector of the queries. The queries of all
             heads are then read from it, with fewer weights. Defaults to `None`: none.
         rotary_dim: R, an even number less than `key_dim`. Defaults to a third of
@@ -110,7 +111,8 @@ class LatentAttention(PairAttention):
             **kwargs,
         )
         if latent_dim is None:
-            latent_dim = max(1, min(4 * key_dim, num_heads * key_dim // 2))
+            width = self.value_dim
+            latent_dim = max(1, min(4 * width, num_heads * width // 2))
         if rotary_dim is None:
             rotary_dim = max(2, key_dim // 6 * 2)
         checks.positive_integer(latent_dim=latent_dim)
