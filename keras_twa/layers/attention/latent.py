@@ -19,26 +19,25 @@ EPSILON = 1e-6
 class LatentAttention(PairAttention):
     """Multi-head latent attention (MLA): a small cache for many heads.
 
-    A step has one latent vector `c = norm(x W_C)` for all heads, from which each head
-    reads its keys and values. `norm` divides by the root mean square and has a learned
-    scale for each channel. Since rotation by position does not commute with that, the
-    last R = `rotary_dim` channels of a key are the same for all heads: `r = rotate(x
-    W_R)`. Per head, with the query `q = [q_C; rotate(q_R)]`:
+    Each step has one latent vector `c = norm(x W_C)`, from which all heads compute
+    their keys and values. `norm` divides by the root mean square and has a learned
+    scale for each channel. Another R = `rotary_dim` channels hold the position of a
+    key: `r = rotate(x W_R)`, the same for all heads. Queries have two such parts,
+    `q_C` and the rotated `q_R`. Per head:
 
     `softmax((q_C . (c W_K) + q_R . r) / sqrt(D)) (c W_V)`.
 
-    A state holds only the latent vectors and the rotated channels: `latent_dim + R`
-    numbers for a step, instead of `2 H D`. With eight heads of width 64, these are
-    276 instead of 1024.
+    A state holds only `c` and `r`: `latent_dim + R` numbers for each step, instead of
+    `2 H D`. With eight heads of width 64, these are 276 instead of 1024.
 
     A call with a single query, such as a step of decoding, does not compute the keys
-    and values of heads. It maps the query into the latent space instead: `q_C . (c
-    W_K) = (q_C W_K^T) . c`. Other calls expand the latent vectors to keys and values.
-    Both ways give the same outputs.
+    and values of heads. It maps the query to the latent space instead, as
+    `q_C . (c W_K)` equals `(q_C W_K^T) . c`. Other calls compute keys and values. Both
+    ways give the same outputs.
 
-    The projections of inputs have a bias, if there is one, but `W_K` and `W_V` have
-    none. The latent vectors come from `value`. A separate `key` only provides the
-    rotated channels.
+    `use_bias` applies to the projections of the inputs and of the output, but `W_K` and
+    `W_V` have no bias. The latent vectors are those of `value`: a separate `key`
+    affects only `r`.
 
     Cost: O(T S D) time, O(T + S) memory, like dot-product attention with heads of these
     widths. In decoding, a step reads the state once and multiplies it with all heads,
