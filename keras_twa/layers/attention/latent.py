@@ -39,9 +39,8 @@ class LatentAttention(PairAttention):
     `W_V` have no bias. The latent vectors are those of `value`: a separate `key`
     affects only `r`.
 
-    Cost: O(T S D) time, O(T + S) memory, like dot-product attention with heads of these
-    widths. In decoding, a step reads the state once and multiplies it with all heads,
-    with S H (`latent_dim` + R) products for the scores.
+    Cost: O(T S D) time, O(T + S) memory. In decoding, the scores of a step take
+    S H (`latent_dim` + R) products, and the state is read once for all heads.
 
     Args:
         key_dim: Width D of each head's queries and keys, of which R channels are
