@@ -25,12 +25,10 @@ LAMBDA_DEVIATION = 0.1
 class DifferentialAttention(PairAttention):
     """Multi-head differential attention: the difference of two attention maps.
 
-    The queries and keys of each head have two halves, `q1, q2` and `k1, k2`, of width
-    `d = D / 2`. Per head, with `norm` for division by the root mean square and a
-    learned scale for each channel:
-
-    `(1 - lambda_init) norm((softmax(q1 k1^T / sqrt(d)) - lambda softmax(q2 k2^T /
-    sqrt(d))) V)`.
+    The queries and keys of each head have two halves of width `d = D / 2`, which give
+    two maps, `A1 = softmax(q1 k1^T / sqrt(d))` and `A2 = softmax(q2 k2^T / sqrt(d))`.
+    Per head: `(1 - lambda_init) norm((A1 - lambda A2) V)`, where `norm` divides by the
+    root mean square and has a learned scale for each channel.
 
     Attention that both maps pay to irrelevant keys cancels. The factor
     `lambda = exp(a1 . b1) - exp(a2 . b2) + lambda_init` has four learned vectors of
