@@ -62,15 +62,17 @@ def draw_weights(axes: Any, weights: np.ndarray, **options: Any) -> None:
     """Draws weights `(T, S)` as an image, a row for each query.
 
     The strongest few weights would leave the rest black: colours end at the 99 %
-    quantile.
+    quantile. If some weights are negative, zero is white.
     """
     visible = np.ma.compressed(weights)
-    top = float(np.quantile(visible, 0.99)) if len(visible) else 0.0
+    top = float(np.quantile(np.abs(visible), 0.99)) if len(visible) else 0.0
+    top = max(top, 1e-6)
+    signed = bool((visible < 0).any())
     axes.imshow(
         weights,
-        cmap="viridis",
-        vmin=0,
-        vmax=max(top, 1e-6),
+        cmap="RdBu_r" if signed else "viridis",
+        vmin=-top if signed else 0,
+        vmax=top,
         interpolation="nearest",
         **options,
     )

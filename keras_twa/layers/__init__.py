@@ -3,11 +3,13 @@
 from keras_twa.layers.attention import ATTENTION_LAYERS
 from keras_twa.layers.attention import AdditiveAttention
 from keras_twa.layers.attention import BlockRecurrentAttention
+from keras_twa.layers.attention import DifferentialAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
 from keras_twa.layers.attention import GatedDeltaAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
+from keras_twa.layers.attention import LatentAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import LSHAttention
@@ -58,6 +60,7 @@ __all__ = [
     "BlockRecurrentAttention",
     "ChannelMixing",
     "Curves",
+    "DifferentialAttention",
     "DotProductAttention",
     "FeedForward",
     "ForgettingAttention",
@@ -67,6 +70,7 @@ __all__ = [
     "InputMemory",
     "KeyValueCache",
     "LSHAttention",
+    "LatentAttention",
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",

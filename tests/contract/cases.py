@@ -42,6 +42,7 @@ def sparse(id, **options):
 
 
 ADDITIVE = layers.AdditiveAttention, references.additive
+DIFFERENTIAL = layers.DifferentialAttention, references.differential
 DOT = layers.DotProductAttention, references.dot_product
 GRAVITY = layers.GravitationalAttention, references.gravitational
 TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
@@ -51,6 +52,7 @@ BOTH = (
 )
 FORGETTING = layers.ForgettingAttention, references.forgetting
 GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
+LATENT = layers.LatentAttention, references.latent
 LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 LSH = layers.LSHAttention, references.lsh
@@ -110,6 +112,8 @@ PLAIN = [
     case("rwkv", *RWKV, value_dim=HEAD_WIDTH),
     sparse("sparse", num_global_blocks=0, num_random_blocks=1),
     case("additive", *ADDITIVE),
+    case("differential", *DIFFERENTIAL),
+    case("latent", *LATENT),
 ]
 # Cases with scores of pairs, and so with weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -178,6 +182,7 @@ FORKS = [
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
+    case("latent-query", *LATENT, query_latent_dim=3, latent_dim=5),
 ]
 
 # All other options: only reference, config and file are checked.
@@ -189,6 +194,27 @@ OPTIONS = [
     dot("bilinear-sinks", score="bilinear", sinks=True),
     dot("norm-sinks-gate-cap", qk_norm=True, sinks=True, gated=True, logit_soft_cap=3),
     case("additive-sizes", *ADDITIVE, value_dim=3, use_bias=False, output_shape=5),
+    case(
+        "differential-sizes",
+        *DIFFERENTIAL,
+        "depth",
+        key_dim=6,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        depth=4,
+    ),
+    case(
+        "latent-sizes",
+        *LATENT,
+        key_dim=9,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        latent_dim=2,
+        query_latent_dim=4,
+        rotary_dim=6,
+    ),
     temporal("sigmoid", **SIGMOID),
     temporal("log-sigmoid", **LOG, **SIGMOID),
     temporal("log-lag-sigmoid", applies_to="lag", **LOG, **SIGMOID),

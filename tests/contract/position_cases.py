@@ -15,6 +15,8 @@ SMALL = {
 }
 
 DOT = layers.DotProductAttention, references.dot_product
+DIFFERENTIAL = layers.DifferentialAttention, references.differential
+LATENT = layers.LatentAttention, references.latent
 TEMPORAL = layers.TemporalWeightedAttention, references.temporal_weighted
 GRAVITY = layers.GravitationalAttention, references.gravitational
 TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
@@ -64,6 +66,9 @@ KINDS = [
 OTHERS = [
     with_layer("dot_product-rotary", DOT, "rotary"),
     with_name("dot_product-alibi", DOT, "alibi"),
+    with_name("differential-alibi", DIFFERENTIAL, "alibi"),
+    with_name("differential-rotary", DIFFERENTIAL, "rotary"),
+    with_layer("latent-rotary", LATENT, "rotary"),
     with_layer("dot_product-t5", DOT, "t5"),
     with_name("performer-rotary", PERFORMER, "rotary", seed=1),
     with_name(
@@ -98,6 +103,8 @@ MECHANISMS = [
     with_name("gravitational-rotary", GRAVITY, "rotary"),
     with_name("gravitational-alibi", GRAVITY, "alibi"),
     with_name("multi_timescale-rotary", TIMESCALES, "rotary"),
+    with_layer("differential-t5", DIFFERENTIAL, "t5"),
+    with_layer("differential-shaw", DIFFERENTIAL, "shaw"),
     with_name("forgetting-rotary", FORGETTING, "rotary"),
     with_name("forgetting-alibi", FORGETTING, "alibi"),
     with_name("sparse-rotary", SPARSE, "rotary", "block_size", block_size=2),

@@ -326,9 +326,9 @@ def test_constraints(case, kind):
     layer.build((2, 4, 8), (2, 4, 8))
     for name in DENSE:
         dense = getattr(layer, name, None)
-        if dense is not None:
-            constraint = getattr(dense, kind).constraint
-            assert isinstance(constraint, keras.constraints.NonNeg)
+        weight = getattr(dense, kind, None)
+        if weight is not None:
+            assert isinstance(weight.constraint, keras.constraints.NonNeg)
 
 
 @on_some(mostly_on_torch(WITH_PAIRS))
@@ -345,7 +345,7 @@ def test_symbolic_return_attention_scores(case):
 def test_dtype_policy_map(case):
     quantized = keras.dtype_policies.QuantizedDTypePolicy("int8", "float32")
     policies = keras.dtype_policies.DTypePolicyMap()
-    for name in ("query", "key", "value"):
+    for name in ("query", "key", "value", "key_up", "value_up"):
         policies[f"given/{name}"] = quantized
     layer = case.make(use_bias=False, dtype=policies, name="given")
     layer.build((2, 4, 8), (2, 4, 8))

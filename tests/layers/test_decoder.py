@@ -15,7 +15,7 @@ FULL = pytest.mark.full
 CROSSING = [
     layers.name_of(layer) for layer in layers.ATTENTION_LAYERS if layer.cross_attention
 ]
-X, SOURCE = normal(2, 7, 6, seed=1), normal(2, 5, 4, seed=2)
+X, SOURCE = normal(2, 7, 8, seed=1), normal(2, 5, 4, seed=2)
 REAL, SOURCE_REAL = lengths_mask([7, 5], 7), lengths_mask([5, 3], 5)
 TIMES, SOURCE_TIMES = timestamps(2, 7), timestamps(2, 5, seed=4)
 
@@ -133,7 +133,7 @@ def test_padding_and_future_are_inert(poison):
 def test_takes_the_masks_that_ride_on_its_inputs():
     tokens = REAL * np.arange(1, 8), SOURCE_REAL * np.arange(2, 7)
     masked, plain = [], []
-    for some, width in zip(tokens, (6, 4), strict=True):
+    for some, width in zip(tokens, (8, 4), strict=True):
         x = keras.layers.Embedding(9, width, mask_zero=True)(some.astype("int32"))
         masked.append(x)
         plain.append(value(x))
@@ -229,7 +229,7 @@ def test_symbolic_equals_eager(given, feed_forward):
 
 @pytest.mark.parametrize("crosses", [False, True])
 def test_fits_saves_and_loads(crosses, tmp_path):
-    inputs = [keras.Input((None, 6)), keras.Input((None, 4))][: 1 + crosses]
+    inputs = [keras.Input((None, 8)), keras.Input((None, 4))][: 1 + crosses]
     attention = layers.GravitationalAttention(3, 5, exponent=1.0, dropout=0.2)
     made = layers.TransformerDecoder(
         10, 2, attention, "multi_timescale", activation="swiglu", normalize_first=True
@@ -263,7 +263,7 @@ def test_half_precision_is_close():
     "options",
     [
         {"intermediate_dim": 0},
-        {"num_heads": 4},
+        {"num_heads": 3},
         {"dropout": 1.5},
         {"feed_forward": "dens"},
         {"activation": "swigloo"},

@@ -17,7 +17,7 @@ NAMES = [name_of(layer) for layer in layers.ATTENTION_LAYERS]
 # JAX and TensorFlow take a second to compile each.
 FEW = ("dot_product", "gravitational", "local", "retention", "rwkv", "lsh")
 SOME = NAMES if BACKEND == "torch" else FEW
-WIDTH = 6
+WIDTH = 8
 # B and T.
 SIZES = ((0, 5), (2, 0), (0, 0))
 SMALL = {
@@ -114,7 +114,7 @@ def test_half_precision(name, dtype):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in SOME if layers.get(name, num_heads=1, key_dim=2).pairwise_mask],
+    [name for name in SOME if layers.mechanisms()[name].pairwise_mask],
 )
 def test_dropout_in_training(name):
     layer = made(name, dropout=0.5)

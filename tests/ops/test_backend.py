@@ -265,6 +265,13 @@ def test_turned():
     check(got, np.stack(want, -1), 1e-5)
 
 
+def test_turned_from_an_odd_place_in_memory():
+    numbers = tensor(normal(1, 1, 1, 3))
+    zero, one = (tensor(np.full((1, 1, 1), x)) for x in (0.0, 1.0))
+    got = backend.turned(numbers[..., 1:], zero, one)
+    check(got, to_numpy(numbers)[..., [2, 1]] * [-1.0, 1.0])
+
+
 def test_compiled():
     double = backend.compiled(lambda nest: {"y": nest["x"] * 2.0})
     x = normal(2, 3)

@@ -12,11 +12,13 @@ here accepts complex numbers: comparisons look at the real part.
 
 from tests.references.additive import additive
 from tests.references.block_recurrent import block_recurrent
+from tests.references.differential import differential
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
 from tests.references.gated_delta import gated_delta
 from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
+from tests.references.latent import latent
 from tests.references.linear import linear
 from tests.references.local import local
 from tests.references.lsh import lsh
@@ -34,11 +36,13 @@ from tests.references.transformer_xl import transformer_xl
 __all__ = [
     "additive",
     "block_recurrent",
+    "differential",
     "dot_product",
     "forgetting",
     "gated_delta",
     "gravitational",
     "gravitational_multi_timescale",
+    "latent",
     "linear",
     "local",
     "lsh",

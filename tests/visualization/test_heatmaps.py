@@ -191,6 +191,17 @@ def test_any_mechanism_may_stand_beside_the_one_that_is_drawn(layer_class):
             attention_heatmaps(model, ROWS, "other")
 
 
+def test_colours_show_the_signs_of_weights():
+    model = keras.Sequential(
+        [keras.Input((5, 6)), layers.DifferentialAttention(1, 4, name="drawn")]
+    )
+    harness.randomise(model)
+    ((image,),) = (axes.images for axes in attention_heatmaps(model, ROWS).axes)
+    low, high = image.get_clim()
+    assert low == -high
+    assert image.get_array().min() < 0
+
+
 @pytest.mark.parametrize(
     "model",
     [

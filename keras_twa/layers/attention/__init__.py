@@ -2,6 +2,7 @@
 
 from keras_twa.layers.attention.additive import AdditiveAttention
 from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention
+from keras_twa.layers.attention.differential import DifferentialAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
 from keras_twa.layers.attention.gated_delta import GatedDeltaAttention
@@ -9,6 +10,7 @@ from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
 )
+from keras_twa.layers.attention.latent import LatentAttention
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.lsh import LSHAttention
@@ -40,4 +42,6 @@ ATTENTION_LAYERS = (
     RWKVAttention,
     SparseAttention,
     AdditiveAttention,
+    DifferentialAttention,
+    LatentAttention,
 )

@@ -52,7 +52,7 @@ def get_layout_map(
     attention, dense = r".*attention(_\d+)?/", r".*feed_forward/"
     layouts = {
         # (features, heads, width of a head)
-        rf"{attention}(query|key|value)/kernel": (data, model, None),
+        rf"{attention}(query|key|value|key_up|value_up)/kernel": (data, model, None),
         rf"{attention}(query|key|value)/bias": (model, None),
         rf"{attention}attention_output/kernel": (model, None, data),
         rf"{dense}(expand|gate)/kernel": (data, model),

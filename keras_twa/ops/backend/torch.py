@@ -217,7 +217,11 @@ def turned(pairs, cosine, sine):
     """Rotates pairs of numbers by an angle; see `Backend`."""
     # With complex numbers, this is one pass.
     turn = torch.complex(cosine, sine)
-    return torch.view_as_real(torch.view_as_complex(pairs.contiguous()) * turn)
+    pairs = pairs.contiguous()
+    if pairs.storage_offset() % 2:
+        # Complex numbers start at even places of memory.
+        pairs = pairs.clone()
+    return torch.view_as_real(torch.view_as_complex(pairs) * turn)
 
 
 def on_gpu(x):

@@ -28,6 +28,16 @@ class PairBias:
     key: dict[str, Any]
     on_keys: Any = None
 
+    def repeated(self, count):
+        """The same bias, with `count` heads in place of each."""
+
+        def repeat(x):
+            return x if x is None or x.shape[2] == 1 else ops.repeat(x, count, axis=2)
+
+        query = {name: repeat(x) for name, x in self.query.items()}
+        key = {name: repeat(x) for name, x in self.key.items()}
+        return PairBias(self.function, query, key, repeat(self.on_keys))
+
     def dense(self, batch, heads):
         """The bias of all pairs at once, float32 `(B, H, T, S)`."""
         query = {name: as_queries(x, batch, heads) for name, x in self.query.items()}

@@ -10,6 +10,9 @@ from keras_twa.testing.scenarios import everything_for
 from keras_twa.testing.scenarios import normal
 from keras_twa.testing.scenarios import pair_of_lengths
 
+# Weights of what follows the mixed values and is not linear in them.
+NONLINEAR = {"timescales/expand/kernel", "norm/scale"}
+
 
 def dropout_is_sound(case):
     """Dropout keeps the expectation, is seeded, varies, and is only for training."""
@@ -34,8 +37,8 @@ def dropout_is_sound(case):
     assert np.abs(first - second).max() > 1e-3, "two steps drop the same weights"
     same = harness.run(twin, {**many, "training": True}).output
     assert_close(same, first, "output with the same seed", 1e-6)
-    if "timescales/expand/kernel" not in harness.weight_names(layer):
-        # Behind a nonlinear decoder, the expectation is not preserved.
+    if not NONLINEAR & {*harness.weight_names(layer)}:
+        # Behind a decoder or a norm, the expectation is not preserved.
         noise = first.std(axis=0) / np.sqrt(copies)
         error = np.abs(first.mean(axis=0) - want[0])
         assert (error <= 5 * noise + 1e-4).all(), "dropout moves the expectation"
@@ -44,7 +47,8 @@ def dropout_is_sound(case):
 def dropout_drops_whole_weights(case):
     """Each weight is dropped or scaled by 1/(1 - rate), at the stated rate.
 
-    Only for layers without a decoder, where the output shows the weights themselves.
+    Only for layers that project values to heads and mix them, and nothing more, so that
+    the output shows the weights themselves.
     """
     rate, keys = 0.3, 4
     heads = {"num_heads": 1, "key_dim": keys, "value_dim": keys, "use_bias": False}
