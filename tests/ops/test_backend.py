@@ -265,6 +265,18 @@ def test_turned():
     check(got, np.stack(want, -1), 1e-5)
 
 
+@pytest.mark.skipif(backend.NAME != "torch", reason="others have no places in memory")
+def test_gradient_of_turned_from_an_odd_place_in_memory():
+    import torch
+
+    numbers = torch.ones((2, 3, 2), requires_grad=True)
+    turned = backend.turned(numbers, torch.zeros(2, 3), torch.ones(2, 3))
+    cotangent = torch.arange(13.0)[1:].reshape(2, 3, 2)
+    (found,) = torch.autograd.grad(turned, numbers, cotangent)
+    expected = torch.stack([cotangent[..., 1], -cotangent[..., 0]], dim=-1)
+    assert torch.equal(found, expected)
+
+
 def test_turned_from_an_odd_place_in_memory():
     numbers = tensor(normal(1, 1, 1, 3))
     zero, one = (tensor(np.full((1, 1, 1), x)) for x in (0.0, 1.0))

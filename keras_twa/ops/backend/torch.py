@@ -217,11 +217,19 @@ def turned(pairs, cosine, sine):
     """Rotates pairs of numbers by an angle; see `Backend`."""
     # With complex numbers, this is one pass.
     turn = torch.complex(cosine, sine)
-    pairs = pairs.contiguous()
-    if pairs.storage_offset() % 2:
-        # Complex numbers start at even places of memory.
-        pairs = pairs.clone()
-    return torch.view_as_real(torch.view_as_complex(pairs) * turn)
+    pairs = _from_even_place(pairs.contiguous())
+    output = torch.view_as_real(torch.view_as_complex(pairs) * turn)
+    if transformed():
+        # A product has a gradient of its own, from the beginning of its memory.
+        return output * 1.0
+    if output.requires_grad:
+        output.register_hook(lambda x: _from_even_place(x.contiguous()))
+    return output
+
+
+def _from_even_place(x):
+    """A tensor that starts at an even place of memory, as complex numbers do."""
+    return x.clone() if x.storage_offset() % 2 else x
 
 
 def on_gpu(x):
