@@ -189,3 +189,11 @@ def test_a_model_goes_on_after_an_empty_chunk():
     assert tuple(empty.shape) == (2, 0, 9)
     rest = harness.to_numpy(model(tokens[:, 4:], initial_state=state))
     harness.assert_close(rest, whole[:, 4:], "after an empty chunk", 1e-5)
+
+
+@pytest.mark.parametrize("name", a_few(NAMES))
+def test_packed_rows_may_be_empty(name):
+    layer = made(name)
+    for sizes in (*SIZES, (0, 1), (2, 1)):
+        x, ids = normal(*sizes, WIDTH), np.ones(sizes, "int32")
+        assert tuple(layer(x, segment_ids=ids).shape) == (*sizes, WIDTH)

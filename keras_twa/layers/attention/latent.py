@@ -170,7 +170,8 @@ class LatentAttention(PairAttention):
         both = self.key_dense, self.value_dense
         quantized = any(layer.quantization_mode for layer in both)
         steps = ops.shape(call["query"])[1]
-        if isinstance(steps, int) and steps == 1 and not quantized:
+        packed = call.mask.key_segments is not None
+        if isinstance(steps, int) and steps == 1 and not quantized and not packed:
             return self._attend_in_latent_space(call)
         return self._attend_in_heads(call)
 
