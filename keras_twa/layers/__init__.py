@@ -6,11 +6,13 @@ from keras_twa.layers.attention import BlockRecurrentAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
 from keras_twa.layers.attention import GatedDeltaAttention
+from keras_twa.layers.attention import GatedLinearAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import LSHAttention
+from keras_twa.layers.attention import Mamba2Attention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
@@ -62,6 +64,7 @@ __all__ = [
     "FeedForward",
     "ForgettingAttention",
     "GatedDeltaAttention",
+    "GatedLinearAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
     "InputMemory",
@@ -70,6 +73,7 @@ __all__ = [
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",
+    "Mamba2Attention",
     "Mechanism",
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",

@@ -15,7 +15,14 @@ from keras_twa.testing.harness import VALUE_WIDTH
 
 ROUTES = ("default", "tiled")
 # Modules of `keras_twa.ops.recurrent` that set the length of their chunks.
-IN_CHUNKS = ("chunks", "gated_delta", "generalized_delta", "wkv")
+IN_CHUNKS = (
+    "chunks",
+    "gated_delta",
+    "gated_linear",
+    "generalized_delta",
+    "state_space",
+    "wkv",
+)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from keras_twa.layers.attention.block_recurrent import BlockRecurrentAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
 from keras_twa.layers.attention.gated_delta import GatedDeltaAttention
+from keras_twa.layers.attention.gated_linear import GatedLinearAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
@@ -12,6 +13,7 @@ from keras_twa.layers.attention.gravitational_multi_timescale import (
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.lsh import LSHAttention
+from keras_twa.layers.attention.mamba2 import Mamba2Attention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
@@ -40,4 +42,6 @@ ATTENTION_LAYERS = (
     RWKVAttention,
     SparseAttention,
     AdditiveAttention,
+    GatedLinearAttention,
+    Mamba2Attention,
 )
