@@ -13,17 +13,6 @@ from keras import ops
 from keras_twa.ops.recurrent.subchunks import product
 
 
-def chunk_for(length, longest):
-    """Number of steps in a chunk: a power of two.
-
-    Args:
-        length: Number of steps, an integer where it is known.
-        longest: Number of steps in a chunk of a long sequence.
-    """
-    steps = min(max(length, 1), longest) if isinstance(length, int) else longest
-    return 1 << (steps - 1).bit_length()
-
-
 def decayed_pairs(query, key, log_decay):
     """Computes the scores of a chunk, and what it reads from and adds to a memory.
 

@@ -1,8 +1,7 @@
-"""The state-space model of Mamba-2: a memory that decays at the rate of each step.
+"""The state-space model of Mamba-2: a memory that each step decays by its own factor.
 
-Heads of a group share queries and keys. Their scores are computed once per group, and
-all values of a group are read from and added to one memory: the decays of a head weigh
-its values and outputs, not copies of queries and keys.
+Heads of a group share queries and keys. Their scores are computed once, and each head
+weighs them by its decays.
 """
 
 from dataclasses import dataclass
@@ -10,14 +9,9 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_twa.masks import hide_padding
-from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
-from keras_twa.ops.recurrent.decayed_pairs import chunk_for
-from keras_twa.ops.recurrent.decayed_pairs import decayed_pairs
-from keras_twa.ops.recurrent.linear import run_with_memory
-from keras_twa.ops.recurrent.subchunks import product
-
-CHUNK = 128
+from keras_twa.ops.recurrent import subchunks
+from keras_twa.ops.recurrent.linear import run_causally
 
 
 @takes_empty(keys=("key", "value", "log_decay"), rows=("memory",))
@@ -40,68 +34,62 @@ def state_space(query, key, value, mask, log_decay, memory=None):
     """
     batch, length, heads, width = ops.shape(value)
     groups, dim = key.shape[2:]
-    size = heads // groups
-    if memory is not None:
-        memory = ops.reshape(memory, (batch, groups, size, dim, width))
-        memory = ops.reshape(ops.swapaxes(memory, 2, 3), (batch, groups, dim, -1))
-    output, memory = run_with_memory(
-        Advance(size),
+    each = heads // groups
+    shape = (batch, groups, each, dim, width)
+    memory = ops.zeros(shape) if memory is None else ops.reshape(memory, shape)
+    size, count = subchunks.size_and_count(length, batch * heads, max(dim, width))
+    # One row for each group, with the values of its heads side by side.
+    value = ops.reshape(value, (batch, length, groups, each * width))
+    log_decay = ops.reshape(log_decay, (batch, length, groups, each))
+    output, (memory,) = run_causally(
+        Advance(size, each),
+        [memory],
         query,
         key,
-        ops.reshape(value, (batch, length, groups, size * width)),
+        value,
         mask,
-        chunk_for(length, CHUNK),
-        memory,
-        {"log_decay": ops.reshape(log_decay, (batch, length, groups, size))},
+        size * count,
+        further={"log_decay": log_decay},
     )
     output = ops.reshape(output, (batch, length, heads, width))
-    memory = ops.reshape(memory, (batch, groups, dim, size, width))
-    memory = ops.reshape(ops.swapaxes(memory, 2, 3), (batch, heads, dim, width))
+    memory = ops.reshape(memory, (batch, heads, dim, width))
     return hide_padding(output, mask.queries), memory
 
 
 @dataclass(frozen=True)
 class Advance:
-    """One chunk, with one row for each group of `size` heads; see `run_in_chunks`."""
+    """One chunk of a group of `heads`, in subchunks of `size`; see `run_in_chunks`."""
 
     size: int
+    heads: int
 
     def __call__(self, state, steps):
         (memory,) = state
-        query, key, real = steps["query"], steps["key"] * steps["real"], steps["real"]
-        decays, read, write, kept = self._decays(steps["log_decay"] * real)
-        value = self._heads(steps["value"])
-        scores = backend.matmul(query, ops.swapaxes(key, 1, 2))[:, None] * decays
-        output = ops.swapaxes(product(scores, ops.swapaxes(value, 1, 2)), 1, 2)
-        output = output + self._heads(backend.matmul(query, memory)) * read
-        memory = _joined(self._heads(memory) * kept)
-        added = backend.matmul(ops.swapaxes(key, 1, 2), _joined(value * write))
-        return [memory + added], _joined(output)
-
-    def _decays(self, log_decay):
-        """The decays of each head, from the logarithms of each step `(rows, t, h)`.
-
-        Returns:
-            The decay from each step to each later one, `(rows, h, t, t)`; from the
-            beginning to each step, and from each step to the end, `(rows, t, h, 1)`;
-            and that of the whole chunk, `(rows, 1, h, 1)`.
-        """
-        length = log_decay.shape[1]
-        rows = ops.reshape(ops.swapaxes(log_decay, 1, 2), (-1, length, 1))
-        ones = ops.ones_like(rows)
-        decays, read, write, total = decayed_pairs(ones, ones, rows)
-        decays = ops.reshape(decays, (-1, self.size, length, length))
-        ends = (
-            ops.swapaxes(ops.reshape(x, (-1, self.size, x.shape[1], 1)), 1, 2)
-            for x in (read, write, ops.exp(total))
+        real = steps["real"]
+        query, key = (
+            subchunks.split(x, 1, self.size)
+            for x in (steps["query"], steps["key"] * real)
         )
-        return decays, *ends
+        log_decay = self._by_head(steps["log_decay"] * real)[..., 0]
+        level = ops.cumsum(log_decay, axis=-1)
+        inside = subchunks.lasting(log_decay)
+        memory, output = subchunks.weighed(
+            query,
+            key,
+            self._by_head(steps["value"]),
+            memory,
+            inside,
+            subchunks.lasting_memories(level[..., -1]),
+            ops.exp(level)[..., None],
+            inside[..., -1, :, None],
+        )
+        length, width = output.shape[1:]
+        output = ops.reshape(output, (-1, self.heads, length, width))
+        output = ops.swapaxes(output, 1, 2)
+        return [memory], ops.reshape(output, (-1, length, self.heads * width))
 
-    def _heads(self, x):
-        """`(rows, t, h E)` to `(rows, t, h, E)`."""
-        return ops.reshape(x, (-1, x.shape[1], self.size, x.shape[2] // self.size))
-
-
-def _joined(x):
-    """`(rows, t, h, E)` to `(rows, t, h E)`."""
-    return ops.reshape(x, (-1, x.shape[1], x.shape[2] * x.shape[3]))
+    def _by_head(self, x):
+        """`(rows, n * t, heads * E)` to `(rows, heads, n, t, E)`."""
+        shape = (-1, x.shape[1] // self.size, self.size, self.heads)
+        x = ops.reshape(x, (*shape, x.shape[2] // self.heads))
+        return ops.transpose(x, (0, 3, 1, 2, 4))
