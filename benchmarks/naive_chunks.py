@@ -1,6 +1,6 @@
 """Gated linear attention on PyTorch, in the chunks that its paper lists.
 
-Chunks pass on a state. Within a chunk, a subchunk attends to earlier subchunks by matrix
+Chunks pass on a state. Within a chunk, a subchunk attends to earlier ones by matrix
 products, relative to its own beginning, and to itself pair by pair. All heads and
 sequences are computed together, and the gradient is that of PyTorch.
 """
