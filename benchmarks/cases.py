@@ -27,6 +27,8 @@ LONGFORMER = "HF Longformer, window 256"
 REFORMER = "reformer_pytorch, bucket 64, 4 hashes"
 RWKV_4 = "HF RWKV-4"
 RETNET = "torchscale retention, chunkwise"
+GATED_LINEAR = "gated linear attention, naive chunks"
+MAMBA_2 = "HF Mamba-2"
 GLOBAL = "local, window 256 and a global token"
 LSH = "lsh, bucket 64, 4 hashes"
 CAUSAL_LINEAR, CAUSAL_FEATURES = "linear, causal", "performer, causal"
@@ -67,6 +69,8 @@ LONG_PEERS = (
     Peer(REFORMER, TORCH, TORCH, "reformer-pytorch"),
     Peer(RWKV_4, TORCH, TORCH, "transformers"),
     Peer(RETNET, TORCH, TORCH, "torchscale"),
+    Peer(GATED_LINEAR, TORCH, TORCH),
+    Peer(MAMBA_2, TORCH, TORCH, "transformers"),
 )
 PACKAGES = tuple(
     dict.fromkeys(peer.package for peer in (*PEERS, *LONG_PEERS) if peer.package)

@@ -114,6 +114,34 @@ def retnet(options):
     return Retention()
 
 
+def gated_linear(options):
+    from naive_chunks import GatedLinearAttention
+
+    class Attention(GatedLinearAttention):
+        def forward(self, x):
+            return super().forward(filled(x, self.chunk))[:, : x.shape[1]]
+
+    return Attention(options.heads, options.dim)
+
+
+def mamba_2(options):
+    """With its short convolution, which takes little of the time."""
+    from transformers.models.mamba2 import Mamba2Config
+    from transformers.models.mamba2 import modeling_mamba2
+
+    config = Mamba2Config(
+        hidden_size=width_of(options),
+        num_heads=options.heads,
+        head_dim=options.dim,
+        expand=1,
+        state_size=options.dim,
+        n_groups=1,
+        num_hidden_layers=1,
+        use_bias=True,
+    )
+    return modeling_mamba2.Mamba2Mixer(config, layer_idx=0)
+
+
 def filled(x, block):
     """Pads a sequence to a multiple of `block`, which some modules require."""
     return torch.nn.functional.pad(x, (0, 0, 0, -x.shape[1] % block))
@@ -131,4 +159,6 @@ MODULES = {
     cases.REFORMER: reformer,
     cases.RWKV_4: rwkv_4,
     cases.RETNET: retnet,
+    cases.GATED_LINEAR: gated_linear,
+    cases.MAMBA_2: mamba_2,
 }

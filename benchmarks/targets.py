@@ -11,12 +11,14 @@ from cases import CAUSAL_PERFORMER
 from cases import DENSE
 from cases import DROPOUT
 from cases import FUSED
+from cases import GATED_LINEAR
 from cases import GLOBAL
 from cases import IN_TILES
 from cases import KERAS
 from cases import LOCAL
 from cases import LONGFORMER
 from cases import LSH
+from cases import MAMBA_2
 from cases import PERFORMER
 from cases import REFORMER
 from cases import RETNET
@@ -89,6 +91,8 @@ LONG_TARGETS = (
     Target(LSH, REFORMER, {"torch": 0.7}),
     Target("rwkv", RWKV_4, {"torch": 0.1}),
     Target("retention", RETNET, {"torch": 0.8}),
+    Target("gated_linear", GATED_LINEAR, {"torch": 0.8}),
+    Target("mamba2", MAMBA_2, {"torch": 0.5}),
 )
 # Relative to the time of the same layer on PyTorch.
 MOST_ELSEWHERE = 1.5

@@ -7,12 +7,14 @@ from keras_twa.layers.attention import DifferentialAttention
 from keras_twa.layers.attention import DotProductAttention
 from keras_twa.layers.attention import ForgettingAttention
 from keras_twa.layers.attention import GatedDeltaAttention
+from keras_twa.layers.attention import GatedLinearAttention
 from keras_twa.layers.attention import GravitationalAttention
 from keras_twa.layers.attention import GravitationalMultiTimescaleAttention
 from keras_twa.layers.attention import LatentAttention
 from keras_twa.layers.attention import LinearAttention
 from keras_twa.layers.attention import LocalAttention
 from keras_twa.layers.attention import LSHAttention
+from keras_twa.layers.attention import Mamba2Attention
 from keras_twa.layers.attention import MultiTimescaleAttention
 from keras_twa.layers.attention import MultiTimescaleRetention
 from keras_twa.layers.attention import PerformerAttention
@@ -65,6 +67,7 @@ __all__ = [
     "FeedForward",
     "ForgettingAttention",
     "GatedDeltaAttention",
+    "GatedLinearAttention",
     "GravitationalAttention",
     "GravitationalMultiTimescaleAttention",
     "InputMemory",
@@ -74,6 +77,7 @@ __all__ = [
     "LearnedPositions",
     "LinearAttention",
     "LocalAttention",
+    "Mamba2Attention",
     "Mechanism",
     "MultiTimescaleAttention",
     "MultiTimescaleRetention",

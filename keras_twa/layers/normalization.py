@@ -1,4 +1,4 @@
-"""Layer normalisation that can be differentiated twice on every backend."""
+"""Normalisation that can be differentiated twice on every backend."""
 
 import keras
 from keras import ops
@@ -18,3 +18,20 @@ class LayerNormalization(keras.layers.LayerNormalization):
             inputs, self.gamma, self.beta, self.epsilon
         )
         return ops.cast(outputs, self.compute_dtype)
+
+
+def gated_norm(heads, scale, gate, epsilon):
+    """Divides each head by its root mean square, and multiplies it by a gate.
+
+    Args:
+        heads: Float32 `(B, T, H, D)`.
+        scale: Factors of the channels, a variable `(D,)`.
+        gate: `(B, T, H, D)`, before its activation, which is SiLU.
+        epsilon: Added to the mean square.
+
+    Returns:
+        `(B, T, H, D)` in the dtype of `gate`.
+    """
+    scale = ops.cast(scale, "float32")
+    heads = ops.rms_normalization(heads, scale, epsilon=epsilon)
+    return ops.cast(heads, gate.dtype) * ops.silu(gate)

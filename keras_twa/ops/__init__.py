@@ -3,6 +3,7 @@
 from keras_twa.ops.log_softplus import log_softplus
 from keras_twa.ops.recurrent.block_recurrent import block_recurrent_attention
 from keras_twa.ops.recurrent.gated_delta import gated_delta
+from keras_twa.ops.recurrent.gated_linear import gated_linear
 from keras_twa.ops.recurrent.generalized_delta import generalized_delta_rule
 from keras_twa.ops.recurrent.laplace import inverse_laplace
 from keras_twa.ops.recurrent.linear import linear_attention
@@ -10,6 +11,7 @@ from keras_twa.ops.recurrent.linear import log_linear_attention
 from keras_twa.ops.recurrent.multi_timescale_retention import multi_timescale_retention
 from keras_twa.ops.recurrent.performer import performer_attention
 from keras_twa.ops.recurrent.retention import retention
+from keras_twa.ops.recurrent.state_space import state_space
 from keras_twa.ops.recurrent.token_shift import previous_real
 from keras_twa.ops.recurrent.wkv import wkv
 from keras_twa.ops.rotary import rotary_rates
@@ -56,6 +58,7 @@ __all__ = [
     "forgetting_attention",
     "gate_timescales",
     "gated_delta",
+    "gated_linear",
     "generalized_delta_rule",
     "inner_product",
     "inverse_laplace",
@@ -74,6 +77,7 @@ __all__ = [
     "rotary_rates",
     "rotate",
     "squared_distance",
+    "state_space",
     "tiled_attention",
     "times_of",
     "unit",

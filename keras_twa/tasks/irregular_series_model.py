@@ -20,6 +20,7 @@ WIDTHS = {
     "multi_timescale_retention": 1 / 2,
     "retention": 3 / 4,
     "gated_delta": 3 / 4,
+    "gated_linear": 3 / 4,
     "transformer_xl": 7 / 8,
     "lsh": 4 / 3,
 }

@@ -32,6 +32,8 @@ def route(name, tile_elements=11):
     with contextlib.ExitStack() as patches:
         for place, constant, value in (
             *((f"recurrent.{file}", "CHUNK", 3) for file in IN_CHUNKS),
+            ("recurrent.gated_linear", "SUBCHUNK", 2),
+            ("recurrent.gated_linear", "STEPS_AT_ONCE", 2 * tile_elements),
             ("recurrent.subchunks", "SUBCHUNK", 3),
             ("recurrent.subchunks", "SCORES_AT_ONCE", 8 * tile_elements),
             ("softmax.block_sparse", "MOST_CAUSAL_WORK", 1.0),

@@ -53,9 +53,11 @@ BOTH = (
 FORGETTING = layers.ForgettingAttention, references.forgetting
 GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
 LATENT = layers.LatentAttention, references.latent
+GATED_LINEAR = layers.GatedLinearAttention, references.gated_linear
 LINEAR = layers.LinearAttention, references.linear
 LOCAL = layers.LocalAttention, references.local
 LSH = layers.LSHAttention, references.lsh
+MAMBA2 = layers.Mamba2Attention, references.mamba2
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
 BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
@@ -114,6 +116,8 @@ PLAIN = [
     case("additive", *ADDITIVE),
     case("differential", *DIFFERENTIAL),
     case("latent", *LATENT),
+    case("gated_linear", *GATED_LINEAR),
+    case("mamba2", *MAMBA2),
 ]
 # Cases with scores of pairs, and so with weights to drop.
 WITH_PAIRS = [case for case in PLAIN if case.has_pairs]
@@ -372,6 +376,31 @@ OPTIONS = [
         value_dim=3,
         use_bias=False,
         output_shape=5,
+        epsilon=0.1,
+    ),
+    case(
+        "gated_linear-sizes",
+        *GATED_LINEAR,
+        "gate_normalizer",
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        gate_rank=3,
+        gate_normalizer=2.0,
+        epsilon=0.1,
+    ),
+    case(
+        "mamba2-sizes",
+        *MAMBA2,
+        "num_groups",
+        "epsilon",
+        key_dim=5,
+        value_dim=3,
+        use_bias=False,
+        output_shape=5,
+        num_groups=2,
         epsilon=0.1,
     ),
     case("rwkv-sizes", *RWKV, value_dim=4, use_bias=False, output_shape=5),

@@ -86,7 +86,8 @@ def test_a_full_cache_never_gives_numbers():
 def test_states_of_recurrent_layers_do_not_grow():
     x = normal(2, LENGTH, WIDTH)
     names = ("linear", "performer", "retention", "multi_timescale_retention", "rwkv")
-    for name in (*names, "gated_delta", "block_recurrent"):
+    names += ("gated_delta", "block_recurrent", "gated_linear", "mamba2")
+    for name in names:
         layer = layers.get(name, num_heads=2, key_dim=4)
         options = {"use_causal_mask": True, "return_state": True}
         _, state = layer(x, **options)

@@ -177,6 +177,12 @@ RECURRENT = {
     "gated_delta": lambda x, v, s: kernels.gated_delta(
         x, kernels.unit(x), v, CAUSAL, -ops.exp(x[..., :1]), x[..., :1], s["wide"]
     ),
+    "gated_linear": lambda x, v, s: kernels.gated_linear(
+        x, x, v, CAUSAL, -ops.exp(x), s["wide"]
+    ),
+    "state_space": lambda x, v, s: kernels.state_space(
+        x[:, :, :1], x[:, :, :1], v, CAUSAL, -ops.exp(x[..., :1]), s["wide"]
+    ),
     "generalized_delta_rule": lambda x, v, s: kernels.generalized_delta_rule(
         x, x, v, -ops.sigmoid(x), kernels.unit(x), ops.sigmoid(x), CAUSAL, s["wide"]
     ),
@@ -198,6 +204,8 @@ HELD = {
     "retention": ("wide", "last"),
     "multi_timescale_retention": ("scales", "last"),
     "gated_delta": ("wide",),
+    "gated_linear": ("wide",),
+    "state_space": ("wide",),
     "generalized_delta_rule": ("wide",),
     "wkv": ("sums", "maximum"),
     "lsh_attention": (),

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from keras import ops as keras_ops
 
@@ -78,6 +79,31 @@ def test_gated_delta():
         decay[..., None],
         rate[..., None],
     )
+    theirs.assert_same(got, expected, 1e-4)
+    theirs.assert_same(end, memory, 1e-4)
+
+
+def test_gated_linear():
+    query, key, value = heads()
+    decay = -torch.exp(theirs.sequences(BATCH, LENGTH, HEADS, WIDTH, seed=4))
+    naive = theirs.naive("gla/naive.py").naive_recurrent_gla
+    expected, memory = naive(query, key, value, decay, output_final_state=True)
+    query = query * WIDTH**-0.5
+    got, end = ops.gated_linear(query, key, value, AttentionMask(), decay)
+    theirs.assert_same(got, expected, 1e-4)
+    theirs.assert_same(end, memory, 1e-4)
+
+
+@pytest.mark.parametrize("groups", [1, HEADS])
+def test_state_space(groups):
+    query, key, value = heads()
+    query, key = query[:, :, :groups], key[:, :, :groups]
+    decay = -torch.exp(theirs.sequences(BATCH, LENGTH, HEADS, seed=4))
+    naive = theirs.naive("simple_gla/naive.py").naive_recurrent_simple_gla
+    shared = (x.expand(-1, -1, HEADS, -1) for x in (query, key))
+    expected, memory = naive(*shared, value, decay)
+    query = query * WIDTH**-0.5
+    got, end = ops.state_space(query, key, value, AttentionMask(), decay[..., None])
     theirs.assert_same(got, expected, 1e-4)
     theirs.assert_same(end, memory, 1e-4)
 

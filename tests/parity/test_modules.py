@@ -8,6 +8,8 @@ import reformer_pytorch
 import torch
 from local_attention import LocalMHA
 from transformers.models.longformer import modeling_longformer as longformer
+from transformers.models.mamba2 import Mamba2Config
+from transformers.models.mamba2 import modeling_mamba2
 from transformers.models.rwkv import modeling_rwkv as rwkv
 
 from keras_twa import layers
@@ -142,3 +144,44 @@ def test_rwkv_4():
         weights[ours].assign(given.reshape(HEADS, WIDTH))
     x = theirs.sequences(BATCH, LENGTH, FEATURES)
     theirs.assert_same(layer(x), module(x)[0])
+
+
+@pytest.mark.parametrize("groups", [1, HEADS])
+def test_mamba_2(groups):
+    config = Mamba2Config(
+        hidden_size=FEATURES,
+        num_heads=HEADS,
+        head_dim=WIDTH,
+        expand=1,
+        state_size=7,
+        n_groups=groups,
+        num_hidden_layers=1,
+        chunk_size=16,
+        use_bias=True,
+    )
+    module = theirs.shake(modeling_mamba2.Mamba2Mixer(config, layer_idx=0))
+    # Our layer has no convolution: the last of its weights is that of the step itself.
+    module.activation = None
+    with torch.no_grad():
+        module.conv1d.weight.zero_()[..., -1] = 1.0
+        module.conv1d.bias.zero_()
+    layer = layers.Mamba2Attention(HEADS, 7, WIDTH, num_groups=groups)
+    layer.build((BATCH, LENGTH, FEATURES))
+    names = ("gate", "value", "key", "query", "decay")
+    widths = (FEATURES, FEATURES, 7 * groups, 7 * groups, HEADS)
+    parts = (module.in_proj.weight.split(widths), module.in_proj.bias.split(widths))
+    for name, weight, bias in zip(names, *parts, strict=True):
+        theirs.give(layer, name, weight, bias)
+    out = module.out_proj
+    theirs.give(layer, "attention_output", out.weight, out.bias)
+    weights = harness.weight_names(layer)
+    given = {
+        "decay_bias": module.dt_bias,
+        "log_decay_rate": module.A_log,
+        "skip": module.D,
+        "norm_scale": module.norm.weight.reshape(HEADS, WIDTH),
+    }
+    for name, parameter in given.items():
+        weights[name].assign(parameter.detach())
+    x = theirs.sequences(BATCH, LENGTH, FEATURES)
+    theirs.assert_same(layer(x), module(x))

@@ -16,12 +16,14 @@ from tests.references.differential import differential
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
 from tests.references.gated_delta import gated_delta
+from tests.references.gated_linear import gated_linear
 from tests.references.gravitational import gravitational
 from tests.references.gravitational_multi_timescale import gravitational_multi_timescale
 from tests.references.latent import latent
 from tests.references.linear import linear
 from tests.references.local import local
 from tests.references.lsh import lsh
+from tests.references.mamba2 import mamba2
 from tests.references.multi_timescale import multi_timescale
 from tests.references.multi_timescale_retention import multi_timescale_retention
 from tests.references.numbers import relu
@@ -40,12 +42,14 @@ __all__ = [
     "dot_product",
     "forgetting",
     "gated_delta",
+    "gated_linear",
     "gravitational",
     "gravitational_multi_timescale",
     "latent",
     "linear",
     "local",
     "lsh",
+    "mamba2",
     "multi_timescale",
     "multi_timescale_retention",
     "performer",

@@ -36,10 +36,18 @@ def gated_delta(weights, query, value, key=None, *, epsilon=1e-5, **call):
             if shown(call, ("query_mask",), b, t):
                 outputs[b, t, h] = memory.T @ q[b, t, h]
 
-    squares = (outputs * outputs).mean(axis=-1, keepdims=True)
-    outputs = outputs / np.sqrt(squares + epsilon) * weights["norm_scale"]
-    silu = each(lambda x: x * sigmoid(x), project(weights, "gate", query))
-    return finish(weights, outputs * silu)
+    outputs = normalised(outputs, epsilon) * weights["norm_scale"]
+    return finish(weights, outputs * gate(weights, query))
+
+
+def normalised(x, epsilon):
+    """Return vectors divided by the root of their mean square."""
+    return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + epsilon)
+
+
+def gate(weights, query):
+    """Return `silu(x W_G)`."""
+    return each(lambda x: x * sigmoid(x), project(weights, "gate", query))
 
 
 def shown(call, names, b, t):

@@ -6,6 +6,7 @@ from keras_twa.layers.attention.differential import DifferentialAttention
 from keras_twa.layers.attention.dot_product import DotProductAttention
 from keras_twa.layers.attention.forgetting import ForgettingAttention
 from keras_twa.layers.attention.gated_delta import GatedDeltaAttention
+from keras_twa.layers.attention.gated_linear import GatedLinearAttention
 from keras_twa.layers.attention.gravitational import GravitationalAttention
 from keras_twa.layers.attention.gravitational_multi_timescale import (
     GravitationalMultiTimescaleAttention,
@@ -14,6 +15,7 @@ from keras_twa.layers.attention.latent import LatentAttention
 from keras_twa.layers.attention.linear import LinearAttention
 from keras_twa.layers.attention.local import LocalAttention
 from keras_twa.layers.attention.lsh import LSHAttention
+from keras_twa.layers.attention.mamba2 import Mamba2Attention
 from keras_twa.layers.attention.multi_timescale import MultiTimescaleAttention
 from keras_twa.layers.attention.multi_timescale_retention import MultiTimescaleRetention
 from keras_twa.layers.attention.performer import PerformerAttention
@@ -44,4 +46,6 @@ ATTENTION_LAYERS = (
     AdditiveAttention,
     DifferentialAttention,
     LatentAttention,
+    GatedLinearAttention,
+    Mamba2Attention,
 )

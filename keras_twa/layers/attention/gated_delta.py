@@ -9,16 +9,14 @@ from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.attention.recurrent import RecurrentAttention
 from keras_twa.layers.attention.states import RecurrentState
 from keras_twa.layers.attention.states import Slot
+from keras_twa.layers.attention.step_sizes import StepSizes
+from keras_twa.layers.normalization import gated_norm
 from keras_twa.ops import gated_delta
 from keras_twa.ops import unit
 
-# Initially, the first head decays the slowest and the last one the fastest.
-DECAY_RATES = (1.0, 16.0)
-STEP_SIZES = (0.001, 0.1)
-
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class GatedDeltaAttention(RecurrentAttention):
+class GatedDeltaAttention(StepSizes, RecurrentAttention):
     """Multi-head gated delta rule, the attention of Gated DeltaNet.
 
     Per head, a memory `S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T` gives
@@ -93,32 +91,20 @@ class GatedDeltaAttention(RecurrentAttention):
 
     def build(self, query_shape, value_shape=None, key_shape=None):
         super().build(query_shape, value_shape, key_shape)
-        rates = np.linspace(*DECAY_RATES, self.num_heads)
-        sizes = np.geomspace(*STEP_SIZES, self.num_heads)
-        self.log_decay_rate = self._add_vector("log_decay_rate", np.log(rates))
-        # The inverse of softplus, so that softplus gives the step sizes.
-        self.decay_bias = self._add_vector("decay_bias", np.log(np.expm1(sizes)))
-        self.norm_scale = self._add_vector("norm_scale", np.ones(self.value_dim))
+        self._build_step_sizes()
+        self.norm_scale = self._add("norm_scale", np.ones(self.value_dim))
 
     def attend(self, call):
-        query, key, beta, decay = (
-            ops.cast(call[name], "float32")
-            for name in ("query", "key", "beta", "decay")
-        )
-        change = decay + ops.cast(self.decay_bias, "float32")[:, None]
-        rate = ops.exp(ops.cast(self.log_decay_rate, "float32"))[:, None]
         output, memory = gated_delta(
-            unit(query) * self.key_dim**-0.5,
-            unit(key),
+            unit(call["query"]) * self.key_dim**-0.5,
+            unit(call["key"]),
             call["value"],
             call.mask,
-            -rate * ops.softplus(change),
-            ops.sigmoid(beta),
+            self._log_decay(self._step_sizes(call["decay"])),
+            ops.sigmoid(ops.cast(call["beta"], "float32")),
             None if call.state is None else call.state["memory"],
         )
-        scale = ops.cast(self.norm_scale, "float32")
-        output = ops.rms_normalization(output, scale, epsilon=self.epsilon)
-        output = ops.cast(output, call["gate"].dtype) * ops.silu(call["gate"])
+        output = gated_norm(output, self.norm_scale, call["gate"], self.epsilon)
         return output, {"memory": memory}
 
     @property
@@ -128,11 +114,3 @@ class GatedDeltaAttention(RecurrentAttention):
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
-
-    def _add_vector(self, name, values):
-        return self.add_weight(
-            shape=values.shape,
-            initializer=keras.initializers.Constant(values.astype("float32")),
-            name=name,
-            autocast=False,
-        )

@@ -1,5 +1,7 @@
 """Attention without scores of pairs: a state of fixed size holds earlier steps."""
 
+import keras
+
 from keras_twa.layers.attention.base import Attention
 
 
@@ -28,3 +30,12 @@ class RecurrentAttention(Attention, abstract=True):
     def mix(self, call):
         outputs, state = self.attend(call)
         return outputs, None, state
+
+    def _add(self, name, values):
+        """A weight with these initial values, in float32 under every policy."""
+        return self.add_weight(
+            shape=values.shape,
+            initializer=keras.initializers.Constant(values.astype("float32")),
+            autocast=False,
+            name=name,
+        )

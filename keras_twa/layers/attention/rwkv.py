@@ -270,15 +270,6 @@ class RWKVAttention(RecurrentAttention):
             "epsilon": self.epsilon,
         }
 
-    def _add(self, name, values):
-        """A weight with these initial values, in float32 under every policy."""
-        return self.add_weight(
-            shape=values.shape,
-            initializer=keras.initializers.Constant(values.astype("float32")),
-            autocast=False,
-            name=name,
-        )
-
 
 def _channels(shape):
     """Values from 0 in the first channel to 1 in the last."""

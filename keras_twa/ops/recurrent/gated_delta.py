@@ -6,7 +6,6 @@ equations with a unit lower triangular matrix. This is the WY representation of 
 and Van Loan (1987). Once the system is solved, the chunk is a few matrix products.
 """
 
-import math
 from dataclasses import dataclass
 
 from keras import ops
@@ -14,6 +13,7 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.chunks import chunk_for
 from keras_twa.ops.recurrent.linear import past
 from keras_twa.ops.recurrent.linear import run_with_memory
@@ -61,10 +61,7 @@ class Advance:
         log_decay = ops.maximum(steps["log_decay"], LEAST_LOG_DECAY) * real
         length = ops.shape(key)[1]
         seen = past(length)
-        later = ops.logical_not(ops.swapaxes(seen, 1, 2))
-        # The decay after each step, summed directly: no difference of large sums.
-        lasting = ops.cumsum(ops.where(later, log_decay, 0.0), axis=1)
-        lasting = ops.exp(ops.where(seen, lasting, -math.inf))
+        lasting = subchunks.lasting(log_decay[..., 0])
         level = ops.exp(ops.cumsum(log_decay, axis=1))
         keys = ops.swapaxes(key, 1, 2)
         # What a step reads from the earlier steps of the chunk, and from the memory.

@@ -61,10 +61,10 @@ def weighed(query, key, value, memory, inside, carried, read=None, write=None):
     """Computes one chunk, in which each pair of steps has its own weight.
 
     Args:
-        query: `(B, H, n, t, M)`.
-        key: `(B, H, n, t, M)`, zero where a step is not real.
+        query: `(B, H or 1, n, t, M)`.
+        key: `(B, H or 1, n, t, M)`, zero where a step is not real.
         value: `(B, H, n, t, E)`.
-        memory: `(B * H, M, E)`, after the earlier steps.
+        memory: `(B * H, M, E)` or `(B, H, M, E)`, after the earlier steps.
         inside: `(B or 1, H or 1, n or 1, t, t)`: the weight of key `j` for query `i`
             of the same subchunk, zero if the key is later.
         carried: `(B or 1, H or 1, n + 1, n + 1)`: how much of the memory, and of what
@@ -77,7 +77,7 @@ def weighed(query, key, value, memory, inside, carried, read=None, write=None):
         The next memory, and the output `(B * H, n * t, E)`.
     """
     shape = ops.shape(memory)
-    memory = ops.reshape(memory, (-1, query.shape[1], 1, *shape[1:]))
+    memory = ops.reshape(memory, (-1, value.shape[1], 1, *shape[-2:]))
     scores = product(query, ops.swapaxes(key, -1, -2)) * inside
     key = key if write is None else key * write
     query = query if read is None else query * read
@@ -148,6 +148,38 @@ def lags_of(steps, before, size):
     }
     lags = {name: ops.maximum(x, 0.0)[:, None] for name, x in lags.items()}
     return lags, [edges[:, -1:]] if before else []
+
+
+def lasting(log_decay):
+    """How much remains of each step at each later one.
+
+    Args:
+        log_decay: The logarithms of the decays, `(..., t)`. A step decays all earlier
+            steps, but not itself.
+
+    Returns:
+        `(..., t, t)`: what remains of key `j` at query `i`, zero if the key is later.
+    """
+    size = log_decay.shape[-1]
+    seen = past(ops.arange(0, size, dtype="int32"), size, size)
+    later = ops.logical_not(ops.swapaxes(seen, 0, 1))
+    # Summed directly: a difference of large sums would lose digits.
+    logs = ops.cumsum(ops.where(later, log_decay[..., None], 0.0), axis=-2)
+    return ops.exp(ops.where(seen, logs, -math.inf))
+
+
+def lasting_memories(log_decay):
+    """How much of each memory remains before each subchunk, and after the last.
+
+    Args:
+        log_decay: The logarithms of the decays of whole subchunks, `(..., n)`.
+
+    Returns:
+        `(..., n + 1, n + 1)`: for the memory before all subchunks, and for what each
+        subchunk adds.
+    """
+    none = ops.zeros_like(log_decay[..., :1])
+    return lasting(ops.concatenate([none, log_decay], axis=-1))
 
 
 def running_max(x, before):

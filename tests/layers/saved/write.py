@@ -19,16 +19,16 @@ from keras_twa import models
 
 HERE = pathlib.Path(__file__).parent
 LENGTH, WIDTH = 6, 8
-# How many mechanisms there were then. Later ones follow them.
-COUNT = 18
+# The mechanisms that there were then.
+MECHANISMS = layers.ATTENTION_LAYERS[:18]
 
 
 def every_layer():
-    """Return a model with one layer of each mechanism, side by side, and a block."""
+    """Return a model with one layer of each of them, side by side, and a block."""
     inputs = keras.Input((LENGTH, WIDTH))
     times = keras.Input((LENGTH,))
     found = []
-    for layer_class in layers.ATTENTION_LAYERS[:COUNT]:
+    for layer_class in MECHANISMS:
         former = layer_class.former_defaults
         layer = layer_class(num_heads=2, key_dim=4, seed=1, **former)
         found.append(layer(inputs, query_positions=times))
