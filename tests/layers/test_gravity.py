@@ -44,14 +44,17 @@ def test_equals_the_loop(case):
 @each_law
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("normalization", ["softmax", "force"])
-@pytest.mark.parametrize("key_dim", [8, 64, 256])
+@pytest.mark.parametrize(
+    ("heads", "key_dim", "features"),
+    [(2, 8, 8), (2, 64, 64), (2, 256, 256), (1, 64, 64), (8, 64, 512)],
+)
 def test_starts_neither_uniform_nor_saturated(
-    layer, metric, law, normalization, key_dim
+    layer, metric, law, normalization, heads, key_dim, features
 ):
     keras.utils.set_random_seed(0)
     options = {"metric": metric, "law": law, "normalization": normalization}
-    made = layer(2, key_dim, **options)
-    x = normal(2, 64, key_dim)
+    made = layer(heads, key_dim, **options)
+    x = normal(2, 64, features)
     _, weights = made(x, return_attention_scores=True)
     weights = harness.to_numpy(weights).astype("float64")
     entropy = -(weights * np.log(weights + 1e-30)).sum(-1).mean() / np.log(64)

@@ -46,7 +46,7 @@ class GravitationalMultiTimescaleAttention(PairAttention):
         softening: Distance below which the force stops growing. Defaults to 0.5.
         normalization: "softmax" (default) or "force".
         gravity: Initial G of every head. By default, forces differ noticeably at any
-            `key_dim`, as in `GravitationalAttention`: `key_dim` for Newton's law with
+            `key_dim`, as in `GravitationalAttention`: `2 key_dim` for Newton's law with
             Euclidean distances.
         metric: "euclidean" (default), "manhattan", "cosine", "hyperbolic",
             "mahalanobis", or a function of queries `(g, t, D)` and keys `(g, D, S)`, as

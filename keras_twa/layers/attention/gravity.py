@@ -218,7 +218,8 @@ def _gravity(metric, law, exponent, key_dim, given):
     if given is not None:
         return given
     if law == "newton" and metric not in ("manhattan", "cosine", "hyperbolic"):
-        return key_dim
+        # With less, the softmax of wide inputs would be nearly uniform.
+        return 2 * key_dim
     checks.positive_number(exponent=exponent)
     found = typical_distance(metric, key_dim) ** exponent
     # The default screening leaves 1 / e of Newton's force there.
