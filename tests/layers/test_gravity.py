@@ -318,9 +318,9 @@ def test_initial_constants(layer):
         variable = harness.weight_names(made)[f"gravity/{name}"]
         return float(np.exp(harness.to_numpy(variable.value))[0, 0])
 
-    assert first("log_gravity") == pytest.approx(9)
-    assert first("log_gravity", metric="mahalanobis") == pytest.approx(9)
-    assert first("log_gravity", metric=uneven) == pytest.approx(9)
+    assert first("log_gravity") == pytest.approx(18)
+    assert first("log_gravity", metric="mahalanobis") == pytest.approx(18)
+    assert first("log_gravity", metric=uneven) == pytest.approx(18)
     assert first("log_gravity", metric="manhattan") == pytest.approx(81)
     assert first("log_gravity", metric="cosine", exponent=3.0) == pytest.approx(8)
     assert first("log_gravity", metric="hyperbolic") == pytest.approx(2)

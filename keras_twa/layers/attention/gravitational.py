@@ -49,8 +49,8 @@ class GravitationalAttention(PairAttention):
         normalization: "softmax" (default) or "force".
         gravity: Initial G of every head. By default, forces differ noticeably at any
             `key_dim`: with 1, the softmax is almost uniform. For Newton's law with
-            "euclidean", "mahalanobis" or a function, it is `2 key_dim`. Otherwise, masses
-            of 1 attract with a force of 1 at the typical distance: `key_dim` for
+            "euclidean", "mahalanobis" or a function, it is `2 key_dim`. Otherwise,
+            masses of 1 attract with a force of 1 at the typical distance: `key_dim` for
             "manhattan", 2 for "cosine", `sqrt(2)` for "hyperbolic", and else
             `sqrt(2 key_dim)`.
         metric: "euclidean" (default), "manhattan", "cosine", "hyperbolic",
