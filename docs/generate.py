@@ -172,6 +172,8 @@ def facts(layer):
         yield "rotary positions"
     if layer.position_bias:
         yield "position biases"
+    if layer.convolves:
+        yield "a short convolution"
 
 
 def with_table(text):

@@ -10,6 +10,7 @@ from keras_twa.ops.recurrent.linear import log_linear_attention
 from keras_twa.ops.recurrent.multi_timescale_retention import multi_timescale_retention
 from keras_twa.ops.recurrent.performer import performer_attention
 from keras_twa.ops.recurrent.retention import retention
+from keras_twa.ops.recurrent.token_shift import earlier_real
 from keras_twa.ops.recurrent.token_shift import previous_real
 from keras_twa.ops.recurrent.wkv import wkv
 from keras_twa.ops.rotary import rotary_rates
@@ -52,6 +53,7 @@ __all__ = [
     "blocked_attention",
     "discounted_attention",
     "dot_product_attention",
+    "earlier_real",
     "forgetting_attention",
     "gated_delta",
     "generalized_delta_rule",

@@ -38,27 +38,27 @@ def _times_pairs(case):
 
 
 def _attends_across(case):
-    return case.layer.cross_attention
+    return case.facts.cross_attention
 
 
 def _attends_to_itself_only(case):
-    return not case.layer.cross_attention
+    return not case.facts.cross_attention
 
 
 def _has_states(case):
-    return case.layer.prefix_invariant
+    return case.facts.prefix_invariant
 
 
 def _has_no_states(case):
-    return not case.layer.prefix_invariant
+    return not case.facts.prefix_invariant
 
 
 def _has_smooth_states(case):
-    return case.layer.prefix_invariant and case.layer.state_gradient
+    return case.facts.prefix_invariant and case.layer.state_gradient
 
 
 def _has_cut_states(case):
-    return case.layer.prefix_invariant and not case.layer.state_gradient
+    return case.facts.prefix_invariant and not case.layer.state_gradient
 
 
 def _in_tiles(check):

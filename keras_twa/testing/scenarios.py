@@ -111,7 +111,7 @@ def everything_for(case):
     call = everything()
     if not case.has_pairs:
         del call["attention_mask"]
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         real = lengths_mask([7, 6], QUERY_LENGTH)
         call = itself(
             query_mask=real,
@@ -124,7 +124,7 @@ def everything_for(case):
 
 def pair_of_lengths(case, query_length, key_length, **options):
     """Return a call with such lengths, or self-attention with the first one."""
-    if case.layer.cross_attention:
+    if case.facts.cross_attention:
         return cross(query_length, key_length, **options)
     return itself(query_length, **options)
 

@@ -17,6 +17,8 @@ from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
 from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
+from tests.contract.recurrent_cases import CONVOLVED
+from tests.contract.recurrent_cases import OTHER_CONVOLVED
 
 
 def with_map(id, feature_map, loop):
@@ -124,14 +126,15 @@ OTHER_STATES = [
     ),
     case("rwkv-7", *RWKV, "version", version=7),
     temporal("gated-lag", "gated", applies_to="lag"),
+    *CONVOLVED,
 ]
 EACH = [*PLAIN, *OTHER_STATES]
 # Cases whose sequence may come in parts, and cases that need the whole sequence.
-WITH_STATES = [case for case in EACH if case.layer.prefix_invariant]
-WITHOUT_STATES = [case for case in EACH if not case.layer.prefix_invariant]
+WITH_STATES = [case for case in EACH if case.facts.prefix_invariant]
+WITHOUT_STATES = [case for case in EACH if not case.facts.prefix_invariant]
 # Cases with cross-attention, and cases without.
-WITH_CROSS = [case for case in EACH if case.layer.cross_attention]
-WITHOUT_CROSS = [case for case in EACH if not case.layer.cross_attention]
+WITH_CROSS = [case for case in EACH if case.facts.cross_attention]
+WITHOUT_CROSS = [case for case in EACH if not case.facts.cross_attention]
 
 # Option sets that use other code paths: most checks run on these.
 FORKS = [
@@ -370,6 +373,7 @@ OPTIONS = [
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
     *OTHER_GRAVITY,
+    *OTHER_CONVOLVED,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
     with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),
@@ -381,6 +385,7 @@ WITH_FEATURES = [
     case
     for case in [*PLAIN, *OPTIONS]
     if case.layer in (layers.LinearAttention, layers.PerformerAttention)
+    and "convolution" not in case.options
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

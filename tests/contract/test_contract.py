@@ -22,6 +22,7 @@ from tests.contract.marks import full
 from tests.contract.marks import on
 from tests.contract.marks import on_each
 from tests.contract.marks import seldom
+from tests.contract.recurrent_cases import OTHER_CONVOLVED
 
 # Option sets, for checks that mostly repeat another one. JAX and TensorFlow run these
 # with `-m slow`.
@@ -242,7 +243,7 @@ def test_dropout_is_sound(case):
     [
         case
         for case in WITH_PAIRS
-        if case.layer.cross_attention and "multi_timescale" not in case.id
+        if case.facts.cross_attention and "multi_timescale" not in case.id
     ]
 )
 def test_dropout_drops_whole_weights(case):
@@ -256,12 +257,12 @@ def test_dropout_has_its_own_gradient(case):
         checks.dropout_has_its_own_gradient(case)
 
 
-@on([*WITH_STATES, *SELDOM])
+@on([*WITH_STATES, *SELDOM, *seldom(OTHER_CONVOLVED)])
 def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on([*PLAIN, *SELDOM])
+@on([*PLAIN, *SELDOM, *seldom(OTHER_CONVOLVED)])
 def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
 

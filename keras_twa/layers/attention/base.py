@@ -148,6 +148,19 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         """
         return heads
 
+    def convolve(self, heads, mask, state):
+        """Adds the earlier heads in a state, after `match`. A family may override it.
+
+        Args:
+            heads: Dictionary from the name of each projection to its tensor.
+            mask: The `AttentionMask`.
+            state: The state before this call, or `None`.
+
+        Returns:
+            The heads, and a dictionary of the tensors that the next state holds.
+        """
+        return heads, {}
+
     def check_call(self, arguments):
         """Raises if the mechanism cannot take `Arguments`. It may override this."""
 
@@ -275,10 +288,11 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         query_times = times_at(given.query_positions, mask.queries)
         key_times = times_at(given.key_positions, mask.keys)
         mask, *times = counted.number(self, mask, query_times, key_times)
-        heads = self.turned(self.match(heads), mask, *times, state)
+        heads, last = self.convolve(self.match(heads), mask, state)
+        heads = self.turned(heads, mask, *times, state)
         dropout = self._weight_dropout(training)
         call = Call(heads, mask, *times, dropout, given.return_scores, state)
-        return call, held
+        return call, {**held, **last}
 
     def _weight_dropout(self, training):
         """The `WeightDropout` of a call, or `None`."""

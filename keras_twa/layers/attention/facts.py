@@ -32,6 +32,8 @@ class Facts:
     # rotated, and whether a bias may be added to scores.
     rotary = False
     position_bias = False
+    # Whether there may be a `convolution` of queries, keys and values.
+    convolves = False
 
     # Values of constructor arguments for hyperparameter search, the default first.
     search_space: ClassVar[dict] = {}

@@ -31,9 +31,9 @@ class GatedDeltaAttention(RecurrentAttention):
     This layer writes only the difference from what the memory already returns for the
     key.
 
-    The short convolutions before queries, keys and values of the paper's block are not
-    part of this layer. A and `c` do not start at random values: from the first head to
-    the last, decays spread evenly from slow to fast.
+    The paper's block has short convolutions of queries, keys and values. Here they are
+    an option, `convolution=4`. A and `c` do not start at random values: from the first
+    head to the last, decays spread evenly from slow to fast.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
     steps give the same outputs.

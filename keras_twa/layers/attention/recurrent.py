@@ -1,6 +1,9 @@
 """Attention without scores of pairs: a state of fixed size holds earlier steps."""
 
+from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.short_convolution import ShortConvolution
+from keras_twa.layers.attention.short_convolution import slot_of_last
 
 
 class RecurrentAttention(Attention, abstract=True):
@@ -8,9 +11,24 @@ class RecurrentAttention(Attention, abstract=True):
 
     There are no attention weights of pairs to mask, drop or return. A mechanism also
     defines a `state_kind`.
+
+    Args:
+        *args: The arguments of `Attention`.
+        convolution: Number of steps of a short convolution of queries, keys and values,
+            or `None`. With one, the layer is always causal.
+        **kwargs: The arguments of `Attention`.
     """
 
     pairwise_mask = False
+    convolves = True
+
+    def __init__(self, *args, convolution=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.convolution = convolution
+        if convolution is not None:
+            checks.convolution(convolution)
+            self.causality = "always"
+            self.cross_attention = False
 
     def attend(self, call):
         """Mixes values along the sequence. Each mechanism implements this.
@@ -28,3 +46,32 @@ class RecurrentAttention(Attention, abstract=True):
     def mix(self, call):
         outputs, state = self.attend(call)
         return outputs, None, state
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        if self.convolution is not None:
+            self._convolution = ShortConvolution(
+                self.convolution,
+                self.projections(),
+                dtype=self.dtype_policy,
+                name="convolution",
+            )
+            self._convolution.build()
+
+    def convolve(self, heads, mask, state):
+        if self.convolution is None:
+            return heads, {}
+        before = None if state is None else state["convolution"]
+        heads, last = self._convolution(heads, real=mask.keys, before=before)
+        return heads, {"convolution": last}
+
+    def state_spec(self, dtype=None, max_length=None):
+        found = super().state_spec(dtype, max_length)
+        if self.convolution is None:
+            return found
+        dtype = dtype or self.compute_dtype
+        slot = slot_of_last(self.convolution, self.projections(), dtype)
+        return {**found, "convolution": slot}
+
+    def get_config(self):
+        return {**super().get_config(), "convolution": self.convolution}

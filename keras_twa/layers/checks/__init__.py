@@ -25,6 +25,7 @@ from keras_twa.layers.checks.tensors import sample_weight
 from keras_twa.layers.checks.tensors import sequence
 from keras_twa.layers.checks.values import axes
 from keras_twa.layers.checks.values import boolean
+from keras_twa.layers.checks.values import convolution
 from keras_twa.layers.checks.values import discounts
 from keras_twa.layers.checks.values import finite_number
 from keras_twa.layers.checks.values import grouped_heads
@@ -48,6 +49,7 @@ __all__ = [
     "call_arguments",
     "call_of_attention",
     "can_be_causal",
+    "convolution",
     "crosses",
     "defined_with",
     "discounts",

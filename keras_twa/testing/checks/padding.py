@@ -35,7 +35,7 @@ def padding_is_inert(case, poison, causal=False):
             # Causal masks align at the end, so padding must come first on both sides.
             parts = [tail, x] if causal else [x, tail]
             padded[name] = np.concatenate(parts, axis=1)
-        if not case.layer.cross_attention:
+        if not case.facts.cross_attention:
             padded["value"] = padded["query"]
         for name in masks:
             side = "query" if name == "query_mask" else "value"

@@ -1,0 +1,43 @@
+"""The option sets that all recurrent mechanisms share."""
+
+from keras_twa import layers
+from keras_twa.testing.harness import HEAD_WIDTH
+from tests import references
+from tests.contract.case import case
+
+LINEAR = layers.LinearAttention, references.linear
+PERFORMER = layers.PerformerAttention, references.performer
+RETENTION = layers.RetentionAttention, references.retention
+GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
+RWKV = layers.RWKVAttention, references.rwkv
+BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
+TIMESCALE_RETENTION = (
+    layers.MultiTimescaleRetention,
+    references.multi_timescale_retention,
+)
+
+
+def convolved(id, mechanism, *own, convolution=3, **options):
+    """Return a case with a convolution."""
+    options["convolution"] = convolution
+    return case(f"{id}-convolution", *mechanism, *own, **options)
+
+
+# One mechanism with times, and one that also shifts tokens. All checks of the plain
+# cases run on these.
+CONVOLVED = [
+    convolved("gated_delta", GATED_DELTA, convolution=4),
+    convolved("rwkv-7", RWKV, "version", version=7),
+]
+# Reference, config, file and parts are checked.
+OTHER_CONVOLVED = [
+    convolved("linear", LINEAR, value_dim=3),
+    convolved("performer", PERFORMER, seed=1),
+    convolved("performer-rotary", PERFORMER, "positions", positions="rotary", seed=1),
+    convolved("retention", RETENTION, convolution=2),
+    convolved("rwkv", RWKV, value_dim=HEAD_WIDTH),
+    convolved(
+        "block_recurrent", BLOCK_RECURRENT, "block_size", block_size=2, num_states=3
+    ),
+    convolved("multi_timescale_retention", TIMESCALE_RETENTION, "epsilon", epsilon=0.1),
+]
