@@ -2,6 +2,7 @@
 
 from keras_twa.ops.log_softplus import log_softplus
 from keras_twa.ops.recurrent.block_recurrent import block_recurrent_attention
+from keras_twa.ops.recurrent.delta_product import delta_product
 from keras_twa.ops.recurrent.gated_delta import gated_delta
 from keras_twa.ops.recurrent.generalized_delta import generalized_delta_rule
 from keras_twa.ops.recurrent.laplace import inverse_laplace
@@ -51,6 +52,7 @@ __all__ = [
     "biased",
     "block_recurrent_attention",
     "blocked_attention",
+    "delta_product",
     "discounted_attention",
     "dot_product_attention",
     "earlier_real",

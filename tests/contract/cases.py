@@ -19,6 +19,8 @@ from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 from tests.contract.recurrent_cases import CONVOLVED
 from tests.contract.recurrent_cases import OTHER_CONVOLVED
+from tests.contract.recurrent_cases import OTHER_PRODUCTS
+from tests.contract.recurrent_cases import PRODUCTS
 
 
 def with_map(id, feature_map, loop):
@@ -127,6 +129,7 @@ OTHER_STATES = [
     case("rwkv-7", *RWKV, "version", version=7),
     temporal("gated-lag", "gated", applies_to="lag"),
     *CONVOLVED,
+    *PRODUCTS,
 ]
 EACH = [*PLAIN, *OTHER_STATES]
 # Cases whose sequence may come in parts, and cases that need the whole sequence.
@@ -180,6 +183,8 @@ FORKS = [
     sparse("sparse-mask", pattern=BLOCKS),
 ]
 
+# Options of recurrent mechanisms: sequences in parts are checked, too.
+OTHER_RECURRENT = [*OTHER_CONVOLVED, *OTHER_PRODUCTS]
 # All other options: only reference, config and file are checked.
 OPTIONS = [
     dot("sizes", value_dim=3, use_bias=False, output_shape=5),
@@ -373,7 +378,7 @@ OPTIONS = [
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
     *OTHER_GRAVITY,
-    *OTHER_CONVOLVED,
+    *OTHER_RECURRENT,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
     with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),

@@ -23,6 +23,32 @@ def convolved(id, mechanism, *own, convolution=3, **options):
     return case(f"{id}-convolution", *mechanism, *own, **options)
 
 
+def delta_product(id, *own, **options):
+    """Return a case of the gated delta rule with several writes per step."""
+    own = ("negative_eigenvalues", "num_householder", *own)
+    options = {"negative_eigenvalues": True, "num_householder": 2, **options}
+    return case(f"gated_delta-{id}", *GATED_DELTA, *own, **options)
+
+
+# All checks of the plain cases run on it.
+PRODUCTS = [delta_product("product")]
+# Reference, config, file and parts are checked.
+OTHER_PRODUCTS = [
+    case(
+        "gated_delta-negative",
+        *GATED_DELTA,
+        "negative_eigenvalues",
+        negative_eigenvalues=True,
+    ),
+    delta_product(
+        "product-convolution",
+        negative_eigenvalues=False,
+        num_householder=3,
+        convolution=2,
+        value_dim=3,
+        use_bias=False,
+    ),
+]
 # One mechanism with times, and one that also shifts tokens. All checks of the plain
 # cases run on these.
 CONVOLVED = [

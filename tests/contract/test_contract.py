@@ -11,6 +11,7 @@ from tests.contract.cases import ALL
 from tests.contract.cases import EACH
 from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
+from tests.contract.cases import OTHER_RECURRENT
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_FEATURES
@@ -22,7 +23,6 @@ from tests.contract.marks import full
 from tests.contract.marks import on
 from tests.contract.marks import on_each
 from tests.contract.marks import seldom
-from tests.contract.recurrent_cases import OTHER_CONVOLVED
 
 # Option sets, for checks that mostly repeat another one. JAX and TensorFlow run these
 # with `-m slow`.
@@ -257,12 +257,12 @@ def test_dropout_has_its_own_gradient(case):
         checks.dropout_has_its_own_gradient(case)
 
 
-@on([*WITH_STATES, *SELDOM, *seldom(OTHER_CONVOLVED)])
+@on([*WITH_STATES, *SELDOM, *seldom(OTHER_RECURRENT)])
 def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on([*PLAIN, *SELDOM, *seldom(OTHER_CONVOLVED)])
+@on([*PLAIN, *SELDOM, *seldom(OTHER_RECURRENT)])
 def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
 
