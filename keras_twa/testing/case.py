@@ -47,6 +47,8 @@ class Case:
         """Whether the layer supports all that a call requests."""
         if call.get("attention_mask") is not None and not self.has_pairs:
             return False
+        if call.get("use_causal_mask") and self.facts.causality == "never":
+            return False
         itself = call["value"] is call["query"] and call.get("key") is None
         return itself or self.facts.cross_attention
 

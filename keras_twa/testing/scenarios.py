@@ -116,7 +116,7 @@ def everything_for(case):
         call = itself(
             query_mask=real,
             value_mask=~lengths_mask([1, 2], QUERY_LENGTH),
-            use_causal_mask=True,
+            use_causal_mask=case.facts.causality != "never",
             query_positions=timestamps(BATCH, QUERY_LENGTH),
         )
     return call
@@ -175,4 +175,21 @@ def scenarios(case):
         ),
         "everything": everything_for(case),
     }
+    if case.facts.causality == "never":
+        found |= never_causal()
     return {name: call for name, call in found.items() if case.takes(call)}
+
+
+def never_causal():
+    """Return self-attention with all kinds of padding, and times, but not causal."""
+    holes = random_mask(BATCH, QUERY_LENGTH, seed=3)
+    return {
+        "padding between": itself(query_mask=holes, value_mask=holes),
+        "hidden keys": itself(value_mask=~lengths_mask([2, 0], QUERY_LENGTH)),
+        "hidden queries and keys": itself(
+            query_mask=lengths_mask([5, 6], QUERY_LENGTH), value_mask=holes
+        ),
+        "times of self-attention": itself(
+            query_positions=timestamps(BATCH, QUERY_LENGTH)
+        ),
+    }

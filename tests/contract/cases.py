@@ -18,7 +18,9 @@ from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 from tests.contract.recurrent_cases import CONVOLVED
+from tests.contract.recurrent_cases import DIRECTED
 from tests.contract.recurrent_cases import OTHER_CONVOLVED
+from tests.contract.recurrent_cases import OTHER_DIRECTED
 from tests.contract.recurrent_cases import OTHER_PRODUCTS
 from tests.contract.recurrent_cases import PRODUCTS
 
@@ -178,6 +180,7 @@ FORKS = [
     *OTHER_STATES,
     *KINDS_OF_POSITIONS,
     *KINDS_OF_GRAVITY,
+    *DIRECTED,
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
@@ -379,6 +382,7 @@ OPTIONS = [
     *OTHER_POSITIONS,
     *OTHER_GRAVITY,
     *OTHER_RECURRENT,
+    *OTHER_DIRECTED,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
     with_map("squared_relu", "squared_relu", lambda x: references.relu(x) ** 2),
@@ -390,7 +394,7 @@ WITH_FEATURES = [
     case
     for case in [*PLAIN, *OPTIONS]
     if case.layer in (layers.LinearAttention, layers.PerformerAttention)
-    and "convolution" not in case.options
+    and not {"convolution", "direction"} & {*case.options}
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

@@ -8,6 +8,7 @@ from tests.contract.case import case
 LINEAR = layers.LinearAttention, references.linear
 PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
+FORGETTING = layers.ForgettingAttention, references.forgetting
 GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
 RWKV = layers.RWKVAttention, references.rwkv
 BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
@@ -21,6 +22,14 @@ def convolved(id, mechanism, *own, convolution=3, **options):
     """Return a case with a convolution."""
     options["convolution"] = convolution
     return case(f"{id}-convolution", *mechanism, *own, **options)
+
+
+def directed(id, mechanism, direction, *own, **options):
+    """Return a case that runs backward, or half of the heads each way."""
+    layer, loop = mechanism
+    loop = references.in_direction(loop, direction)
+    id, options = f"{id}-{direction}", {**options, "direction": direction}
+    return case(id, layer, loop, *own, **options)
 
 
 def delta_product(id, *own, **options):
@@ -66,4 +75,55 @@ OTHER_CONVOLVED = [
         "block_recurrent", BLOCK_RECURRENT, "block_size", block_size=2, num_states=3
     ),
     convolved("multi_timescale_retention", TIMESCALE_RETENTION, "epsilon", epsilon=0.1),
+]
+
+# Times, token shift, a convolution, scores of pairs, and a mechanism that need not be
+# causal. Most checks run on these.
+DIRECTED = [
+    directed("retention", RETENTION, "backward"),
+    directed("rwkv-7", RWKV, "both", "version", version=7),
+    directed("gated_delta-convolution", GATED_DELTA, "both", convolution=3),
+    directed("forgetting", FORGETTING, "both"),
+    directed("linear", LINEAR, "both"),
+]
+# Reference, config, file and padding are checked.
+OTHER_DIRECTED = [
+    directed("retention", RETENTION, "both"),
+    directed("performer-rotary", PERFORMER, "both", "positions", positions="rotary"),
+    directed("rwkv", RWKV, "backward", value_dim=HEAD_WIDTH),
+    directed("rwkv", RWKV, "both", value_dim=HEAD_WIDTH),
+    directed("linear", LINEAR, "backward", use_bias=False),
+    directed("forgetting-alibi", FORGETTING, "both", "positions", positions="alibi"),
+    directed(
+        "block_recurrent",
+        BLOCK_RECURRENT,
+        "backward",
+        "block_size",
+        block_size=2,
+        num_states=3,
+    ),
+    directed(
+        "multi_timescale_retention",
+        TIMESCALE_RETENTION,
+        "both",
+        "epsilon",
+        epsilon=0.1,
+    ),
+    directed(
+        "multi_timescale_retention-tikhonov",
+        TIMESCALE_RETENTION,
+        "both",
+        "decoder",
+        "epsilon",
+        decoder="tikhonov",
+        epsilon=0.1,
+    ),
+    directed(
+        "gated_delta-product",
+        GATED_DELTA,
+        "both",
+        "num_householder",
+        num_householder=2,
+        value_dim=3,
+    ),
 ]

@@ -9,6 +9,7 @@ from tests.references.numbers import sigmoid
 from tests.references.numbers import softplus
 from tests.references.numbers import unit
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import prepare
 from tests.references.parts import project
 
@@ -30,6 +31,7 @@ def gated_delta(
     S_t = (I - b k k^T) S_t + b k v^T.
     """
     q, k, v, _, _ = prepare(weights, query, value, key, **call)
+    query = hidden(query, call.get("query_mask"))
     k, v = (x.reshape(*x.shape[:3], num_householder, -1) for x in (k, v))
     q, k = unit(q) / math.sqrt(q.shape[-1]), unit(k)
     rate = each(sigmoid, project(weights, "beta", query)) * (1 + negative_eigenvalues)

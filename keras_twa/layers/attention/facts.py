@@ -34,6 +34,8 @@ class Facts:
     position_bias = False
     # Whether there may be a `convolution` of queries, keys and values.
     convolves = False
+    # The values of `direction` that the mechanism supports.
+    allowed_directions = ("forward",)
 
     # Values of constructor arguments for hyperparameter search, the default first.
     search_space: ClassVar[dict] = {}

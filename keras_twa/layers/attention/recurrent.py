@@ -1,22 +1,22 @@
 """Attention without scores of pairs: a state of fixed size holds earlier steps."""
 
 from keras_twa.layers import checks
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers.attention.directed import Directed
 from keras_twa.layers.attention.short_convolution import ShortConvolution
 from keras_twa.layers.attention.short_convolution import slot_of_last
 
 
-class RecurrentAttention(Attention, abstract=True):
+class RecurrentAttention(Directed, abstract=True):
     """Abstract attention whose state does not grow; a mechanism implements `attend`.
 
     There are no attention weights of pairs to mask, drop or return. A mechanism also
     defines a `state_kind`.
 
     Args:
-        *args: The arguments of `Attention`.
+        *args: The arguments of `Directed`.
         convolution: Number of steps of a short convolution of queries, keys and values,
-            or `None`. With one, the layer is always causal.
-        **kwargs: The arguments of `Attention`.
+            or `None`. With one, the layer is always causal among its own steps.
+        **kwargs: The arguments of `Directed`.
     """
 
     pairwise_mask = False
@@ -27,8 +27,9 @@ class RecurrentAttention(Attention, abstract=True):
         self.convolution = convolution
         if convolution is not None:
             checks.convolution(convolution)
-            self.causality = "always"
             self.cross_attention = False
+            if self.direction == "forward":
+                self.causality = "always"
 
     def attend(self, call):
         """Mixes values along the sequence. Each mechanism implements this.

@@ -5,6 +5,7 @@ from keras_twa.layers.checks.mechanisms import built
 from keras_twa.layers.checks.mechanisms import can_be_causal
 from keras_twa.layers.checks.mechanisms import crosses
 from keras_twa.layers.checks.mechanisms import defined_with
+from keras_twa.layers.checks.mechanisms import direction
 from keras_twa.layers.checks.mechanisms import has_pairs
 from keras_twa.layers.checks.mechanisms import has_states
 from keras_twa.layers.checks.mechanisms import no_dropout
@@ -52,6 +53,7 @@ __all__ = [
     "convolution",
     "crosses",
     "defined_with",
+    "direction",
     "discounts",
     "finite_number",
     "grouped_heads",

@@ -41,7 +41,8 @@ def equals_reference_at_length(case, query_length, key_length):
     for causal in (False, True):
         options = {"value_mask": mask, "use_causal_mask": causal}
         call = pair_of_lengths(case, query_length, key_length, **options)
-        equals_reference(case, call)
+        if case.takes(call):
+            equals_reference(case, call)
 
 
 def gradients_equal_reference(case, call=None):
