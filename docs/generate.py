@@ -174,6 +174,8 @@ def facts(layer):
         yield "position biases"
     if layer.convolves:
         yield "a short convolution"
+    if len(layer.allowed_directions) > 1:
+        yield "directions " + ", ".join(f"`{x}`" for x in layer.allowed_directions)
 
 
 def with_table(text):

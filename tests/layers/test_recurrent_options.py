@@ -1,4 +1,4 @@
-"""The options that recurrent mechanisms share: a short convolution."""
+"""The options that recurrent mechanisms share: a convolution, and directions."""
 
 import keras
 import numpy as np
@@ -6,6 +6,8 @@ import pytest
 from keras import ops
 
 from keras_twa import layers
+from keras_twa import models
+from keras_twa import tasks
 
 RECURRENT = [layer for layer in layers.ATTENTION_LAYERS if layer.convolves]
 X = np.random.default_rng(0).normal(size=(2, 7, 8)).astype("float32")
@@ -73,3 +75,64 @@ def test_blocks_take_it_by_name():
         token, state = block.step(X[:, i], state)
         found.append(ops.convert_to_numpy(token))
     np.testing.assert_allclose(np.stack(found, axis=1), whole, atol=1e-5)
+
+
+DIRECTED = [layer for layer in layers.ATTENTION_LAYERS if layer.allowed_directions[1:]]
+
+
+def test_recurrent_and_forgetting_attention_have_directions():
+    assert {*DIRECTED} == {*RECURRENT, layers.ForgettingAttention}
+
+
+def test_half_of_the_heads_is_a_whole_number():
+    with pytest.raises(ValueError, match=r"even number of heads.*num_heads=3"):
+        layers.RetentionAttention(3, 4, direction="both")
+
+
+@pytest.mark.parametrize("direction", ["left", None, "both"])
+def test_unknown_directions_are_refused(direction):
+    with pytest.raises(ValueError, match="Received: direction="):
+        layers.BlockRecurrentAttention(2, 4, direction=direction)
+
+
+@pytest.mark.parametrize("mechanism", DIRECTED)
+@pytest.mark.parametrize("direction", ["backward", "both"])
+def test_directions_add_no_weights(mechanism, direction):
+    if direction not in mechanism.allowed_directions:
+        pytest.skip("not in this direction")
+    forward, other = mechanism(2, 4), mechanism(2, 4, direction=direction)
+    for layer in (forward, other):
+        layer.build(X.shape)
+    shapes = [[tuple(v.shape) for v in x.variables] for x in (forward, other)]
+    assert shapes[0] == shapes[1]
+    assert other.causality == "never"
+
+
+def test_encoders_take_directions_by_name():
+    block = layers.TransformerEncoder(16, 2, attention='rwkv(direction="both")')
+    before = ops.convert_to_numpy(block(X))
+    changed = X.copy()
+    changed[:, -1] += 1.0
+    after = ops.convert_to_numpy(block(changed))
+    assert np.abs(after - before)[:, 0].max() > 1e-6
+    real = np.arange(7) < [[7], [4]]
+    padded = block(np.where(real[..., None], X, np.nan), padding_mask=real)
+    alone = ops.convert_to_numpy(block(X[1:, :4]))
+    padded = ops.convert_to_numpy(padded)
+    np.testing.assert_allclose(padded[1:, :4], alone, atol=1e-5)
+
+
+def test_models_that_must_be_causal_refuse_directions():
+    attention = 'gated_delta(direction="backward")'
+    tokens = np.ones((1, 4), "int32")
+    with pytest.raises(ValueError, match="direction='backward' cannot be causal"):
+        models.CausalLM(9, attention, embedding_dim=8, num_heads=2)(tokens)
+    with pytest.raises(ValueError, match="direction='backward' cannot be causal"):
+        layers.TransformerDecoder(16, 2, attention)(X)
+    with pytest.raises(ValueError, match="own sequence only"):
+        decoder = layers.TransformerDecoder(
+            16, 2, cross_attention='linear(direction="both")'
+        )
+        decoder(X, X)
+    with pytest.raises(ValueError, match=r"both.*prefix_invariant"):
+        tasks.get("byte_language_model").check('retention(direction="both")')
