@@ -57,8 +57,8 @@ class ShortConvolution(keras.layers.Layer):
         kernel = ops.cast(self.kernel, x.dtype)
         earlier, last = earlier_real(x, self._size - 1, real, before)
         x = x * kernel[-1]
-        for step, weight in zip(earlier, kernel[:-1], strict=True):
-            x = x + step * weight
+        for n, step in enumerate(earlier):
+            x = x + step * kernel[n]
         ends = [sum(self._widths[:n]) for n in (1, 2)]
         parts = ops.split(ops.silu(x), ends, axis=-1)
         return {**heads, **dict(zip(CONVOLVED, parts, strict=True))}, last
