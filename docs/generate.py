@@ -172,6 +172,10 @@ def facts(layer):
         yield "rotary positions"
     if layer.position_bias:
         yield "position biases"
+    if layer.convolves:
+        yield "a short convolution"
+    if len(layer.allowed_directions) > 1:
+        yield "directions " + ", ".join(f"`{x}`" for x in layer.allowed_directions)
 
 
 def with_table(text):

@@ -103,6 +103,13 @@ def real_keys(mask, batch, length):
     return ops.ones((batch, length), dtype="bool")
 
 
+def real_queries(mask, batch, length):
+    """Which queries are real, boolean `(B, T)`. Without a mask of queries, all are."""
+    if mask.queries is not None:
+        return mask.queries
+    return ops.ones((batch, length), dtype="bool")
+
+
 def past(query_index, num_queries, num_keys):
     """Which keys the causal rule shows to some of the queries.
 

@@ -2,6 +2,7 @@
 
 from keras_twa.ops.log_softplus import log_softplus
 from keras_twa.ops.recurrent.block_recurrent import block_recurrent_attention
+from keras_twa.ops.recurrent.delta_product import delta_product
 from keras_twa.ops.recurrent.gated_delta import gated_delta
 from keras_twa.ops.recurrent.gated_linear import gated_linear
 from keras_twa.ops.recurrent.generalized_delta import generalized_delta_rule
@@ -12,6 +13,7 @@ from keras_twa.ops.recurrent.multi_timescale_retention import multi_timescale_re
 from keras_twa.ops.recurrent.performer import performer_attention
 from keras_twa.ops.recurrent.retention import retention
 from keras_twa.ops.recurrent.state_space import state_space
+from keras_twa.ops.recurrent.token_shift import earlier_real
 from keras_twa.ops.recurrent.token_shift import previous_real
 from keras_twa.ops.recurrent.wkv import wkv
 from keras_twa.ops.rotary import rotary_rates
@@ -53,8 +55,10 @@ __all__ = [
     "biased",
     "block_recurrent_attention",
     "blocked_attention",
+    "delta_product",
     "discounted_attention",
     "dot_product_attention",
+    "earlier_real",
     "forgetting_attention",
     "gate_timescales",
     "gated_delta",

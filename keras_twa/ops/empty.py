@@ -17,6 +17,9 @@ from keras import ops
 from keras_twa.masks import AttentionMask
 from keras_twa.masks import real_keys
 
+# What arguments are filled with that 1 does not suit. No time is earlier.
+FILLS = {"value": 0, "times": -1e30}
+
 
 def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
     """Lets a kernel take B = 0, T = 0 and S = 0.
@@ -47,7 +50,7 @@ def takes_empty(queries=("query",), keys=("key", "value"), rows=()):
                 return kernel(*args, **kwargs)
             for name in (*queries, *keys):
                 # Scores of ones are finite; scores of zeros may not be.
-                number = 0 if name == "value" else 1
+                number = FILLS.get(name, 1)
                 given[name] = _filled(given.get(name), 0, 1, number=number)
             for name in rows:
                 given[name] = _filled(given.get(name), 0)

@@ -155,15 +155,20 @@ class Task:
         if not self.requires or attention in self.models:
             return
         # Keras takes seconds to import, and the command line needs only names.
+        from keras_twa.layers import get
         from keras_twa.layers import mechanisms
         from keras_twa.layers.registry import mechanism_of
 
         known = mechanisms()
         for each in listed(mechanism_of(attention)):
+            layer = known.get(each.name)
+            if layer is not None and each.options:
+                # Some options change what a layer states about itself.
+                layer = get(each, num_heads=2, key_dim=8)
             for fact, reason in self.requires.items():
-                if not getattr(known.get(each.name), fact, True):
+                if not getattr(layer, fact, True):
                     raise ValueError(
-                        f"{reason} Received: attention={each.name!r}, which is not "
+                        f"{reason} Received: attention={str(each)!r}, which is not "
                         f"`{fact}`, for the task {self.name!r}"
                     )
 

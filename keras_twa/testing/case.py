@@ -1,6 +1,7 @@
 """The input of the checks: how to create a layer, and its reference."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -32,6 +33,11 @@ class Case:
     loop_options: dict = dataclasses.field(default_factory=dict)
     factory: Callable | None = None
 
+    @functools.cached_property
+    def facts(self):
+        """A layer of this case: some options change what it states about itself."""
+        return self.make()
+
     @property
     def has_pairs(self):
         """Whether the layer has scores of pairs to mask, drop and return."""
@@ -41,8 +47,10 @@ class Case:
         """Whether the layer supports all that a call requests."""
         if call.get("attention_mask") is not None and not self.has_pairs:
             return False
+        if call.get("use_causal_mask") and self.facts.causality == "never":
+            return False
         itself = call["value"] is call["query"] and call.get("key") is None
-        return itself or self.layer.cross_attention
+        return itself or self.facts.cross_attention
 
     def make(self, **overrides):
         """Return a fresh layer."""

@@ -53,7 +53,7 @@ def check_attention(
     Raises:
         AssertionError: If a check fails. The message starts with the check's name.
         ValueError: If `factory` does not return an attention layer of this package, a
-            check is unknown, or the layer is never causal.
+            check is unknown, or the layer supports cross-attention but is never causal.
         RuntimeError: If Python runs with `-O`, which removes assertions.
 
     Example:
@@ -100,7 +100,7 @@ def _case(factory: Callable[..., Any], reference: Callable[..., Any] | None) -> 
             "`factory` must return a `keras_twa.layers.Attention`. "
             f"Received: factory={factory!r}, which returns {layer!r}"
         )
-    if layer.causality == "never":
+    if layer.causality == "never" and layer.cross_attention:
         raise ValueError(
             "The checks make causal calls, which this layer does not support. "
             f"Received: factory={factory!r}, whose layer states causality='never'"

@@ -38,19 +38,19 @@ def _times_pairs(case):
 
 
 def _attends_across(case):
-    return case.layer.cross_attention
+    return case.facts.cross_attention
 
 
 def _attends_to_itself_only(case):
-    return not case.layer.cross_attention
+    return not case.facts.cross_attention
 
 
 def _has_states(case):
-    return case.layer.prefix_invariant
+    return case.facts.prefix_invariant
 
 
 def _has_no_states(case):
-    return not case.layer.prefix_invariant
+    return not case.facts.prefix_invariant
 
 
 def _packs(case):
@@ -62,11 +62,19 @@ def _has_no_packed_rows(case):
 
 
 def _has_smooth_states(case):
-    return case.layer.prefix_invariant and case.layer.state_gradient
+    return case.facts.prefix_invariant and case.layer.state_gradient
 
 
 def _has_cut_states(case):
-    return case.layer.prefix_invariant and not case.layer.state_gradient
+    return case.facts.prefix_invariant and not case.layer.state_gradient
+
+
+def _can_be_causal(case):
+    return case.facts.causality != "never"
+
+
+def _runs_backward(case):
+    return getattr(case.facts, "direction", "forward") != "forward"
 
 
 def _in_tiles(check):
@@ -117,7 +125,7 @@ def _saves_and_loads(case):
 
 
 def _fits_at_unknown_length(case):
-    for causal in (False, True):
+    for causal in (False, True)[: 1 + _can_be_causal(case)]:
         checks.fits_at_unknown_length(case, causal)
 
 
@@ -140,8 +148,14 @@ PROMISES = {
     "equals_reference": Promise(_equals_reference, _has_reference),
     "equals_reference_in_tiles": Promise(_in_tiles(_equals_reference), _has_reference),
     "equals_reference_at_length": Promise(_equals_reference_at_length, _has_reference),
-    "future_leaves_past": Promise(checks.future_leaves_past),
-    "future_leaves_past_in_tiles": Promise(_in_tiles(checks.future_leaves_past)),
+    "future_leaves_past": Promise(checks.future_leaves_past, _can_be_causal),
+    "future_leaves_past_in_tiles": Promise(
+        _in_tiles(checks.future_leaves_past), _can_be_causal
+    ),
+    "reversed_input_gives_reversed_output": Promise(
+        checks.reversed_input_gives_reversed_output, _runs_backward
+    ),
+    "refuses_causal_calls": Promise(checks.refuses_causal_calls, _runs_backward),
     "padding_is_inert": Promise(_padding_is_inert),
     "padding_is_inert_in_tiles": Promise(_in_tiles(_padding_is_inert)),
     "padding_in_front_is_inert": Promise(_padding_in_front_is_inert),

@@ -114,12 +114,12 @@ def everything_for(case):
     call = everything()
     if not case.has_pairs:
         del call["attention_mask"]
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         real = lengths_mask([7, 6], QUERY_LENGTH)
         call = itself(
             query_mask=real,
             value_mask=~lengths_mask([1, 2], QUERY_LENGTH),
-            use_causal_mask=True,
+            use_causal_mask=case.facts.causality != "never",
             query_positions=timestamps(BATCH, QUERY_LENGTH),
         )
     return call
@@ -127,7 +127,7 @@ def everything_for(case):
 
 def pair_of_lengths(case, query_length, key_length, **options):
     """Return a call with such lengths, or self-attention with the first one."""
-    if case.layer.cross_attention:
+    if case.facts.cross_attention:
         return cross(query_length, key_length, **options)
     return itself(query_length, **options)
 
@@ -178,4 +178,21 @@ def scenarios(case):
         ),
         "everything": everything_for(case),
     }
+    if case.facts.causality == "never":
+        found |= never_causal()
     return {name: call for name, call in found.items() if case.takes(call)}
+
+
+def never_causal():
+    """Return self-attention with all kinds of padding, and times, but not causal."""
+    holes = random_mask(BATCH, QUERY_LENGTH, seed=3)
+    return {
+        "padding between": itself(query_mask=holes, value_mask=holes),
+        "hidden keys": itself(value_mask=~lengths_mask([2, 0], QUERY_LENGTH)),
+        "hidden queries and keys": itself(
+            query_mask=lengths_mask([5, 6], QUERY_LENGTH), value_mask=holes
+        ),
+        "times of self-attention": itself(
+            query_positions=timestamps(BATCH, QUERY_LENGTH)
+        ),
+    }

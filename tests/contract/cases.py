@@ -17,6 +17,12 @@ from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
 from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
+from tests.contract.recurrent_cases import CONVOLVED
+from tests.contract.recurrent_cases import DIRECTED
+from tests.contract.recurrent_cases import OTHER_CONVOLVED
+from tests.contract.recurrent_cases import OTHER_DIRECTED
+from tests.contract.recurrent_cases import OTHER_PRODUCTS
+from tests.contract.recurrent_cases import PRODUCTS
 from tests.contract.timescale_cases import KINDS as KINDS_OF_TIMESCALES
 from tests.contract.timescale_cases import OTHERS as OTHER_TIMESCALES
 
@@ -134,14 +140,16 @@ OTHER_STATES = [
     ),
     case("rwkv-7", *RWKV, "version", version=7),
     temporal("gated-lag", "gated", applies_to="lag"),
+    *CONVOLVED,
+    *PRODUCTS,
 ]
 EACH = [*PLAIN, *OTHER_STATES]
 # Cases whose sequence may come in parts, and cases that need the whole sequence.
-WITH_STATES = [case for case in EACH if case.layer.prefix_invariant]
-WITHOUT_STATES = [case for case in EACH if not case.layer.prefix_invariant]
+WITH_STATES = [case for case in EACH if case.facts.prefix_invariant]
+WITHOUT_STATES = [case for case in EACH if not case.facts.prefix_invariant]
 # Cases with cross-attention, and cases without.
-WITH_CROSS = [case for case in EACH if case.layer.cross_attention]
-WITHOUT_CROSS = [case for case in EACH if not case.layer.cross_attention]
+WITH_CROSS = [case for case in EACH if case.facts.cross_attention]
+WITHOUT_CROSS = [case for case in EACH if not case.facts.cross_attention]
 
 # Option sets that use other code paths: most checks run on these.
 FORKS = [
@@ -183,12 +191,15 @@ FORKS = [
     *KINDS_OF_POSITIONS,
     *KINDS_OF_GRAVITY,
     *KINDS_OF_TIMESCALES,
+    *DIRECTED,
     sparse("sparse-global", num_random_blocks=1, pattern_seed=3),
     sparse("sparse-strided", pattern="strided"),
     sparse("sparse-mask", pattern=BLOCKS),
     case("latent-query", *LATENT, query_latent_dim=3, latent_dim=5),
 ]
 
+# Options of recurrent mechanisms: sequences in parts are checked, too.
+OTHER_RECURRENT = [*OTHER_CONVOLVED, *OTHER_PRODUCTS]
 # All other options: only reference, config and file are checked.
 OPTIONS = [
     dot("sizes", value_dim=3, use_bias=False, output_shape=5),
@@ -428,6 +439,8 @@ OPTIONS = [
     case("transformer_xl-positions", *TRANSFORMER_XL, "position_dim", position_dim=10),
     *OTHER_POSITIONS,
     *OTHER_GRAVITY,
+    *OTHER_RECURRENT,
+    *OTHER_DIRECTED,
     *OTHER_TIMESCALES,
     with_map("softplus", "softplus", np.vectorize(references.softplus)),
     with_map("relu", "relu", references.relu),
@@ -440,6 +453,7 @@ WITH_FEATURES = [
     case
     for case in [*PLAIN, *OPTIONS]
     if case.layer in (layers.LinearAttention, layers.PerformerAttention)
+    and not {"convolution", "direction"} & {*case.options}
 ]
 
 ALL = [*PLAIN, *FORKS, *OPTIONS]

@@ -94,6 +94,16 @@ def test_other_layers_are_refused(factory):
         check_attention(factory)
 
 
+@pytest.mark.full
+def test_a_layer_that_runs_backward_keeps_its_own_promises():
+    def factory(**options):
+        return layers.GatedDeltaAttention(**{"direction": "both", **options})
+
+    ran = check_attention(factory)
+    assert {"refuses_causal_calls", "reversed_input_gives_reversed_output"} <= {*ran}
+    assert not {"future_leaves_past", "parts_equal_one_call"} & {*ran}
+
+
 def test_unknown_checks_are_refused():
     with pytest.raises(ValueError, match=r"'padding_is_inert'.*Received: 'padding_"):
         check_attention(small_windows, checks=["padding_inert"])

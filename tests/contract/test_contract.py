@@ -8,9 +8,12 @@ from keras_twa.testing import checks
 from keras_twa.testing import scenarios
 from keras_twa.testing.scenarios import ROUTES
 from tests.contract.cases import ALL
+from tests.contract.cases import DIRECTED
 from tests.contract.cases import EACH
 from tests.contract.cases import FORKS
 from tests.contract.cases import OPTIONS
+from tests.contract.cases import OTHER_DIRECTED
+from tests.contract.cases import OTHER_RECURRENT
 from tests.contract.cases import PLAIN
 from tests.contract.cases import WITH_CROSS
 from tests.contract.cases import WITH_FEATURES
@@ -26,6 +29,7 @@ from tests.contract.marks import seldom
 # Option sets, for checks that mostly repeat another one. JAX and TensorFlow run these
 # with `-m slow`.
 SELDOM = seldom(FORKS)
+CAUSAL = seldom([case for case in FORKS if case.facts.causality != "never"])
 
 by_route = pytest.mark.parametrize(
     "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
@@ -44,7 +48,10 @@ def test_equals_reference(case):
 @on(OPTIONS)
 def test_equals_reference_with_options(case):
     calls = scenarios.scenarios(case)
-    names = {"cross", "timestamps", "padded causal", "everything"} & {*calls}
+    names = {"cross", "timestamps", "padded causal", "everything"}
+    if case.facts.causality == "never":
+        names |= {*scenarios.never_causal()}
+    names &= {*calls}
     chosen = {name: calls[name] for name in names}
     checks.equals_reference_in(case, chosen)
 
@@ -122,12 +129,13 @@ WAYS += seldom([("tiled", True)])
 @on([*PLAIN, *SELDOM])
 @pytest.mark.parametrize(("route", "causal"), WAYS)
 def test_second_derivatives_equal_reference(case, route, causal):
+    causal = causal and case.facts.causality != "never"
     call = {**scenarios.everything_for(case), "use_causal_mask": causal}
     with scenarios.route(route):
         checks.second_derivatives_equal_reference(case, call)
 
 
-@on([*PLAIN, *SELDOM])
+@on([*PLAIN, *CAUSAL])
 @by_route
 def test_future_leaves_past(case, route):
     with scenarios.route(route):
@@ -243,7 +251,7 @@ def test_dropout_is_sound(case):
     [
         case
         for case in WITH_PAIRS
-        if case.layer.cross_attention
+        if case.facts.cross_attention
         and not case.id.endswith(("multi_timescale", "differential", "latent"))
     ]
 )
@@ -258,12 +266,12 @@ def test_dropout_has_its_own_gradient(case):
         checks.dropout_has_its_own_gradient(case)
 
 
-@on([*WITH_STATES, *SELDOM])
+@on([*WITH_STATES, *CAUSAL, *seldom(OTHER_RECURRENT)])
 def test_parts_equal_one_call(case):
     checks.parts_equal_one_call(case)
 
 
-@on([*PLAIN, *SELDOM])
+@on([*PLAIN, *SELDOM, *seldom([*OTHER_RECURRENT, *OTHER_DIRECTED])])
 def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
 
@@ -321,7 +329,7 @@ def test_refuses_bad_streams(case):
     checks.refuses_bad_streams(case)
 
 
-@on(WITHOUT_STATES)
+@on([*WITHOUT_STATES, *DIRECTED])
 def test_refuses_states(case):
     checks.refuses_states(case)
 
@@ -346,6 +354,24 @@ def test_refuses_projected(case):
     checks.refuses_projected(case)
 
 
+@on([*DIRECTED, *seldom(OTHER_DIRECTED)])
+def test_reversed_input_gives_reversed_output(case):
+    checks.reversed_input_gives_reversed_output(case)
+
+
+@on([*DIRECTED, *seldom(OTHER_DIRECTED)])
+def test_gradients_equal_reference_with_padding_between(case):
+    # Steps are moved within the rows, in one call of the kernel.
+    call = scenarios.never_causal()["padding between"]
+    checks.gradients_equal_reference(case, call)
+    checks.second_derivatives_equal_reference(case, call)
+
+
+@on([*DIRECTED, *OTHER_DIRECTED])
+def test_refuses_causal_calls(case):
+    checks.refuses_causal_calls(case)
+
+
 @on(ALL)
 def test_config_round_trips(case):
     checks.config_round_trips(case)
@@ -356,13 +382,18 @@ def test_saves_and_loads(case, tmp_path):
     checks.saves_and_loads(case, tmp_path)
 
 
+@on(DIRECTED)
+def test_directions_fit_at_unknown_length(case):
+    checks.fits_at_unknown_length(case)
+
+
 @on(EACH)
 @pytest.mark.parametrize("causal", [False, True])
 def test_fits_at_unknown_length(case, causal):
     checks.fits_at_unknown_length(case, causal)
 
 
-@on(EACH)
+@on([*EACH, *DIRECTED])
 def test_symbolic_equals_eager(case):
     checks.symbolic_equals_eager(case)
 

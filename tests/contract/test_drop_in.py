@@ -51,7 +51,7 @@ def swappable_model(attention):
     return keras.Model([tokens, memory], [keras.layers.LayerNormalization()(y), scores])
 
 
-SWAPS = [case for case in PLAIN if case.has_pairs and case.layer.cross_attention]
+SWAPS = [case for case in PLAIN if case.has_pairs and case.facts.cross_attention]
 
 
 @pytest.mark.parametrize("case", SWAPS, ids=lambda case: case.id)

@@ -22,7 +22,7 @@ from tests.contract.cases import WITH_PAIRS
 from tests.contract.marks import on_some
 from tests.contract.marks import seldom
 
-CAUSAL = [case for case in WITH_PAIRS if case.layer.causality == "optional"]
+CAUSAL = [case for case in WITH_PAIRS if case.facts.causality == "optional"]
 QUANTIZED = [case for case in PLAIN if case.id in ("dot_product", "lsh", "rwkv")]
 DENSE = ("query_dense", "key_dense", "value_dense", "output_dense")
 
@@ -40,7 +40,7 @@ def named(**params):
 def pair(case, query, value):
     """Return a query and a value, or the query twice without cross-attention."""
     query = normal(*query)
-    return query, normal(*value, seed=1) if case.layer.cross_attention else query
+    return query, normal(*value, seed=1) if case.facts.cross_attention else query
 
 
 def close(got, want, tolerance=1e-5):
@@ -135,7 +135,7 @@ def test_attention_axes_negative_indexing(case):
 def test_compute_output_shape(case, given):
     *shapes, output_shape = given
     shapes = [(7, *shape) for shape in shapes if shape is not None]
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         shapes = shapes[:1]
     layer = case.make(output_shape=output_shape)
     if len(shapes) == 1:

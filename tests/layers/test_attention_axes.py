@@ -84,7 +84,7 @@ def test_equals_a_call_per_sequence(case, axes):
             theirs.assign(ours.value)
     mask = scenarios.random_mask(*VIDEO[:-1])
     options = {}
-    if case.layer.causality == "optional":
+    if case.facts.causality == "optional":
         options["use_causal_mask"] = True
     got = harness.to_numpy(layer(x, query_mask=mask, value_mask=mask, **options))
     want, _ = one_by_one(one, attended(axes, 5), x, mask=mask, **options)

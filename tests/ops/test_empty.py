@@ -20,7 +20,7 @@ SIZES = ((0, 3, 5), (2, 0, 5), (2, 3, 0), (2, 0, 0), (0, 0, 0))
 OTHERS = {
     *("Force", "ForceByDistance", "InnerProduct", "LagLine", "PairBias"),
     *("TimeWeight", "WeightDropout"),
-    *("biased", "inner_product"),
+    *("biased", "earlier_real", "inner_product"),
     *("inverse_laplace", "lag", "log_softplus", "previous_real", "rotary_rates"),
     *("rotate", "squared_distance", "times_of", "unit"),
 }
@@ -183,6 +183,11 @@ RECURRENT = {
     "state_space": lambda x, v, s: kernels.state_space(
         x[:, :, :1], x[:, :, :1], v, CAUSAL, -ops.exp(x[..., :1]), s["wide"]
     ),
+    "delta_product": lambda x, v, s: kernels.delta_product(
+        x,
+        *(ops.stack([y, y], axis=3) for y in (kernels.unit(x), v)),
+        *(CAUSAL, -ops.exp(x[..., :1]), ops.sigmoid(x[..., :2]), s["wide"]),
+    ),
     "generalized_delta_rule": lambda x, v, s: kernels.generalized_delta_rule(
         x, x, v, -ops.sigmoid(x), kernels.unit(x), ops.sigmoid(x), CAUSAL, s["wide"]
     ),
@@ -206,6 +211,7 @@ HELD = {
     "gated_delta": ("wide",),
     "gated_linear": ("wide",),
     "state_space": ("wide",),
+    "delta_product": ("wide",),
     "generalized_delta_rule": ("wide",),
     "wkv": ("sums", "maximum"),
     "lsh_attention": (),

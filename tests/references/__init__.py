@@ -13,6 +13,7 @@ here accepts complex numbers: comparisons look at the real part.
 from tests.references.additive import additive
 from tests.references.block_recurrent import block_recurrent
 from tests.references.differential import differential
+from tests.references.directions import in_direction
 from tests.references.dot_product import dot_product
 from tests.references.forgetting import forgetting
 from tests.references.gated_delta import gated_delta
@@ -45,6 +46,7 @@ __all__ = [
     "gated_linear",
     "gravitational",
     "gravitational_multi_timescale",
+    "in_direction",
     "latent",
     "linear",
     "local",

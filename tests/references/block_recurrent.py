@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from tests.references.convolution import convolved
 from tests.references.numbers import sigmoid
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import project
+from tests.references.parts import real_keys
 
 sigmoids = np.vectorize(sigmoid, otypes=[np.complex128])
 
@@ -27,15 +30,16 @@ def block_recurrent(
     Only real steps count: a row is cut into blocks as if no others were there.
     """
     q, k, v, state_q = (
-        project(weights, name, query)
+        project(weights, name, hidden(query, query_mask) if name == "query" else query)
         for name in ("query", "key", "value", "state_query")
     )
+    real_steps = real_keys(k, value_mask, key_mask)
+    q, k, v = convolved(weights, q, k, v, real_steps)
     bias = weights["lag_bias"]
     batch, length, heads, width = v.shape
     outputs = np.zeros((batch, length, heads, 2 * width), np.complex128)
     for b in range(batch):
-        masks = [mask[b] for mask in (value_mask, key_mask) if mask is not None]
-        real = [i for i in range(length) if all(mask[i] for mask in masks)]
+        real = [i for i in range(length) if real_steps[b, i]]
         states = weights["states/initial"]
         for first in range(0, len(real), block_size):
             block = real[first : first + block_size]

@@ -9,30 +9,47 @@ from tests.references.numbers import sigmoid
 from tests.references.numbers import softplus
 from tests.references.numbers import unit
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import prepare
 from tests.references.parts import project
 
 
-def gated_delta(weights, query, value, key=None, *, epsilon=1e-5, **call):
+def gated_delta(
+    weights,
+    query,
+    value,
+    key=None,
+    *,
+    negative_eigenvalues=False,
+    num_householder=1,
+    epsilon=1e-5,
+    **call,
+):
     """Return the gated, normalised S_t^T q_t of a memory that corrects itself.
 
-    S_t = a_t (I - b_t k_t k_t^T) S_(t-1) + b_t k_t v_t^T at each real step.
+    At each real step, S_t = a_t S_(t-1), and then for each of the writes of the step
+    S_t = (I - b k k^T) S_t + b k v^T.
     """
     q, k, v, _, _ = prepare(weights, query, value, key, **call)
+    query = hidden(query, call.get("query_mask"))
+    k, v = (x.reshape(*x.shape[:3], num_householder, -1) for x in (k, v))
     q, k = unit(q) / math.sqrt(q.shape[-1]), unit(k)
-    rate = each(sigmoid, project(weights, "beta", query)[..., 0])
+    rate = each(sigmoid, project(weights, "beta", query)) * (1 + negative_eigenvalues)
     change = project(weights, "decay", query)[..., 0] + weights["decay_bias"]
     decay = np.exp(-np.exp(weights["log_decay_rate"]) * each(softplus, change))
 
     batch, length, heads, width = q.shape
-    outputs = np.zeros(v.shape, np.complex128)
+    outputs = np.zeros((*q.shape[:3], v.shape[-1]), np.complex128)
     for b, h in np.ndindex(batch, heads):
         memory = np.zeros((width, v.shape[-1]), np.complex128)
         for t in range(length):
             if shown(call, ("value_mask", "key_mask"), b, t):
-                old = np.eye(width) - rate[b, t, h] * np.outer(k[b, t, h], k[b, t, h])
-                new = rate[b, t, h] * np.outer(k[b, t, h], v[b, t, h])
-                memory = decay[b, t, h] * (old @ memory) + new
+                memory = decay[b, t, h] * memory
+                for share, at, what in zip(
+                    rate[b, t, h], k[b, t, h], v[b, t, h], strict=True
+                ):
+                    kept = np.eye(width) - share * np.outer(at, at)
+                    memory = kept @ memory + share * np.outer(at, what)
             if shown(call, ("query_mask",), b, t):
                 outputs[b, t, h] = memory.T @ q[b, t, h]
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tests.references.convolution import convolved
 from tests.references.positions import turned
 
 
@@ -11,6 +12,11 @@ def project(weights, name, inputs):
     """Apply the `(features, heads, width)` projection called `name`."""
     outputs = np.einsum("btf,fhd->bthd", inputs, weights[f"{name}/kernel"])
     return outputs + weights.get(f"{name}/bias", 0.0)
+
+
+def hidden(inputs, mask):
+    """Return inputs with zeros at the steps that a mask hides."""
+    return inputs if mask is None else np.where(np.asarray(mask)[..., None], inputs, 0)
 
 
 def project_output(weights, heads_output):
@@ -101,14 +107,15 @@ def prepare(
 ):
     """Return q, k, v per head, the visible pairs and the (query, key) times.
 
-    With rotary `positions`, q and k are turned.
+    With rotary `positions`, q and k are turned; with a convolution, all are convolved.
     """
     if key_positions is None and value is query:
         key_positions = query_positions
     key = value if key is None else key
-    q = project(weights, "query", query)
+    q = project(weights, "query", hidden(query, masks.get("query_mask")))
     k = project(weights, "key", key)
     v = project(weights, "value", value)
+    q, k, v = convolved(weights, q, k, v, real_keys(k, **masks))
     batch, query_length, heads, _ = q.shape
     key_length = k.shape[1]
     visible = visible_pairs(batch, heads, query_length, key_length, **masks)

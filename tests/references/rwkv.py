@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from tests.references.convolution import convolved
 from tests.references.numbers import sigmoid
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import project
 
 
@@ -29,10 +31,11 @@ def rwkv(
         for name in weights
         if name.endswith("_shift")
     }
-    heads = {
-        name: project(weights, name, shifted[name])
-        for name in ("query", "key", "value")
-    }
+    asked = hidden(value, query_mask) - value
+    shifted["query"] = shifted["query"] + weights["query_shift"] * asked
+    names = ("query", "key", "value")
+    heads = [project(weights, name, shifted[name]) for name in names]
+    heads = dict(zip(names, convolved(weights, *heads, real), strict=True))
     if version == 4:
         outputs = version_4(weights, heads, real)
     else:

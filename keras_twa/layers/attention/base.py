@@ -149,6 +149,19 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         """
         return heads
 
+    def convolve(self, heads, mask, state):
+        """Adds the earlier heads in a state, after `match`. A family may override it.
+
+        Args:
+            heads: Dictionary from the name of each projection to its tensor.
+            mask: The `AttentionMask`.
+            state: The state before this call, or `None`.
+
+        Returns:
+            The heads, and a dictionary of the tensors that the next state holds.
+        """
+        return heads, {}
+
     def check_call(self, arguments):
         """Raises if the mechanism cannot take `Arguments`. It may override this."""
 
@@ -219,13 +232,10 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         if in_symbolic_scope() and not streams and arguments.projected is None:
             return self._zeros(arguments)
         isolated = Isolated.of(arguments)
-        counted = Counted.of(self, isolated.arguments)
-        call, held = self._project(counted, training)
-        outputs, weights, state = self.mix(call)
-        outputs, weights = counted.unpack(outputs, weights)
+        outputs, weights, state = self.project_and_mix(isolated.arguments, training)
         outputs = self._attention_output(outputs)
         outputs, weights = isolated.marked(outputs, weights)
-        return arguments.results(outputs, weights, {**(state or {}), **held})
+        return arguments.results(outputs, weights, state)
 
     def _zeros(self, arguments):
         """Results of the right shapes, where Keras asks for nothing else.
@@ -246,12 +256,46 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
             weights = heads * ops.cast(one[:, None], "float32") * columns
         return arguments.results(outputs, weights, None)
 
-    def _project(self, counted, training):
+    def project_and_mix(self, arguments, training, read=None):
+        """Projects the inputs of a call to heads, and mixes them along the sequence.
+
+        Args:
+            arguments: The `Arguments`.
+            training: Whether dropout is active.
+            read: Function like `read`, which it replaces.
+
+        Returns:
+            As `mix`.
+        """
+        counted = Counted.of(self, arguments)
+        call, held = self._project(counted, training, read or self.read)
+        outputs, weights, state = self.mix(call)
+        outputs, weights = counted.unpack(outputs, weights)
+        return outputs, weights, {**(state or {}), **held}
+
+    def read(self, inputs, mask, state):
+        """Projects queries, keys and values to heads.
+
+        Args:
+            inputs: Dictionary of "query", "key" and "value", `(B, T, F)` or
+                `(B, S, F)`; padding is zero.
+            mask: The `AttentionMask`.
+            state: The state before this call, or `None`.
+
+        Returns:
+            The heads by the names of their projections, and a dictionary of the inputs
+            that the next state holds.
+        """
+        inputs, held = self.remember(inputs, mask, state)
+        return self.heads_of(inputs), held
+
+    def _project(self, counted, training, read):
         """Projects the inputs of a call to heads.
 
         Args:
             counted: The call, as `Counted`.
             training: Whether dropout is active.
+            read: See `project_and_mix`.
 
         Returns:
             The `Call`, and a dictionary of the inputs that the next state holds.
@@ -278,15 +322,15 @@ class Attention(Facts, Positioned, Streaming, keras.layers.Layer):
         else:
             inputs["key"] = self._without_padding(given.key, mask.keys)
             inputs["value"] = self._without_padding(given.value, mask.keys)
-            inputs, held = self.remember(inputs, mask, state)
-            heads = self.heads_of(inputs)
+            heads, held = read(inputs, mask, state)
         query_times = times_at(given.query_positions, mask.queries)
         key_times = times_at(given.key_positions, mask.keys)
         mask, *times = counted.number(self, mask, query_times, key_times)
-        heads = self.turned(self.match(heads), mask, *times, state)
+        heads, last = self.convolve(self.match(heads), mask, state)
+        heads = self.turned(heads, mask, *times, state)
         dropout = self._weight_dropout(training)
         call = Call(heads, mask, *times, dropout, given.return_scores, state)
-        return call, held
+        return call, {**held, **last}
 
     def _weight_dropout(self, training):
         """The `WeightDropout` of a call, or `None`."""

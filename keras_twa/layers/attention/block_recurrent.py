@@ -78,6 +78,8 @@ class BlockRecurrentAttention(RecurrentAttention):
 
     causality = "always"
     cross_attention = False
+    # State vectors mix the heads, so that all of them run in one direction.
+    allowed_directions = ("forward", "backward")
     linear_time = True
     search_space: ClassVar[dict] = {
         "block_size": (128, 16, 32),

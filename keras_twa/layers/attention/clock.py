@@ -43,7 +43,10 @@ class Clock:
             call: The `Call`. Its state, if any, holds the "time" of the last real step
                 `(B,)`, which is `NOTHING` if there was none.
         """
-        times, keys = call.query_times, call.mask.keys
+        times, queries, keys = call.query_times, call.mask.queries, call.mask.keys
+        if times is not None and queries is not None:
+            # A step that is hidden as a query only still writes to the memory.
+            times = ops.where(queries, times, call.key_times)
         if call.state is None:
             return cls(None if times is None else times - earliest(times, keys))
         last = call.state["time"]

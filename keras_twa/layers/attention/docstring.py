@@ -98,11 +98,44 @@ def _constructor(mechanism):
         "bias_constraint": "Constraint on the projection biases.",
         "seed": "Seed of the dropout." if has_weights else "Not used here.",
         "positions": _positions(mechanism),
+        **_convolution(mechanism),
+        **_direction(mechanism),
         "attention_axes": "Axes to attend over, for inputs with more than three axes: "
         "an integer or several. They become one sequence in row-major order; the "
         "others join the batch. Defaults to all but batch and features.",
     }
     return before, after
+
+
+def _convolution(mechanism):
+    if not mechanism.convolves:
+        return {}
+    causal = mechanism.causality == "always"
+    return {
+        "convolution": "Number K of steps, at least 2, of a causal convolution of each "
+        "channel of queries, keys and values, followed by SiLU. Padding is skipped. "
+        "The weight `convolution/kernel` is `(K, H, C)`, the last step last, where the "
+        "C channels of a head are those of its query, key and value. A state also "
+        'holds the last K - 1 real steps, "convolution" `(B, K - 1, H, C)`. '
+        + ("" if causal else "Makes the layer causal, and for self-attention only. ")
+        + "Defaults to `None`, no convolution."
+    }
+
+
+def _direction(mechanism):
+    if mechanism.allowed_directions == ("forward",):
+        return {}
+    both = (
+        '; "both", the first half of the heads forward and the second half backward, '
+        "which requires an even number of heads"
+        if "both" in mechanism.allowed_directions
+        else ""
+    )
+    return {
+        "direction": f'"forward"; "backward", from the last step to the first{both}. '
+        "All but forward layers are not causal, have no states, and attend to their "
+        'own sequence only. Defaults to "forward".'
+    }
 
 
 def _positions(mechanism):

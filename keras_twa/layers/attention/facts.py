@@ -34,6 +34,10 @@ class Facts:
     # rotated, and whether a bias may be added to scores.
     rotary = False
     position_bias = False
+    # Whether there may be a `convolution` of queries, keys and values.
+    convolves = False
+    # The values of `direction` that the mechanism supports.
+    allowed_directions = ("forward",)
 
     # Values of constructor arguments for hyperparameter search, the default first.
     search_space: ClassVar[dict] = {}

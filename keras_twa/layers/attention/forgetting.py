@@ -3,13 +3,14 @@
 import keras
 from keras import ops
 
+from keras_twa.layers.attention.directed import Directed
 from keras_twa.layers.attention.pairs import PairAttention
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.ops import forgetting_attention
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
-class ForgettingAttention(PairAttention):
+class ForgettingAttention(Directed, PairAttention):
     """Multi-head softmax attention with a forget gate.
 
     Per head, over the steps up to `i`: `softmax(q_i . k_j / sqrt(D) + c_i - c_j) v_j`,
@@ -44,6 +45,20 @@ class ForgettingAttention(PairAttention):
     cross_attention = False
     rotary = True
     position_bias = True
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        dropout=0.0,
+        use_bias=True,
+        output_shape=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, dropout, use_bias, output_shape, **kwargs
+        )
 
     def projections(self):
         forget = Projection("forget", "key", self.num_heads, 1)

@@ -17,6 +17,10 @@ class LowRank(keras.layers.Layer):
         options: Options of a dense layer, for the kernel of `W_up`. `W_down` is
             initialized with zeros, so that at first the output is the same for all
             steps.
+
+    Call arguments:
+        inputs: `(B, T, F)`.
+        heads: A slice of the heads to compute. Defaults to all.
     """
 
     def __init__(self, rank, projection, activation, bias, options):
@@ -49,8 +53,9 @@ class LowRank(keras.layers.Layer):
                 name="bias",
             )
 
-    def call(self, inputs):
-        outputs = self.up(self.activation(self.down(inputs)))
+    def call(self, inputs, heads=None):
+        outputs = self.up(self.activation(self.down(inputs)), heads=heads)
         if self.bias is None:
             return outputs
-        return outputs + ops.cast(self.bias, outputs.dtype)
+        bias = ops.cast(self.bias, outputs.dtype)
+        return outputs + (bias if heads is None else bias[heads])

@@ -96,7 +96,11 @@ class Projecting(DenseOptions):
         return found[name]
 
     def projector(self, projection):
-        """The layer that computes a projection. A mechanism may use another."""
+        """The layer that computes a projection. A mechanism may use another.
+
+        In a recurrent layer with `direction="both"`, it is called with `heads`, a slice
+        of the heads to compute.
+        """
         return HeadDense(
             # b: batch, t: time, f: features, h: heads, d: width of a head.
             "btf,fhd->bthd",
@@ -170,10 +174,18 @@ class Projecting(DenseOptions):
             found["time"] = keras.KerasTensor((batch, length), dtype="float32")
         return found
 
-    def heads_of(self, inputs):
-        """The projections whose sources are in `inputs`."""
+    def heads_of(self, inputs, heads=None):
+        """The projections whose sources are in `inputs`.
+
+        Args:
+            inputs: Dictionary of tensors `(B, T, F)`.
+            heads: A slice of the heads to compute. Defaults to all.
+        """
+        options = {} if heads is None else {"heads": heads}
         return {
-            projection.name: self._sublayers[projection.name](inputs[projection.source])
+            projection.name: self._sublayers[projection.name](
+                inputs[projection.source], **options
+            )
             for projection in self.projections()
             if projection.source in inputs
         }

@@ -30,18 +30,28 @@ class HeadDense(keras.layers.EinsumDense):
     On TensorFlow, `keras.ops.add` mistakes a tensor with a single axis longer than 1
     for the bias of a convolution, and adds it along the time axis of an input with H
     steps.
+
+    Call arguments:
+        heads: A slice of the heads to compute, the second axis of the kernel. Defaults
+            to all.
     """
 
-    def call(self, inputs, training=None):
-        outputs = ops.einsum(self.equation, inputs, self.kernel)
+    def call(self, inputs, training=None, heads=None):
+        kernel, bias = self.kernel, self.bias
+        if heads is not None:
+            kernel = ops.convert_to_tensor(kernel)[:, heads]
+            bias = None if bias is None else ops.convert_to_tensor(bias)[heads]
+        outputs = ops.einsum(self.equation, inputs, kernel)
         if tuple(inputs.shape[:2]) == (0, 0):
             # On TensorFlow, `keras.ops.einsum` turns zero rows into one.
             outputs = outputs[:0]
-        if self.bias is None:
+        if bias is None:
             return outputs
-        return outputs + ops.convert_to_tensor(self.bias)
+        return outputs + ops.convert_to_tensor(bias)
 
-    def quantized_call(self, inputs, *args, **kwargs):
+    def quantized_call(self, inputs, *args, heads=None, **kwargs):
+        if heads is not None:
+            return self.quantized_call(inputs, *args, **kwargs)[:, :, heads]
         batch, steps, *rest = inputs.shape
         if 0 not in (batch, steps) or None in (batch, steps):
             return super().quantized_call(inputs, *args, **kwargs)

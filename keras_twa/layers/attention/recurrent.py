@@ -2,17 +2,36 @@
 
 import keras
 
-from keras_twa.layers.attention.base import Attention
+from keras_twa.layers import checks
+from keras_twa.layers.attention.directed import Directed
+from keras_twa.layers.attention.short_convolution import ShortConvolution
+from keras_twa.layers.attention.short_convolution import slot_of_last
 
 
-class RecurrentAttention(Attention, abstract=True):
+class RecurrentAttention(Directed, abstract=True):
     """Abstract attention whose state does not grow; a mechanism implements `attend`.
 
     There are no attention weights of pairs to mask, drop or return. A mechanism also
     defines a `state_kind`.
+
+    Args:
+        *args: The arguments of `Directed`.
+        convolution: Number of steps of a short convolution of queries, keys and values,
+            or `None`. With one, the layer is always causal among its own steps.
+        **kwargs: The arguments of `Directed`.
     """
 
     pairwise_mask = False
+    convolves = True
+
+    def __init__(self, *args, convolution=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.convolution = convolution
+        if convolution is not None:
+            checks.convolution(convolution)
+            self.cross_attention = False
+            if self.direction == "forward":
+                self.causality = "always"
 
     def attend(self, call):
         """Mixes values along the sequence. Each mechanism implements this.
@@ -30,6 +49,35 @@ class RecurrentAttention(Attention, abstract=True):
     def mix(self, call):
         outputs, state = self.attend(call)
         return outputs, None, state
+
+    def build(self, query_shape, value_shape=None, key_shape=None):
+        super().build(query_shape, value_shape, key_shape)
+        if self.convolution is not None:
+            self._convolution = ShortConvolution(
+                self.convolution,
+                self.projections(),
+                dtype=self.dtype_policy,
+                name="convolution",
+            )
+            self._convolution.build()
+
+    def convolve(self, heads, mask, state):
+        if self.convolution is None:
+            return heads, {}
+        before = None if state is None else state["convolution"]
+        heads, last = self._convolution(heads, real=mask.keys, before=before)
+        return heads, {"convolution": last}
+
+    def state_spec(self, dtype=None, max_length=None):
+        found = super().state_spec(dtype, max_length)
+        if self.convolution is None:
+            return found
+        dtype = dtype or self.compute_dtype
+        slot = slot_of_last(self.convolution, self.projections(), dtype)
+        return {**found, "convolution": slot}
+
+    def get_config(self):
+        return {**super().get_config(), "convolution": self.convolution}
 
     def _add(self, name, values):
         """A weight with these initial values, in float32 under every policy."""

@@ -189,10 +189,11 @@ class RWKVAttention(RecurrentAttention):
     def remember(self, inputs, mask, state):
         before = None if state is None else state["last_input"]
         previous, last = previous_real(inputs["key"], mask.keys, before)
+        change = {name: inputs[name] - previous for name in ("query", "key")}
         mixed = {}
         for name, shift in self._shifts.items():
-            own = inputs["query" if name in ("query", "gate") else "key"]
-            mixed[name] = previous + (own - previous) * ops.cast(shift, own.dtype)
+            own = change["query" if name in ("query", "gate") else "key"]
+            mixed[name] = previous + own * ops.cast(shift, own.dtype)
         return mixed, {"last_input": last}
 
     def attend(self, call):

@@ -5,6 +5,7 @@ from keras_twa.layers.checks.mechanisms import built
 from keras_twa.layers.checks.mechanisms import can_be_causal
 from keras_twa.layers.checks.mechanisms import crosses
 from keras_twa.layers.checks.mechanisms import defined_with
+from keras_twa.layers.checks.mechanisms import direction
 from keras_twa.layers.checks.mechanisms import has_pairs
 from keras_twa.layers.checks.mechanisms import has_states
 from keras_twa.layers.checks.mechanisms import no_dropout
@@ -25,6 +26,7 @@ from keras_twa.layers.checks.tensors import sample_weight
 from keras_twa.layers.checks.tensors import sequence
 from keras_twa.layers.checks.values import axes
 from keras_twa.layers.checks.values import boolean
+from keras_twa.layers.checks.values import convolution
 from keras_twa.layers.checks.values import discounts
 from keras_twa.layers.checks.values import finite_number
 from keras_twa.layers.checks.values import grouped_heads
@@ -50,8 +52,10 @@ __all__ = [
     "call_arguments",
     "call_of_attention",
     "can_be_causal",
+    "convolution",
     "crosses",
     "defined_with",
+    "direction",
     "discounts",
     "finite_number",
     "grouped_heads",

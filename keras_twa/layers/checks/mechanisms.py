@@ -1,5 +1,6 @@
 """Checks of what an attention layer supports, and of its states."""
 
+from keras_twa.layers.checks import values
 from keras_twa.layers.checks.tensors import same_shape
 
 # Options of Keras's attention layers, and what to use instead.
@@ -61,7 +62,7 @@ def can_be_causal(layer):
     """Checks that a layer can be causal."""
     if getattr(layer, "causality", "") == "never":
         raise ValueError(
-            f"{type(layer).__name__} cannot be causal. Received: use_causal_mask=True"
+            f"{_described(layer)} cannot be causal. Received: use_causal_mask=True"
         )
 
 
@@ -138,8 +139,13 @@ def defined_with(layer, given, needs):
 
 def has_states(layer):
     """Checks that a layer accepts a sequence in parts."""
+    name = type(layer).__name__
+    if _direction_of(layer) != "forward":
+        raise ValueError(
+            f"{_described(layer)} has no states, as it reads sequences from their end. "
+            f"Received: a call of {name} for or with a state"
+        )
     if not layer.prefix_invariant:
-        name = type(layer).__name__
         raise ValueError(
             f"{name} has no states: later steps affect which earlier steps a step "
             f"sees, so it needs the whole sequence. Received: a call of {name} for or "
@@ -248,3 +254,23 @@ def projected(given, expected, query, others):
             f"of sequences: heads of shapes {expected} after batch and length. "
             f"Received: {shapes or repr(given)}"
         )
+
+
+def direction(layer, given):
+    """Checks the argument `direction` of a layer."""
+    values.one_of(layer.allowed_directions, direction=given)
+    if given == "both" and layer.num_heads % 2:
+        raise ValueError(
+            "`direction='both'` requires an even number of heads. "
+            f"Received: direction='both', num_heads={layer.num_heads}"
+        )
+
+
+def _direction_of(layer):
+    return getattr(layer, "direction", "forward")
+
+
+def _described(layer):
+    """The name of a layer's class, with its direction unless it runs forward."""
+    name, given = type(layer).__name__, _direction_of(layer)
+    return name if given == "forward" else f"{name} with direction={given!r}"

@@ -31,6 +31,15 @@ def positive_even_integer(**arguments):
             raise ValueError(f"`{name}` must be even. Received: {name}={value!r}")
 
 
+def convolution(size):
+    """Checks the number of steps of a short convolution."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 2:
+        raise ValueError(
+            "`convolution` must be a number of steps, an integer from 2, or `None`. "
+            f"Received: convolution={size!r}"
+        )
+
+
 def whole_number(**arguments):
     """Checks that each named argument is an integer, zero or above."""
     for name, value in arguments.items():

@@ -36,7 +36,7 @@ def gated_delta(query, key, value, mask, log_decay, rate, memory=None):
         value: `(B, T, H, E)`, finite likewise.
         mask: An `AttentionMask` without pairs; attention is always causal.
         log_decay: The logarithms of `a`, not positive, `(B, T, H, 1)`.
-        rate: `b`, from 0 to 1, `(B, T, H, 1)`.
+        rate: `b`, from 0 to 2, `(B, T, H, 1)`.
         memory: Float32 `S` `(B, H, D, E)` after the earlier steps, or `None`.
 
     Returns:

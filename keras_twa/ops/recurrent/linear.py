@@ -168,7 +168,8 @@ def run_causally(
         mask: An `AttentionMask`; attention is always causal.
         chunk: Number of steps in a chunk.
         times: Times of the steps, float32 `(B or 1, T)`, or `None`. Requires T = S. As
-            "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is not real.
+            "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is neither a real
+            query nor a real key.
         parameters: Float32 tensors of any shape, the same at each step.
         further: Dictionary of further tensors of keys, `(B, S, H, ...)`, or `None`.
 
@@ -183,7 +184,9 @@ def run_causally(
     steps = {name: as_queries(x, batch, heads) for name, x in of_keys.items()}
     steps["query"] = as_queries(query, batch, heads)
     if times is not None:
-        steps["time"] = ops.where(real, times, NOTHING)[:, :, None]
+        timed = masks.real_queries(mask, batch, num_queries)
+        timed = ops.logical_or(real, timed)
+        steps["time"] = ops.where(timed, times, NOTHING)[:, :, None]
     length = longer(num_queries, num_keys)
     # The last query is aligned with the last key: padding goes to the front.
     length = chunk * (-(-length // chunk))

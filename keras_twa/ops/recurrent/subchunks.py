@@ -119,8 +119,8 @@ def lags_of(steps, before, size):
 
     Args:
         steps: The steps of a chunk, with "value" `(rows, n * t, E)`, and with "time"
-            `(b, n * t, 1)` if times are given: less than any other where a step is not
-            real.
+            `(b, n * t, 1)` if times are given: less than any other where a step is
+            padding.
         before: A list of the time before the first step, `(b, 1)`; empty without times.
         size: t.
 

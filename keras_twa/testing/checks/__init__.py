@@ -11,6 +11,8 @@ from keras_twa.testing.checks.bad_input import refuses_bad_call
 from keras_twa.testing.checks.bad_input import refuses_bad_options
 from keras_twa.testing.checks.causality import future_leaves_past
 from keras_twa.testing.checks.curvature import second_derivatives_equal_reference
+from keras_twa.testing.checks.directions import refuses_causal_calls
+from keras_twa.testing.checks.directions import reversed_input_gives_reversed_output
 from keras_twa.testing.checks.dropout import dropout_drops_whole_weights
 from keras_twa.testing.checks.dropout import dropout_has_its_own_gradient
 from keras_twa.testing.checks.dropout import dropout_is_sound
@@ -92,9 +94,11 @@ __all__ = [
     "refuses_bad_options",
     "refuses_bad_projected",
     "refuses_bad_streams",
+    "refuses_causal_calls",
     "refuses_packed_rows",
     "refuses_projected",
     "refuses_states",
+    "reversed_input_gives_reversed_output",
     "saves_and_loads",
     "second_derivatives_equal_reference",
     "small_tokens",

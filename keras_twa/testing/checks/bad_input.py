@@ -24,7 +24,7 @@ def bad_calls(case):
             query_positions=timestamps(batch + 1, queries)
         ),
     }
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         return {**with_itself, "another sequence": cross()}
     return with_itself | {
         "query of rank 2": {**cross(), "query": normal(batch, 6)},

@@ -14,14 +14,14 @@ def future_leaves_past(case):
     """
     cut, options = 4, {}
     call = itself(use_causal_mask=True)
-    changed = {name: x.copy() for name, x in harness.split(call, case.layer)[0].items()}
+    changed = {name: x.copy() for name, x in harness.split(call, case.facts)[0].items()}
     for x in changed.values():
-        if case.layer.prefix_invariant:
+        if case.facts.prefix_invariant:
             x[:, cut:] = normal(*x[:, cut:].shape, seed=30, scale=5.0)
         else:
             x[:, cut:] *= 5.0
             options["use_bias"] = False
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         changed["value"] = changed["query"]
     layer = harness.built(case, call, **options)
     output = harness.run(layer, call).output

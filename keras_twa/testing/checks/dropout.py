@@ -19,7 +19,7 @@ def dropout_is_sound(case):
     call = pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH, batch=1)
     copies = 600
     many = {name: np.repeat(x, copies, axis=0) for name, x in call.items()}
-    if not case.layer.cross_attention:
+    if not case.facts.cross_attention:
         many["value"] = many["query"]
     layer = harness.built(case, call, dropout=0.3, seed=7)
     twin = harness.built(case, call, dropout=0.3, seed=7)
@@ -79,11 +79,11 @@ def dropout_has_its_own_gradient(case):
         moved = {**call}
         for name, direction in directions.items():
             moved[name] = call[name] + shift * direction
-        if not case.layer.cross_attention:
+        if not case.facts.cross_attention:
             moved["value"] = moved["query"]
         return (harness.run(layer, moved).output * cotangent).sum(dtype="float64")
 
-    tensors, _ = harness.split(call, case.layer)
+    tensors, _ = harness.split(call, case.facts)
     directions = {
         name: normal(*x.shape, seed=80 + i)
         for i, (name, x) in enumerate(tensors.items())

@@ -19,6 +19,8 @@ def large_logits_stay_finite(case):
         itself(use_causal_mask=True, value_mask=lengths_mask([7, 5], 7)),
         pair_of_lengths(case, harness.QUERY_LENGTH, harness.KEY_LENGTH),
     ):
+        if not case.takes(call):
+            continue
         layer = harness.built(case, call)
         names = harness.weight_names(layer)
         if "gravity/log_gravity" in names:
@@ -89,9 +91,10 @@ def coincident_points_stay_exact(case):
     for kind in ("kernel", "bias"):
         if {f"query/{kind}", f"key/{kind}"} <= set(names):
             query, key = names[f"query/{kind}"], names[f"key/{kind}"]
-            # Several query heads may share a key head.
+            # Several query heads may share a key head, which may hold several keys.
             group = query.shape[-2] // key.shape[-2]
-            query.assign(ops.repeat(key.value, group, axis=-2))
+            first = key.value[..., : query.shape[-1]]
+            query.assign(ops.repeat(first, group, axis=-2))
     equals = case.expected(layer, call)[0]
     got = harness.run_with_gradients(layer, call, normal(*equals.shape, seed=52))
     assert_close(got.output, equals, "output at coincident points")

@@ -17,7 +17,7 @@ def float64_is_taken(case, tolerance=2e-5):
     there.
     """
     for use_bias in (True, False):
-        call = itself(use_causal_mask=case.layer.causality != "never")
+        call = itself(use_causal_mask=case.facts.causality != "never")
         call = {name: _double(x) for name, x in call.items()}
         call["value"] = call["query"]
         layer = harness.built(case, call, dtype="float64", use_bias=use_bias)

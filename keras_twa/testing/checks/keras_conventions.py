@@ -46,7 +46,7 @@ def symbolic_equals_eager(case):
         for call in (full, scored, itself(), pair_of_lengths(case, 4, 9)):
             layer = harness.built(case, call, dtype=dtype)
             eager = layer(**call)
-            tensors, options = harness.split(call, case.layer)
+            tensors, options = harness.split(call, case.facts)
             symbols = {n: keras.KerasTensor(x.shape) for n, x in tensors.items()}
             for fresh in (layer, case.make(dtype=dtype)):
                 symbolic = fresh(**symbols, **options)

@@ -13,8 +13,9 @@ from keras_twa.testing.scenarios import normal
 def padding_is_inert(case, poison, causal=False):
     """Padding changes no valid output and no gradient, whatever it holds."""
     extra = 3
+    masked = causal and case.facts.causality != "never"
     for call, masks in (
-        (itself(use_causal_mask=causal), ("query_mask", "value_mask")),
+        (itself(use_causal_mask=masked), ("query_mask", "value_mask")),
         (cross(use_causal_mask=causal), ("value_mask",)),
         (cross(use_causal_mask=causal), ("key_mask",)),
     ):
@@ -35,7 +36,7 @@ def padding_is_inert(case, poison, causal=False):
             # Causal masks align at the end, so padding must come first on both sides.
             parts = [tail, x] if causal else [x, tail]
             padded[name] = np.concatenate(parts, axis=1)
-        if not case.layer.cross_attention:
+        if not case.facts.cross_attention:
             padded["value"] = padded["query"]
         for name in masks:
             side = "query" if name == "query_mask" else "value"

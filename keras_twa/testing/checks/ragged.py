@@ -30,7 +30,7 @@ def paddings():
 def ragged_rows_equal_each_alone(case, tolerance=2e-5):
     """A padded row gives the same outputs as alone, whole and in parts."""
     rows = [normal(1, n, harness.QUERY_WIDTH, seed=n) for n in REAL_STEPS]
-    causal = {"use_causal_mask": case.layer.causality != "never"}
+    causal = {"use_causal_mask": case.facts.causality != "never"}
     layer = harness.built(case, {"query": rows[0], "value": rows[0]})
     alone = [
         case.expected(layer, {"query": row, "value": row, **causal})[0][0]
@@ -43,7 +43,7 @@ def ragged_rows_equal_each_alone(case, tolerance=2e-5):
         call = {"query": x, "value": x, **causal}
         padded = {**call, "query_mask": mask, "value_mask": mask}
         found = {"whole": harness.run(layer, padded).output}
-        for cuts, room in PARTS if case.layer.prefix_invariant else ():
+        for cuts, room in PARTS if case.facts.prefix_invariant else ():
             state = layer.initial_state(2, max_length=room)
             found[f"in parts of {cuts}"], _ = in_parts(layer, padded, cuts, state)
         for how, got in found.items():

@@ -1,0 +1,129 @@
+"""The option sets that all recurrent mechanisms share."""
+
+from keras_twa import layers
+from keras_twa.testing.harness import HEAD_WIDTH
+from tests import references
+from tests.contract.case import case
+
+LINEAR = layers.LinearAttention, references.linear
+PERFORMER = layers.PerformerAttention, references.performer
+RETENTION = layers.RetentionAttention, references.retention
+FORGETTING = layers.ForgettingAttention, references.forgetting
+GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
+RWKV = layers.RWKVAttention, references.rwkv
+BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
+TIMESCALE_RETENTION = (
+    layers.MultiTimescaleRetention,
+    references.multi_timescale_retention,
+)
+
+
+def convolved(id, mechanism, *own, convolution=3, **options):
+    """Return a case with a convolution."""
+    options["convolution"] = convolution
+    return case(f"{id}-convolution", *mechanism, *own, **options)
+
+
+def directed(id, mechanism, direction, *own, **options):
+    """Return a case that runs backward, or half of the heads each way."""
+    layer, loop = mechanism
+    loop = references.in_direction(loop, direction)
+    id, options = f"{id}-{direction}", {**options, "direction": direction}
+    return case(id, layer, loop, *own, **options)
+
+
+def delta_product(id, *own, **options):
+    """Return a case of the gated delta rule with several writes per step."""
+    own = ("negative_eigenvalues", "num_householder", *own)
+    options = {"negative_eigenvalues": True, "num_householder": 2, **options}
+    return case(f"gated_delta-{id}", *GATED_DELTA, *own, **options)
+
+
+# All checks of the plain cases run on it.
+PRODUCTS = [delta_product("product")]
+# Reference, config, file and parts are checked.
+OTHER_PRODUCTS = [
+    case(
+        "gated_delta-negative",
+        *GATED_DELTA,
+        "negative_eigenvalues",
+        negative_eigenvalues=True,
+    ),
+    delta_product(
+        "product-convolution",
+        negative_eigenvalues=False,
+        num_householder=3,
+        convolution=2,
+        value_dim=3,
+        use_bias=False,
+    ),
+]
+# One mechanism with times, and one that also shifts tokens. All checks of the plain
+# cases run on these.
+CONVOLVED = [
+    convolved("gated_delta", GATED_DELTA, convolution=4),
+    convolved("rwkv-7", RWKV, "version", version=7),
+]
+# Reference, config, file and parts are checked.
+OTHER_CONVOLVED = [
+    convolved("linear", LINEAR, value_dim=3),
+    convolved("performer", PERFORMER, seed=1),
+    convolved("performer-rotary", PERFORMER, "positions", positions="rotary", seed=1),
+    convolved("retention", RETENTION, convolution=2),
+    convolved("rwkv", RWKV, value_dim=HEAD_WIDTH),
+    convolved(
+        "block_recurrent", BLOCK_RECURRENT, "block_size", block_size=2, num_states=3
+    ),
+    convolved("multi_timescale_retention", TIMESCALE_RETENTION, "epsilon", epsilon=0.1),
+]
+
+# Times, token shift, a convolution, scores of pairs, and a mechanism that need not be
+# causal. Most checks run on these.
+DIRECTED = [
+    directed("retention", RETENTION, "backward"),
+    directed("rwkv-7", RWKV, "both", "version", version=7),
+    directed("gated_delta-convolution", GATED_DELTA, "both", convolution=3),
+    directed("forgetting", FORGETTING, "both"),
+    directed("linear", LINEAR, "both"),
+]
+# Reference, config, file and padding are checked.
+OTHER_DIRECTED = [
+    directed("retention", RETENTION, "both"),
+    directed("performer-rotary", PERFORMER, "both", "positions", positions="rotary"),
+    directed("rwkv", RWKV, "backward", value_dim=HEAD_WIDTH),
+    directed("rwkv", RWKV, "both", value_dim=HEAD_WIDTH),
+    directed("linear", LINEAR, "backward", use_bias=False),
+    directed("forgetting-alibi", FORGETTING, "both", "positions", positions="alibi"),
+    directed(
+        "block_recurrent",
+        BLOCK_RECURRENT,
+        "backward",
+        "block_size",
+        block_size=2,
+        num_states=3,
+    ),
+    directed(
+        "multi_timescale_retention",
+        TIMESCALE_RETENTION,
+        "both",
+        "epsilon",
+        epsilon=0.1,
+    ),
+    directed(
+        "multi_timescale_retention-tikhonov",
+        TIMESCALE_RETENTION,
+        "both",
+        "decoder",
+        "epsilon",
+        decoder="tikhonov",
+        epsilon=0.1,
+    ),
+    directed(
+        "gated_delta-product",
+        GATED_DELTA,
+        "both",
+        "num_householder",
+        num_householder=2,
+        value_dim=3,
+    ),
+]
