@@ -10,6 +10,8 @@ PERFORMER = layers.PerformerAttention, references.performer
 RETENTION = layers.RetentionAttention, references.retention
 FORGETTING = layers.ForgettingAttention, references.forgetting
 GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
+GATED_LINEAR = layers.GatedLinearAttention, references.gated_linear
+MAMBA2 = layers.Mamba2Attention, references.mamba2
 RWKV = layers.RWKVAttention, references.rwkv
 BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
 TIMESCALE_RETENTION = (
@@ -70,6 +72,8 @@ OTHER_CONVOLVED = [
     convolved("performer", PERFORMER, seed=1),
     convolved("performer-rotary", PERFORMER, "positions", positions="rotary", seed=1),
     convolved("retention", RETENTION, convolution=2),
+    convolved("gated_linear", GATED_LINEAR, convolution=4),
+    convolved("mamba2", MAMBA2, convolution=4, value_dim=3),
     convolved("rwkv", RWKV, value_dim=HEAD_WIDTH),
     convolved(
         "block_recurrent", BLOCK_RECURRENT, "block_size", block_size=2, num_states=3
@@ -90,6 +94,9 @@ DIRECTED = [
 OTHER_DIRECTED = [
     directed("retention", RETENTION, "both"),
     directed("performer-rotary", PERFORMER, "both", "positions", positions="rotary"),
+    directed("gated_linear", GATED_LINEAR, "both", "epsilon", epsilon=0.1),
+    directed("mamba2", MAMBA2, "backward"),
+    directed("mamba2", MAMBA2, "both", "num_groups", num_groups=2),
     directed("rwkv", RWKV, "backward", value_dim=HEAD_WIDTH),
     directed("rwkv", RWKV, "both", value_dim=HEAD_WIDTH),
     directed("linear", LINEAR, "backward", use_bias=False),

@@ -20,7 +20,7 @@ def test_recurrent_mechanisms_convolve():
         if issubclass(layer, layers.RecurrentAttention)
     ]
     assert recurrent == RECURRENT
-    assert len(RECURRENT) == 7
+    assert len(RECURRENT) == 9
 
 
 @pytest.mark.parametrize("size", [0, 1, -2, 2.0, True, "4"])
@@ -100,7 +100,10 @@ def test_unknown_directions_are_refused(direction):
 def test_directions_add_no_weights(mechanism, direction):
     if direction not in mechanism.allowed_directions:
         pytest.skip("not in this direction")
-    forward, other = mechanism(2, 4), mechanism(2, 4, direction=direction)
+    # Each direction of Mamba-2 has groups of its own.
+    options = {"num_groups": 2} if mechanism is layers.Mamba2Attention else {}
+    forward = mechanism(2, 4, **options)
+    other = mechanism(2, 4, direction=direction, **options)
     for layer in (forward, other):
         layer.build(X.shape)
     shapes = [[tuple(v.shape) for v in x.variables] for x in (forward, other)]

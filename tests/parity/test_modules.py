@@ -146,8 +146,9 @@ def test_rwkv_4():
     theirs.assert_same(layer(x), module(x)[0])
 
 
+@pytest.mark.parametrize("convolution", [None, 4])
 @pytest.mark.parametrize("groups", [1, HEADS])
-def test_mamba_2(groups):
+def test_mamba_2(groups, convolution):
     config = Mamba2Config(
         hidden_size=FEATURES,
         num_heads=HEADS,
@@ -160,12 +161,15 @@ def test_mamba_2(groups):
         use_bias=True,
     )
     module = theirs.shake(modeling_mamba2.Mamba2Mixer(config, layer_idx=0))
-    # Our layer has no convolution: the last of its weights is that of the step itself.
-    module.activation = None
     with torch.no_grad():
-        module.conv1d.weight.zero_()[..., -1] = 1.0
+        # Our convolution has no bias.
         module.conv1d.bias.zero_()
-    layer = layers.Mamba2Attention(HEADS, 7, WIDTH, num_groups=groups)
+        if convolution is None:
+            # The last of its weights is that of the step itself.
+            module.activation = module.act = None
+            module.conv1d.weight.zero_()[..., -1] = 1.0
+    options = {"num_groups": groups, "convolution": convolution}
+    layer = layers.Mamba2Attention(HEADS, 7, WIDTH, **options)
     layer.build((BATCH, LENGTH, FEATURES))
     names = ("gate", "value", "key", "query", "decay")
     widths = (FEATURES, FEATURES, 7 * groups, 7 * groups, HEADS)
@@ -181,6 +185,9 @@ def test_mamba_2(groups):
         "skip": module.D,
         "norm_scale": module.norm.weight.reshape(HEADS, WIDTH),
     }
+    if convolution is not None:
+        value, key, query = module.conv1d.weight[:, 0].split(widths[1:4])
+        given["convolution/kernel"] = torch.cat([query, key, value]).T
     for name, parameter in given.items():
         weights[name].assign(parameter.detach())
     x = theirs.sequences(BATCH, LENGTH, FEATURES)

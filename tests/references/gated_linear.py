@@ -10,6 +10,7 @@ from tests.references.gated_delta import shown
 from tests.references.numbers import each
 from tests.references.numbers import softplus
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import prepare
 
 
@@ -21,6 +22,7 @@ def gated_linear(
     S_t = diag(a_t) S_(t-1) + k_t v_t^T at each real step.
     """
     q, k, v, _, _ = prepare(weights, query, value, key, **call)
+    query = hidden(query, call.get("query_mask"))
     q = q / math.sqrt(q.shape[-1])
     logits = query @ weights["decay/down/kernel"]
     logits = np.einsum("btr,rhd->bthd", logits, weights["decay/up/kernel"])

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from tests.references.convolution import convolved
 from tests.references.gated_delta import gate
 from tests.references.gated_delta import normalised
 from tests.references.gated_delta import shown
 from tests.references.numbers import each
 from tests.references.numbers import softplus
 from tests.references.parts import finish
+from tests.references.parts import hidden
 from tests.references.parts import project
 
 
@@ -16,9 +18,15 @@ def mamba2(weights, query, value, key=None, *, num_groups=1, epsilon=1e-5, **cal
 
     S_t = a_t S_(t-1) + d_t k_t v_t^T at each real step.
     """
+    query = hidden(query, call.get("query_mask"))
     q = project(weights, "query", query)
     k = project(weights, "key", value if key is None else key)
     v = project(weights, "value", value)
+    masks = ("value_mask", "key_mask")
+    real = np.array(
+        [[shown(call, masks, b, t) for t in range(v.shape[1])] for b in range(len(v))]
+    )
+    q, k, v = convolved(weights, q, k, v, real)
     sizes = project(weights, "decay", query)[..., 0] + weights["decay_bias"]
     sizes = each(softplus, sizes)
     decay = np.exp(-np.exp(weights["log_decay_rate"]) * sizes)
@@ -30,7 +38,7 @@ def mamba2(weights, query, value, key=None, *, num_groups=1, epsilon=1e-5, **cal
         state = np.zeros((q.shape[-1], width), np.complex128)
         for t in range(length):
             skipped = np.zeros(width)
-            if shown(call, ("value_mask", "key_mask"), b, t):
+            if real[b, t]:
                 new = np.outer(k[b, t, group], v[b, t, h])
                 state = decay[b, t, h] * state + sizes[b, t, h] * new
                 skipped = weights["skip"][h] * v[b, t, h]

@@ -82,13 +82,9 @@ class Directed(Attention, abstract=True):
     def _read_in_halves(self, inputs, mask, state):
         """The heads of a call, of which the second half reads in reverse order."""
         backward = reversed_steps(inputs["query"], mask.keys)
-        middle = self.num_heads // 2
         first, second = (
-            self.heads_of(self.remember(x, mask, state)[0], heads)
-            for x, heads in (
-                (inputs, slice(0, middle)),
-                (dict.fromkeys(inputs, backward), slice(middle, None)),
-            )
+            self.heads_of(self.remember(x, mask, state)[0], half)
+            for half, x in enumerate((inputs, dict.fromkeys(inputs, backward)))
         )
         heads = {
             name: ops.concatenate([x, second[name]], axis=2)

@@ -114,9 +114,9 @@ def _convolution(mechanism):
     return {
         "convolution": "Number K of steps, at least 2, of a causal convolution of each "
         "channel of queries, keys and values, followed by SiLU. Padding is skipped. "
-        "The weight `convolution/kernel` is `(K, H, C)`, the last step last, where the "
-        "C channels of a head are those of its query, key and value. A state also "
-        'holds the last K - 1 real steps, "convolution" `(B, K - 1, H, C)`. '
+        "The weight `convolution/kernel` is `(K, C)`, the last step last, where the C "
+        "channels are those of all queries, then keys, then values. A state also holds "
+        'the last K - 1 real steps, "convolution" `(B, K - 1, C)`. '
         + ("" if causal else "Makes the layer causal, and for self-attention only. ")
         + "Defaults to `None`, no convolution."
     }

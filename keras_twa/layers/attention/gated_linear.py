@@ -28,8 +28,8 @@ class GatedLinearAttention(RecurrentAttention):
     Retention forgets at a fixed rate, and the gated delta rule at one rate per head.
     This layer can keep some channels while it forgets others.
 
-    The short convolutions that some implementations have before queries, keys and
-    values are not part of this layer.
+    Some implementations have short convolutions of queries, keys and values. Here, they
+    are an option, `convolution=4`.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
     steps give the same outputs.

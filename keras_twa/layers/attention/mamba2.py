@@ -25,9 +25,9 @@ class Mamba2Attention(StepSizes, RecurrentAttention):
     values are C, B and x in the paper. The heads are multiplied by the gate
     `silu(x W_G)`, and those of a group are then normalised together.
 
-    The short convolution before queries, keys and values of the paper's block, with its
-    activation, is not part of this layer. A and `c` do not start at random values: from
-    the first head to the last, decays spread evenly from slow to fast.
+    The paper's block has a short convolution of queries, keys and values, with an
+    activation. Here, it is an option, `convolution=4`. A and `c` do not start at random
+    values: from the first head to the last, decays spread evenly from slow to fast.
 
     It is causal, whether `use_causal_mask` is set or not. One call, chunks and single
     steps give the same outputs.
@@ -89,6 +89,11 @@ class Mamba2Attention(StepSizes, RecurrentAttention):
             raise ValueError(
                 "`num_heads` must be divisible by `num_groups`. "
                 f"Received: num_heads={num_heads}, num_groups={num_groups}"
+            )
+        if self.direction == "both" and num_groups % 2:
+            raise ValueError(
+                "Both directions require an even number of groups. "
+                f"Received: direction='both', num_groups={num_groups}"
             )
         self.num_groups = num_groups
         self.epsilon = epsilon

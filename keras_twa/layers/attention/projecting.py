@@ -1,5 +1,6 @@
 """Projects inputs to heads; keys and values may be projected once for many calls."""
 
+import dataclasses
 from typing import NamedTuple
 
 import keras
@@ -174,21 +175,23 @@ class Projecting(DenseOptions):
             found["time"] = keras.KerasTensor((batch, length), dtype="float32")
         return found
 
-    def heads_of(self, inputs, heads=None):
+    def heads_of(self, inputs, half=None):
         """The projections whose sources are in `inputs`.
 
         Args:
             inputs: Dictionary of tensors `(B, T, F)`.
-            heads: A slice of the heads to compute. Defaults to all.
+            half: 0 for the first half of the heads of each projection, 1 for the second
+                half. Defaults to all.
         """
-        options = {} if heads is None else {"heads": heads}
-        return {
-            projection.name: self._sublayers[projection.name](
-                inputs[projection.source], **options
-            )
-            for projection in self.projections()
-            if projection.source in inputs
-        }
+        found = {}
+        for name, source, heads, _ in map(dataclasses.astuple, self.projections()):
+            if source in inputs:
+                options = {}
+                if half is not None:
+                    first, end = half * heads // 2, (half + 1) * heads // 2
+                    options = {"heads": slice(first, end)}
+                found[name] = self._sublayers[name](inputs[source], **options)
+        return found
 
     def open_projected(self, projected, query, **others):
         """Checks `projected`, and returns a `Source`, its mask and its times."""

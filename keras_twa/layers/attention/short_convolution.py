@@ -18,25 +18,24 @@ class ShortConvolution(keras.layers.Layer):
     last of which is the step itself. Steps before the first one are zero. Padding is
     skipped, as if it were not there.
 
-    The weight "kernel" has the shape `(K, H, C)`, where the C channels of a head are
-    those of its query, its key and its value, in this order. Initially, it is uniform
+    The weight "kernel" has the shape `(K, C)`, where the C channels are those of all
+    heads of the query, then of the key, then of the value. Initially, it is uniform
     between `-1 / sqrt(K)` and `1 / sqrt(K)`.
 
     Args:
         size: Number K of steps, at least 2.
-        projections: The `Projection`s of the attention layer. Those that are convolved
-            have the same number of heads.
+        projections: The `Projection`s of the attention layer.
     """
 
     def __init__(self, size, projections, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self._size = size
-        self._heads, self._widths = _sizes(projections)
+        self._shapes = _shapes(projections)
 
     def build(self, input_shape=None):
         limit = 1.0 / math.sqrt(self._size)
         self.kernel = self.add_weight(
-            shape=(self._size, self._heads, sum(self._widths)),
+            shape=(self._size, sum(map(math.prod, self._shapes))),
             initializer=keras.initializers.RandomUniform(-limit, limit),
             name="kernel",
         )
@@ -47,30 +46,38 @@ class ShortConvolution(keras.layers.Layer):
         Args:
             heads: Dictionary of tensors `(B, T, H, width)`.
             real: Boolean `(B, T)`, `True` for real steps, or `None` if all are real.
-            before: The last K - 1 real steps of an earlier call, `(B, K - 1, H, C)`, or
+            before: The last K - 1 real steps of an earlier call, `(B, K - 1, C)`, or
                 `None`.
 
         Returns:
             The heads, and the last K - 1 real steps.
         """
-        x = ops.concatenate([heads[name] for name in CONVOLVED], axis=-1)
+        shape = ops.shape(heads["value"])[:2]
+        x = [
+            ops.reshape(heads[name], (*shape, math.prod(size)))
+            for name, size in zip(CONVOLVED, self._shapes, strict=True)
+        ]
+        x = ops.concatenate(x, axis=-1)
         kernel = ops.cast(self.kernel, x.dtype)
         earlier, last = earlier_real(x, self._size - 1, real, before)
         x = x * kernel[-1]
         for n, step in enumerate(earlier):
             x = x + step * kernel[n]
-        ends = [sum(self._widths[:n]) for n in (1, 2)]
-        parts = ops.split(ops.silu(x), ends, axis=-1)
-        return {**heads, **dict(zip(CONVOLVED, parts, strict=True))}, last
+        widths = [*map(math.prod, self._shapes)]
+        parts = ops.split(ops.silu(x), [sum(widths[:n]) for n in (1, 2)], axis=-1)
+        found = {
+            name: ops.reshape(part, (*shape, *size))
+            for name, part, size in zip(CONVOLVED, parts, self._shapes, strict=True)
+        }
+        return {**heads, **found}, last
 
 
 def slot_of_last(size, projections, dtype):
     """The `Slot` of the last real steps in a state."""
-    heads, widths = _sizes(projections)
-    return Slot((size - 1, heads, sum(widths)), dtype)
+    return Slot((size - 1, sum(map(math.prod, _shapes(projections)))), dtype)
 
 
-def _sizes(projections):
-    """The number of heads, and the widths of each head's query, key and value."""
+def _shapes(projections):
+    """The number of heads of queries, keys and values, and their widths."""
     by_name = {projection.name: projection for projection in projections}
-    return by_name["query"].heads, [by_name[name].dim for name in CONVOLVED]
+    return [(by_name[name].heads, by_name[name].dim) for name in CONVOLVED]
