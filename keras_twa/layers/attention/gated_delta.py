@@ -65,6 +65,7 @@ class GatedDeltaAttention(RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
 
     def __init__(
         self,
