@@ -79,6 +79,7 @@ class BlockRecurrentAttention(RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {
         "block_size": (128, 16, 32),
         "num_states": (64, 16),

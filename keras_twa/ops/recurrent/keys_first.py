@@ -1,7 +1,7 @@
 """Attention to whole segments of packed rows, by means of causal attention.
 
-All keys of a segment come first, and then its queries, in one sequence. Causal attention
-within segments then sees what attention in both directions sees.
+In one sequence, all keys of a segment come first, and then its queries. There, each
+query of causal attention sees all keys of its segment.
 """
 
 from dataclasses import dataclass

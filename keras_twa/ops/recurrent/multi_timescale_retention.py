@@ -29,7 +29,8 @@ def multi_timescale_retention(
         mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of the N gammas, float32 `(N,)`.
         times: Times of the steps, float32 `(B or 1, T)`, which must not decrease
-            within a segment. `None` means 0, 1, 2, ..., without a memory, and is faster.
+            within a segment. `None` means 0, 1, 2, ..., without a memory, and is
+            faster.
         mix: Float32 `(H, N)`, or `None`. If given, the output is `sum_n mix_n y_n`, at
             little more than the cost of one discount.
         memory: Float32 `(B, H, D, N, E)` after the earlier steps, or `None`.

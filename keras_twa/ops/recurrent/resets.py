@@ -3,9 +3,9 @@
 Chunks of packed rows have two more constants, both float32 `(rows, T, 1)`: "run", the
 number of each step's segment, which never decreases along a row, and "run_before", that
 of the step before it. A step sees steps of its own segment only. It reads the memory
-before its chunk if its segment began earlier. The memory after the chunk is that of the
-segment of the last step: it keeps only what this segment wrote. Without packed rows, the
-functions here change nothing.
+before its chunk if its segment began earlier. The memory after the chunk holds only
+what the segment of the last step wrote. Unless rows are packed, the functions here
+change nothing.
 """
 
 from keras import ops
@@ -16,13 +16,14 @@ RUNS = ("run", "run_before")
 
 
 def constants(mask):
-    """The constants of a recurrence over packed rows, without others none.
+    """The constants that chunks of packed rows have in addition.
 
     Args:
         mask: An `AttentionMask`.
 
     Returns:
-        A dictionary of "run" and "run_before", float32 `(B, T, 1)`, or an empty one.
+        A dictionary of "run" and "run_before", float32 `(B, T, 1)`; empty unless rows
+        are packed.
     """
     if mask.key_segments is None:
         return {}
@@ -50,9 +51,9 @@ def seen(steps):
 
 
 def reading(x, steps):
-    """`(rows, m * t, ...)`, zero for steps that do not read the memory before the chunk.
+    """`(rows, m * t, ...)`, zero for steps whose segment began in the chunk.
 
-    The steps may be repeated m times.
+    These do not read the memory before the chunk. Steps may be repeated m times.
     """
     if "run" not in steps:
         return x
@@ -60,16 +61,16 @@ def reading(x, steps):
 
 
 def remaining(memory, steps):
-    """The memory before the chunk `(rows, ...)`, zero if it does not remain after it."""
+    """The memory before a chunk `(rows, ...)`, zero if it does not remain after it."""
     if "run" not in steps:
         return memory
     return _where_equal(steps["run"][:, -1:], steps["run_before"][:, :1], memory)
 
 
 def writing(x, steps):
-    """`(rows, m * t, ...)`, zero for steps that leave nothing in the memory after it.
+    """`(rows, m * t, ...)`, zero for steps of other segments than the last.
 
-    The steps may be repeated m times.
+    These leave nothing in the memory after the chunk. Steps may be repeated m times.
     """
     if "run" not in steps:
         return x
@@ -94,7 +95,7 @@ def of_subchunks(steps, size, heads=1):
     Returns:
         A dictionary by the names of arguments of `subchunks.weighed`: booleans "inside"
         `(B, n, t, t)`, "read" and "write" `(B, n, t, 1)`, and "carried"
-        `(B, n + 1, n + 1)`. Without packed rows, it is empty.
+        `(B, n + 1, n + 1)`; empty unless rows are packed.
     """
     if "run" not in steps:
         return {}

@@ -26,7 +26,8 @@ def retention(
         mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of gamma, H Python numbers.
         times: Times of the steps, float32 `(B or 1, T)`, which must not decrease
-            within a segment. `None` means 0, 1, 2, ..., without a memory, and is faster.
+            within a segment. `None` means 0, 1, 2, ..., without a memory, and is
+            faster.
         memory: Float32 `(B, H, D, E)` after the earlier steps, or `None`.
         last: Float32 `(B,)`, the time of the last real earlier step, or `None`.
 

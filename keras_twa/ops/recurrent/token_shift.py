@@ -19,7 +19,7 @@ def previous_real(x, real=None, before=None, run=None):
     Returns:
         `(B, T, F)`, and the last real input of each row `(B, F)`.
     """
-    batch, length, width = ops.shape(x)
+    batch, _, width = ops.shape(x)
     if before is None:
         before = ops.zeros((batch, width), x.dtype)
     x = ops.concatenate([ops.cast(before, x.dtype)[:, None], x], axis=1)
