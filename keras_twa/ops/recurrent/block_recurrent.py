@@ -75,9 +75,9 @@ def block_recurrent_attention(
     constants = {"real": filled[:, :, None]}
     if mask.key_segments is not None:
         run = mask.key_segments if packing is None else packing.pack(mask.key_segments)
-        constants |= packed_blocks.constants(run, filled, block_size, slots)
+        constants |= packed_blocks.constants(run, filled, block_size)
         advance = packed_blocks.Advance(tuple(weights), gate, slots)
-        begin = begin[:-1]
+        begin[-1] = ops.zeros((ops.shape(run)[0], slots, 1))
     output, end = run_in_chunks(
         advance, begin, steps, constants, tuple(weights.values()), chunk=slots
     )

@@ -17,26 +17,23 @@ from keras_twa.ops.recurrent.state_vectors import read
 from keras_twa.ops.segments import numbers_within
 
 
-def constants(run, filled, block_size, slots):
+def constants(run, filled, block_size):
     """What a chunk must know of its steps: float32 tensors `(B, T, 1)`.
 
     Args:
         run: The number of each step's segment, integer `(B, T)`.
         filled: Float32 `(B, T)`, 1 for real steps, which come first.
         block_size: Number of steps in a block.
-        slots: Number of steps in a chunk: less, if no block is complete.
 
     Returns:
-        A dictionary: the segment, "run"; that of the step one chunk before,
-        "run_earlier"; whether the step is in the "first" block of its segment; and
-        whether it "completes" a block.
+        A dictionary: the segment, "run"; whether the step is in the "first" block of
+        its segment; and whether it "completes" a block.
     """
     run = ops.where(ops.greater(filled, 0.0), run + 1, 0)
     number = numbers_within(run)
     ends = ops.equal(number % block_size, block_size - 1)
     found = {
         "run": run,
-        "run_earlier": ops.pad(run, [[0, 0], [slots, 0]])[:, : ops.shape(run)[1]],
         "first": ops.less(number, block_size),
         "completes": ops.logical_and(ends, ops.greater(run, 0)),
     }
@@ -48,7 +45,8 @@ class Advance:
     """One chunk; see `run_in_chunks`.
 
     Its state: the state vectors after the last complete block of any segment
-    `(B, N, M)`, and the keys and values of the previous chunk.
+    `(B, N, M)`; and the keys, the values and the segments `(B, t, 1)` of the previous
+    chunk.
 
     Args:
         names: Names of the parameters.
@@ -61,12 +59,12 @@ class Advance:
     slots: int
 
     def __call__(self, state, steps, *parameters):
-        states, key_before, value_before = state
+        states, key_before, value_before, run_before = state
         weights = dict(zip(self.names, parameters, strict=True))
         keys = ops.concatenate([key_before, steps["key"]], axis=1)
         values = ops.concatenate([value_before, steps["value"]], axis=1)
         run = steps["run"]
-        runs = ops.concatenate([steps["run_earlier"], run], axis=1)
+        runs = ops.concatenate([run_before, run], axis=1)
         other = ops.not_equal(run, ops.swapaxes(runs, 1, 2))
         hidden = ops.where(other, HIDDEN, 0.0)[:, None]
         near = attend(steps["query"], keys, values, weights["lag_bias"] + hidden)
@@ -99,7 +97,7 @@ class Advance:
         recalled = ops.where(behind, recall(after), recall(states))
         recalled = ops.where(first, recall(begin), recalled)
         output = ops.concatenate([near, recalled], axis=-1)
-        return [after, steps["key"], steps["value"]], output
+        return [after, steps["key"], steps["value"], run], output
 
 
 def _any(flags):
