@@ -26,6 +26,7 @@ from tests.contract.marks import seldom
 # Option sets, for checks that mostly repeat another one. JAX and TensorFlow run these
 # with `-m slow`.
 SELDOM = seldom(FORKS)
+PACKED_SELDOM = seldom([case for case in FORKS if case.layer.packs])
 
 by_route = pytest.mark.parametrize(
     "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
@@ -268,7 +269,7 @@ def test_ragged_rows_equal_each_alone(case):
 
 @pytest.mark.parametrize("poison", [None, np.nan, np.inf])
 @by_route
-@on([case for case in [*EACH, *SELDOM] if case.layer.packs])
+@on([case for case in EACH if case.layer.packs] + PACKED_SELDOM)
 def test_packed_rows_equal_segments(case, route, poison):
     with scenarios.route(route):
         checks.packed_rows_equal_segments(case, poison)
