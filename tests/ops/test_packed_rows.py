@@ -18,7 +18,7 @@ SEGMENTS = np.array(
 )
 # Padding inside of a segment, and between two.
 SEGMENTS[0, 20:25] = SEGMENTS[1, 60:130:7] = SEGMENTS[1, 150:155] = 0
-# A larger epsilon divides fewer small outputs, with their rounding errors, by their size.
+# A larger epsilon does not enlarge the rounding errors of small outputs.
 OPTIONS = {
     layers.BlockRecurrentAttention: {"block_size": 16, "num_states": 3},
     layers.RWKVAttention: {"version": 7, "rank": 4, "epsilon": 1.0},
