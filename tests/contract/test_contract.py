@@ -30,6 +30,7 @@ from tests.contract.marks import seldom
 # with `-m slow`.
 SELDOM = seldom(FORKS)
 CAUSAL = seldom([case for case in FORKS if case.facts.causality != "never"])
+PACKED_SELDOM = seldom([case for case in FORKS if case.layer.packs])
 
 by_route = pytest.mark.parametrize(
     "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
@@ -281,12 +282,7 @@ def test_ragged_rows_equal_each_alone(case):
     [pytest.param(None, marks=full), np.nan, pytest.param(np.inf, marks=full)],
 )
 @by_route
-@on(
-    [
-        *(case for case in EACH if case.layer.packs),
-        *seldom([case for case in FORKS if case.layer.packs]),
-    ]
-)
+@on([case for case in EACH if case.layer.packs] + PACKED_SELDOM)
 def test_packed_rows_equal_segments(case, route, poison):
     with scenarios.route(route):
         checks.packed_rows_equal_segments(case, poison)

@@ -92,6 +92,42 @@ def test_gradients_equal_the_formula():
         harness.assert_close(found, want, f"gradient to {name}")
 
 
+def test_packed_rows_equal_segments():
+    made = mixing()
+    ids = np.array([[5, 5, 5, 2, 5, 5, 0], [0, 1, 0, 1, 4, 4, 4]], "int32")
+    x = X.copy()
+    x[ids == 0] = x[0, :3] = np.nan
+    got = harness.to_numpy(made(x, segment_ids=ids))
+    for row, steps in ((0, [3]), (0, [4, 5]), (1, [1, 3]), (1, [4, 5, 6])):
+        alone = harness.to_numpy(made(x[row : row + 1, steps]))[0]
+        harness.assert_close(got[row, steps], alone, f"row {row}, {steps}", 1e-6)
+
+
+def test_a_masked_step_is_no_step_of_a_segment():
+    made = mixing()
+    ids = np.array([[1, 1, 1, 2, 2, 2, 2]] * 2, "int32")
+    mask = np.array([[1, 0, 1, 0, 1, 1, 1]] * 2, bool)
+    got = harness.to_numpy(made(X, padding_mask=mask, segment_ids=ids))
+    for steps in ([0, 2], [4, 5, 6]):
+        alone = harness.to_numpy(made(X[:, steps]))
+        harness.assert_close(got[:, steps], alone, f"steps {steps}", 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"segment_ids": np.ones((2, 6), "int32")}, "must have shape"),
+        ({"segment_ids": np.ones((2, 7), "float32")}, "must be integers"),
+        ({"return_last": True}, "no state"),
+        ({"previous": np.zeros((2, 6), "float32")}, "no state"),
+    ],
+)
+def test_refuses_bad_segments(options, message):
+    options = {"segment_ids": np.ones((2, 7), "int32"), **options}
+    with pytest.raises(ValueError, match=f"{message}.*Received: "):
+        mixing()(X, **options)
+
+
 def test_future_leaves_past():
     made = mixing()
     other = X.copy()

@@ -81,6 +81,7 @@ class BlockRecurrentAttention(RecurrentAttention):
     # State vectors mix the heads, so that all of them run in one direction.
     allowed_directions = ("forward", "backward")
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {
         "block_size": (128, 16, 32),
         "num_states": (64, 16),

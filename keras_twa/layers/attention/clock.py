@@ -15,6 +15,7 @@ from keras_twa.masks import real_keys
 from keras_twa.ops import rotate
 from keras_twa.ops.packing import numbers
 from keras_twa.ops.recurrent.subchunks import NOTHING
+from keras_twa.ops.segments import segment_bounds
 from keras_twa.ops.softmax.scores import earliest
 
 
@@ -24,7 +25,8 @@ class Clock:
 
     Args:
         times: Float32 `(B or 1, T)`, relative to the last real step before the call or,
-            if there is none, to the first one of the call. `None` for 0, 1, 2, ...
+            if there is none, to the first one of the call, or in packed rows of the
+            segment. `None` for 0, 1, 2, ...
         origin: The time that `times` are relative to, float32 `(B,)`, or `None` without
             a state.
         before: The relative time of the last real step before the call, `(B,)`: 0, or
@@ -47,6 +49,11 @@ class Clock:
         if times is not None and queries is not None:
             # A step that is hidden as a query only still writes to the memory.
             times = ops.where(queries, times, call.key_times)
+        run = call.mask.key_segments
+        if run is not None:
+            times = ops.broadcast_to(times, ops.shape(run))
+            first, _ = segment_bounds(run)
+            return cls(times - ops.take_along_axis(times, first, axis=1))
         if call.state is None:
             return cls(None if times is None else times - earliest(times, keys))
         last = call.state["time"]

@@ -65,13 +65,14 @@ class Directed(Attention, abstract=True):
     def _has_equal_places(self, arguments):
         """Whether the same places have the same masks and times in both orders.
 
-        So it is if each step is either real or padding, and times do not matter or are
-        the numbers of the steps.
+        So it is if each step is either real or padding, times do not matter or are the
+        numbers of the steps, and rows are not packed.
         """
         queries, values = arguments.query_mask, arguments.value_mask
         one_mask = queries is values and arguments.key_mask is None
         timed = self.by_time and arguments.query_positions is not None
-        return one_mask and arguments.attention_mask is None and not timed
+        plain = arguments.attention_mask is None and arguments.segment_ids is None
+        return one_mask and plain and not timed
 
     def _in_one_run(self, arguments, training):
         """Outputs and attention weights, each half of the heads in its direction."""
@@ -119,6 +120,8 @@ def _reversed(arguments):
         attention_mask=flipped(arguments.attention_mask, (-2, -1)),
         query_positions=times,
         key_positions=times,
+        segment_ids=flipped(arguments.segment_ids),
+        key_segment_ids=flipped(arguments.segment_ids),
     )
 
 

@@ -78,6 +78,7 @@ class GatedDeltaAttention(StepSizes, RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {
         "negative_eigenvalues": (False, True),
         "num_householder": (1, 2),

@@ -63,6 +63,7 @@ class GatedLinearAttention(RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
 
     def __init__(
         self,

@@ -62,6 +62,7 @@ class LinearAttention(RecurrentAttention):
     """
 
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {
         "feature_map": ("elu_plus_one", "relu", "softplus", "squared_relu")
     }

@@ -67,6 +67,7 @@ class Mamba2Attention(StepSizes, RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
 
     def __init__(
         self,

@@ -103,6 +103,7 @@ class MultiTimescaleRetention(RecurrentAttention):
 
     uses_times = True
     times_may_fall = False
+    packs = True
     causality = "always"
     cross_attention = False
     linear_time = True

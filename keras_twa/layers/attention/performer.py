@@ -62,6 +62,7 @@ class PerformerAttention(RecurrentAttention):
 
     rotary = True
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {"num_features": (None, 32, 128)}
 
     def __init__(

@@ -65,7 +65,7 @@ class RecurrentAttention(Directed, abstract=True):
         if self.convolution is None:
             return heads, {}
         before = None if state is None else state["convolution"]
-        heads, last = self._convolution(heads, real=mask.keys, before=before)
+        heads, last = self._convolution(heads, mask.keys, before, mask.key_segments)
         return heads, {"convolution": last}
 
     def state_spec(self, dtype=None, max_length=None):

@@ -62,6 +62,7 @@ class RetentionAttention(RecurrentAttention):
 
     uses_times = True
     times_may_fall = False
+    packs = True
     causality = "always"
     cross_attention = False
     linear_time = True

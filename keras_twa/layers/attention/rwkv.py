@@ -111,6 +111,7 @@ class RWKVAttention(RecurrentAttention):
     causality = "always"
     cross_attention = False
     linear_time = True
+    packs = True
     search_space: ClassVar[dict] = {"version": (4, 7)}
 
     def __init__(
@@ -188,7 +189,9 @@ class RWKVAttention(RecurrentAttention):
 
     def remember(self, inputs, mask, state):
         before = None if state is None else state["last_input"]
-        previous, last = previous_real(inputs["key"], mask.keys, before)
+        previous, last = previous_real(
+            inputs["key"], mask.keys, before, mask.key_segments
+        )
         change = {name: inputs[name] - previous for name in ("query", "key")}
         mixed = {}
         for name, shift in self._shifts.items():

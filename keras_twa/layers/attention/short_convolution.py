@@ -40,13 +40,15 @@ class ShortConvolution(keras.layers.Layer):
             name="kernel",
         )
 
-    def call(self, heads, real=None, before=None):
+    def call(self, heads, real=None, before=None, run=None):
         """Convolves the heads of a call.
 
         Args:
             heads: Dictionary of tensors `(B, T, H, width)`.
             real: Boolean `(B, T)`, `True` for real steps, or `None` if all are real.
             before: The last K - 1 real steps of an earlier call, `(B, K - 1, C)`, or
+                `None`.
+            run: Integer `(B, T)`, the number of each step's segment in packed rows, or
                 `None`.
 
         Returns:
@@ -59,7 +61,7 @@ class ShortConvolution(keras.layers.Layer):
         ]
         x = ops.concatenate(x, axis=-1)
         kernel = ops.cast(self.kernel, x.dtype)
-        earlier, last = earlier_real(x, self._size - 1, real, before)
+        earlier, last = earlier_real(x, self._size - 1, real, before, run)
         x = x * kernel[-1]
         for n, step in enumerate(earlier):
             x = x + step * kernel[n]

@@ -15,6 +15,7 @@ from keras_twa.layers.checks.mechanisms import projected
 from keras_twa.layers.checks.mechanisms import state
 from keras_twa.layers.checks.mechanisms import whole_sequences
 from keras_twa.layers.checks.mechanisms import without_keras_options
+from keras_twa.layers.checks.segments import segment_ids
 from keras_twa.layers.checks.tensors import call_arguments
 from keras_twa.layers.checks.tensors import input_shapes
 from keras_twa.layers.checks.tensors import labels
@@ -82,6 +83,7 @@ __all__ = [
     "projected",
     "ranks",
     "sample_weight",
+    "segment_ids",
     "selected_timescales",
     "sequence",
     "state",

@@ -16,13 +16,12 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.gather import steps_at
 from keras_twa.ops.packing import Packing
+from keras_twa.ops.recurrent import packed_blocks
 from keras_twa.ops.recurrent.chunks import run_in_chunks
-
-# Added to a logit, it makes the weight zero. Each step sees itself, so that no query
-# has hidden keys only.
-HIDDEN = -1e30
-# Added to the mean square of a state vector.
-EPSILON = 1e-6
+from keras_twa.ops.recurrent.state_vectors import HIDDEN
+from keras_twa.ops.recurrent.state_vectors import attend
+from keras_twa.ops.recurrent.state_vectors import gated
+from keras_twa.ops.recurrent.state_vectors import read
 
 
 @takes_empty(queries=("query", "state_query"), rows=("state",))
@@ -41,7 +40,7 @@ def block_recurrent_attention(
             "lag_bias" `(block_size, H)`, added to the logits of each lag; "initial" and
             "ids" `(N, M)`; "query_kernel", "step_query_kernel" and "key_kernel"
             `(M, H, D)`; "value_kernel" `(M, H, E)`; and the tensors of the gate, see
-            `_gated`.
+            `state_vectors.gated`.
         gate: "fixed" or "lstm".
         mask: An `AttentionMask` without pairs; attention is always causal.
         state: Dictionary of the state after the earlier steps, or `None`: the number
@@ -72,13 +71,15 @@ def block_recurrent_attention(
         filled = ops.cast(packing.filled, "float32")
         steps = {name: packing.pack(x) for name, x in steps.items()}
     weights = {**weights, "lag_bias": _bias_of_slots(weights["lag_bias"], slots)}
+    advance = Advance(tuple(weights), gate, slots, slots == block_size)
+    constants = {"real": filled[:, :, None]}
+    if mask.key_segments is not None:
+        run = mask.key_segments if packing is None else packing.pack(mask.key_segments)
+        constants |= packed_blocks.constants(run, filled, block_size)
+        advance = packed_blocks.Advance(tuple(weights), gate, slots)
+        begin[-1] = ops.zeros((ops.shape(run)[0], slots, 1))
     output, end = run_in_chunks(
-        Advance(tuple(weights), gate, slots, slots == block_size),
-        begin,
-        steps,
-        {"real": filled[:, :, None]},
-        tuple(weights.values()),
-        chunk=slots,
+        advance, begin, steps, constants, tuple(weights.values()), chunk=slots
     )
     if packing is not None:
         output = packing.unpack(output)
@@ -111,78 +112,32 @@ class Advance:
     def __call__(self, state, steps, *parameters):
         states, key_before, value_before, seen = state
         weights = dict(zip(self.names, parameters, strict=True))
-        of_states = _read(states, weights)
+        of_states = read(states, weights)
         key, value = steps["key"], steps["value"]
         before = ops.less(ops.arange(0, 2 * self.slots, dtype="int32"), self.slots)
         unseen = ops.logical_and(before, ops.equal(seen, 0.0))
-        near = _attend(
+        near = attend(
             steps["query"],
             ops.concatenate([key_before, key], axis=1),
             ops.concatenate([value_before, value], axis=1),
             weights["lag_bias"][None] + ops.where(unseen, HIDDEN, 0.0),
         )
-        recalled = _attend(steps["state_query"], of_states["key"], of_states["value"])
+        recalled = attend(steps["state_query"], of_states["key"], of_states["value"])
         output = ops.concatenate([near, recalled], axis=-1)
         if not self.recurrent:
             return state, output
         found = [
-            _attend(of_states["query"], of_states["key"], of_states["value"]),
-            _attend(of_states["step_query"], key, value),
+            attend(of_states["query"], of_states["key"], of_states["value"]),
+            attend(of_states["step_query"], key, value),
         ]
         found = ops.concatenate(found, axis=-1)
         # Real steps come first: if the last one is real, all are.
         complete = ops.greater(steps["real"][:, -1:], 0.0)
-        states = ops.where(complete, _gated(states, found, weights, self.gate), states)
+        states = ops.where(complete, gated(states, found, weights, self.gate), states)
         complete = complete[..., None]
         key = ops.where(complete, key, key_before)
         value = ops.where(complete, value, value_before)
         return [states, key, value, ops.where(complete, 1.0, seen)], output
-
-
-def _read(states, weights):
-    """The queries, keys and values of the state vectors, `(B, N, H, width)`."""
-    squares = ops.mean(ops.square(states), axis=-1, keepdims=True)
-    named = states * ops.rsqrt(squares + EPSILON) + weights["ids"]
-    # b: batch, n: state vectors, m: their width, h: heads, d: width of a head.
-    return {
-        name: ops.einsum("bnm,mhd->bnhd", named, weights[f"{name}_kernel"])
-        for name in ("query", "step_query", "key", "value")
-    }
-
-
-def _attend(query, key, value, bias=None):
-    """Softmax attention to all keys, with a bias `(B or 1, H or 1, t, s)`."""
-    # b: batch, t: queries, s: keys, h: heads, d: width of a head.
-    query = query * float(query.shape[-1]) ** -0.5
-    logits = ops.einsum("bthd,bshd->bhts", query, key)
-    logits = logits if bias is None else logits + bias
-    return ops.einsum("bhts,bshd->bthd", ops.softmax(logits, axis=-1), value)
-
-
-def _gated(states, found, weights, gate):
-    """The next state vectors.
-
-    Args:
-        states: `(B, N, M)`.
-        found: Their outputs over the state vectors and the block, `(B, N, H, 2 E)`.
-        weights: "candidate_kernel" `(H, 2 E, M)` and, if any, "candidate_bias" `(M,)`.
-            For the gate "fixed", "keep_logits" `(M,)`; for "lstm", kernels and biases
-            of "forget" and "input" as well.
-        gate: "fixed" or "lstm".
-    """
-
-    def dense(name):
-        # b: batch, n: state vectors, m: their width, h: heads, d: width of a head.
-        output = ops.einsum("bnhd,hdm->bnm", found, weights[f"{name}_kernel"])
-        bias = weights.get(f"{name}_bias")
-        return output if bias is None else output + bias
-
-    if gate == "fixed":
-        keep = ops.sigmoid(weights["keep_logits"])
-        return keep * states + (1.0 - keep) * dense("candidate")
-    # Initially, the gates keep most of the state and add little.
-    keep, enter = ops.sigmoid(dense("forget") + 1.0), ops.sigmoid(dense("input") - 1.0)
-    return keep * states + enter * ops.tanh(dense("candidate"))
 
 
 def _bias_of_slots(lag_bias, slots):

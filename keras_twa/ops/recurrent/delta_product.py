@@ -33,12 +33,15 @@ def delta_product(query, key, value, mask, log_decay, rate, memory=None):
     batch, length, heads, count, width = ops.shape(value)
     unread = ops.zeros((*ops.shape(query)[:3], count - 1, query.shape[-1]), query.dtype)
     constant = ops.zeros((batch, length, heads, count - 1, 1), log_decay.dtype)
-    keys = None if mask.keys is None else ops.repeat(mask.keys, count, axis=1)
+    keys, segments = (
+        None if x is None else ops.repeat(x, count, axis=1)
+        for x in (mask.keys, mask.key_segments)
+    )
     output, memory = gated_delta(
         _in_order(ops.concatenate([unread, query[:, :, :, None]], axis=3)),
         _in_order(key),
         _in_order(value),
-        AttentionMask(True, None, keys),
+        AttentionMask(True, None, keys, query_segments=segments, key_segments=segments),
         _in_order(ops.concatenate([log_decay[..., None], constant], axis=3)),
         _in_order(rate[..., None]),
         memory,

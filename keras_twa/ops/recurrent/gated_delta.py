@@ -13,9 +13,9 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.chunks import chunk_for
-from keras_twa.ops.recurrent.linear import past
 from keras_twa.ops.recurrent.linear import run_with_memory
 
 # The pairs of a chunk cost as much as its memory at about this many steps.
@@ -60,13 +60,13 @@ class Advance:
         rate = steps["rate"] * real
         log_decay = ops.maximum(steps["log_decay"], LEAST_LOG_DECAY) * real
         length = ops.shape(key)[1]
-        seen = past(length)
-        lasting = subchunks.lasting(log_decay[..., 0])
-        level = ops.exp(ops.cumsum(log_decay, axis=1))
+        past = resets.past(length)
+        lasting = subchunks.lasting(log_decay[..., 0], resets.seen(steps))
+        level = resets.reading(ops.exp(ops.cumsum(log_decay, axis=1)), steps)
         keys = ops.swapaxes(key, 1, 2)
         # What a step reads from the earlier steps of the chunk, and from the memory.
         found = backend.matmul(key, keys) * lasting * rate
-        system = ops.where(ops.swapaxes(seen, 1, 2), ops.eye(length), found)
+        system = ops.where(ops.swapaxes(past, 1, 2), ops.eye(length), found)
         missing = steps["value"] - backend.matmul(key * level, memory)
         written = ops.solve_triangular(system, missing * rate, lower=True)
         scores = backend.matmul(query, keys) * lasting

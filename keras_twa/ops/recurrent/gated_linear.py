@@ -7,9 +7,11 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.decayed_pairs import decayed_pairs
 from keras_twa.ops.recurrent.linear import run_with_memory
+from keras_twa.ops.recurrent.subchunks import NOTHING
 from keras_twa.ops.splitting import even_size
 
 # A power of two.
@@ -68,12 +70,14 @@ class Advance:
     def __call__(self, state, steps):
         (memory,) = state
         real, shape = steps["real"], ops.shape(steps["value"])
+        # The first step of a segment forgets everything.
+        log_decay = resets.continuing(steps["log_decay"] * real, steps, NOTHING)
         query, key, log_decay, value = (
             ops.reshape(x, (-1, self.size, x.shape[2]))
             for x in (
                 steps["query"],
                 steps["key"] * real,
-                steps["log_decay"] * real,
+                log_decay,
                 steps["value"],
             )
         )

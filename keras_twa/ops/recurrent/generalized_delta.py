@@ -11,8 +11,8 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent.chunks import chunk_for
-from keras_twa.ops.recurrent.linear import past
 from keras_twa.ops.recurrent.linear import run_with_memory
 
 # The decay over a chunk, at least exp(-64 e^-0.5), and its inverse are well within the
@@ -76,8 +76,8 @@ class Advance:
         # steps that learn.
         rows = ops.concatenate([asks, reads], axis=1)
         scores = backend.matmul(rows, ops.swapaxes(writes, 1, 2))
-        found = backend.matmul(rows, memory)
-        seen = past(length)
+        found = backend.matmul(resets.reading(rows, steps), memory)
+        seen = resets.seen(steps)
         seen_twice = ops.concatenate([seen, seen], axis=2)
         own = ops.eye(length)[None]
         earlier = ops.where(ops.greater(own, 0.0), False, seen)
@@ -89,7 +89,9 @@ class Advance:
         changes = ops.concatenate([asked, value], axis=1)
         scores = ops.where(seen_twice, scores[:, length:], 0.0)
         output = found[:, length:] + backend.matmul(scores, changes)
-        memory = memory + backend.matmul(ops.swapaxes(writes, 1, 2), changes)
+        memory = resets.remaining(memory, steps)
+        writes = ops.swapaxes(resets.writing(writes, steps), 1, 2)
+        memory = memory + backend.matmul(writes, changes)
         return [memory * _as_column(ops.exp(level[:, -1:] - middle))], output
 
 

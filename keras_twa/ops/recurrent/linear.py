@@ -16,10 +16,13 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops.backend.limits import LEAST_TOTAL
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.recurrent import log_linear
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent.chunks import run_in_chunks
+from keras_twa.ops.recurrent.keys_first import KeysFirst
 from keras_twa.ops.recurrent.subchunks import NOTHING
 from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
+from keras_twa.ops.segments import latest_real
 
 
 def linear_attention(query, key, value, mask=None, state=None):
@@ -65,7 +68,7 @@ def log_linear_attention(query, key, value, mask=None, state=None):
     """
     mask = AttentionMask() if mask is None else mask
     values = with_one(value)
-    if not mask.causal:
+    if not mask.causal and mask.key_segments is None:
         batch, _, heads, _ = ops.shape(value)
         if mask.keys is not None:
             key = ops.where(mask.keys[:, :, None, None], key, NOTHING)
@@ -75,7 +78,7 @@ def log_linear_attention(query, key, value, mask=None, state=None):
     output, state = run_in_logs(
         Advance, query, key, values, mask, state, query.shape[-1]
     )
-    return over_sum(output, value, mask), state
+    return over_sum(output, value, mask), state if mask.causal else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Advance:
         key = ops.where(ops.greater(steps["real"], 0.0), steps["key"], NOTHING)
         memory, highest = state
         *state, output = log_linear.advance(
-            memory, highest, steps["query"], key, steps["value"], self.size
+            memory, highest, steps["query"], key, steps["value"], self.size, steps
         )
         return state, output
 
@@ -101,7 +104,7 @@ def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
         query: `(B, T, H, D)`.
         key: `(B, S, H, D)`.
         values: From `with_one`, `(B, S, H, E)`.
-        mask: An `AttentionMask`.
+        mask: An `AttentionMask`, causal or with segments.
         state: The memory `(B, H, M, E)` and the highest logarithms `(B, H, M)`, or
             `None`.
         width: M.
@@ -110,6 +113,17 @@ def run_in_logs(advance, query, key, values, mask, state, width, parameters=()):
     Returns:
         The argument of `over_sum`, `(B, T, H, E)`, and the next state.
     """
+    if not mask.causal:
+        both = KeysFirst.of(mask)
+        steps = (
+            both.of_queries(query, key),
+            both.of_keys(key, query),
+            both.of_keys(values, query),
+        )
+        output, state = run_in_logs(
+            advance, *steps, both.mask, state, width, parameters
+        )
+        return both.at_queries(output), state
     batch, num_keys, heads, dim = ops.shape(values)
     if state is None:
         memory = ops.zeros((batch, heads, width, dim))
@@ -160,7 +174,8 @@ def run_causally(
 
     Args:
         advance: The function for one chunk. Its steps are "query", "key", "value",
-            "real", "time" if there are times, and the tensors of `further`.
+            "real", "time" if there are times, those of `resets.constants`, and the
+            tensors of `further`.
         state: List of float32 tensors `(B, H or 1, ...)`.
         query: `(B, T, H, M)`.
         key: `(B, S, H, M)`.
@@ -169,7 +184,8 @@ def run_causally(
         chunk: Number of steps in a chunk.
         times: Times of the steps, float32 `(B or 1, T)`, or `None`. Requires T = S. As
             "time", `(B or 1, t, 1)`, they are `NOTHING` where a step is neither a real
-            query nor a real key.
+            query nor a real key. In packed rows, such a step has the time of the step
+            before it.
         parameters: Float32 tensors of any shape, the same at each step.
         further: Dictionary of further tensors of keys, `(B, S, H, ...)`, or `None`.
 
@@ -181,12 +197,13 @@ def run_causally(
     real = masks.real_keys(mask, batch, num_keys)
     of_keys = {"key": key, "value": value, "real": real[:, :, None, None]}
     of_keys |= further or {}
+    of_keys |= {name: x[..., None] for name, x in resets.constants(mask).items()}
     steps = {name: as_queries(x, batch, heads) for name, x in of_keys.items()}
     steps["query"] = as_queries(query, batch, heads)
     if times is not None:
         timed = masks.real_queries(mask, batch, num_queries)
         timed = ops.logical_or(real, timed)
-        steps["time"] = ops.where(timed, times, NOTHING)[:, :, None]
+        steps["time"] = _of_real_steps(times, timed, mask)[:, :, None]
     length = longer(num_queries, num_keys)
     # The last query is aligned with the last key: padding goes to the front.
     length = chunk * (-(-length // chunk))
@@ -194,7 +211,8 @@ def run_causally(
         name: _behind(x, length - ops.shape(x)[1], NOTHING if name == "time" else 0.0)
         for name, x in steps.items()
     }
-    constants = {name: steps.pop(name) for name in ("real", "time") if name in steps}
+    names = [name for name in ("real", "time", *resets.RUNS) if name in steps]
+    constants = {name: steps.pop(name) for name in names}
     rows = [_as_rows(x) for x in state]
     output, rows = run_in_chunks(advance, rows, steps, constants, parameters, chunk)
     output = output[:, ops.shape(output)[1] - num_queries :]
@@ -228,9 +246,12 @@ def memory_shape(key, value):
     return batch, heads, key.shape[-1], width
 
 
-def past(length):
-    """`True` where one step of a chunk sees another: `(1, t, t)`."""
-    return masks.past(ops.arange(0, length, dtype="int32"), length, length)[None]
+def _of_real_steps(times, real, mask):
+    """The times `(B or 1, T)` of real steps; see `run_causally`."""
+    if mask.key_segments is None:
+        return ops.where(real, times, NOTHING)
+    times = ops.broadcast_to(times, ops.shape(real))
+    return ops.take_along_axis(times, latest_real(real), axis=1)
 
 
 def _as_rows(x):

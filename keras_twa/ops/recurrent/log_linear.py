@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_twa.masks import past
 from keras_twa.ops import backend
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.subchunks import NOTHING
 
@@ -57,7 +58,7 @@ def size_and_count(length, rows, width):
     return size, min(-(-longest * count // size), subchunks.MOST_SUBCHUNKS)
 
 
-def advance(memory, highest, query, key, value, size):
+def advance(memory, highest, query, key, value, size, steps):
     """One chunk of causal attention, in subchunks of `size` steps.
 
     Args:
@@ -68,6 +69,7 @@ def advance(memory, highest, query, key, value, size):
         key: The same, `NOTHING` where a step is not real.
         value: `(rows, t, E)`.
         size: A power of two.
+        steps: The steps of the chunk, which may have segments; see `resets`.
 
     Returns:
         The next memory and highest logarithm; and sums as from `attend_to_all`,
@@ -78,13 +80,16 @@ def advance(memory, highest, query, key, value, size):
         ops.reshape(x, (-1, x.shape[1] // size, size, x.shape[2]))
         for x in (query, key, value)
     )
-    memories, tops = _before_subchunks(memory, highest, key, value)
-    scaled, level = _over_largest(query + tops[:, :-1, None], axis=3)
+    same = resets.of_subchunks(steps, size)
+    writing = _only(same.get("write"), key)
+    memories, tops = _before_subchunks(memory, highest, writing, value, same)
+    reading = _only(same.get("read"), query + tops[:, :-1, None])
+    scaled, level = _over_largest(reading, axis=3)
     found = level, subchunks.product(scaled, memories[:, :-1])
     span = min(size, NEIGHBOURS)
-    found = _add(found, _of_neighbours(query, key, value, span))
+    found = _add(found, _of_neighbours(query, key, value, span, steps.get("run")))
     while span < size:
-        found = _add_first_halves(found, query, key, value, span)
+        found = _add_first_halves(found, query, key, value, span, steps.get("run"))
         span *= 2
     # A view would keep all memories alive, and its strides would cause recompilation.
     memory, highest = (ops.concatenate([x[:, -1:]], axis=1) for x in (memories, tops))
@@ -98,7 +103,12 @@ def _over_largest(logs, axis):
     return backend.exp_difference(logs, highest), highest
 
 
-def _before_subchunks(memory, highest, key, value):
+def _only(some, logs):
+    """Logarithms, and `NOTHING` where `some` is false; `None` is true everywhere."""
+    return logs if some is None else ops.where(some, logs, NOTHING)
+
+
+def _before_subchunks(memory, highest, key, value, same):
     """The memory before each subchunk and after the last, with its highest logarithms.
 
     Args:
@@ -106,6 +116,7 @@ def _before_subchunks(memory, highest, key, value):
         highest: `(rows, 1, M)`.
         key: `(rows, n, t, M)`.
         value: `(rows, n, t, E)`.
+        same: From `resets.of_subchunks`.
 
     Returns:
         `(rows, n + 1, M, E)` and `(rows, n + 1, M)`.
@@ -117,6 +128,8 @@ def _before_subchunks(memory, highest, key, value):
     own = ops.swapaxes(ops.concatenate([highest, own[:, :, 0]], axis=1), 1, 2)
     count = own.shape[2]
     seen = past(ops.arange(0, count, dtype="int32"), count, count)
+    if same:
+        seen = ops.logical_and(seen, same["carried"])[:, None]
     own = ops.stop_gradient(own)[:, :, None]
     tops = ops.max(ops.where(seen, own, NOTHING), axis=3)
     carried = ops.exp(ops.where(seen, own - tops[..., None], -math.inf))
@@ -124,31 +137,40 @@ def _before_subchunks(memory, highest, key, value):
     return ops.swapaxes(memories, 1, 2), ops.swapaxes(tops, 1, 2)
 
 
-def _of_neighbours(query, key, value, span):
+def _of_neighbours(query, key, value, span, run):
     """Attends within each `span`: a level, and a sum divided by its exponential."""
     shape = ops.shape(value)
     query, key, value = (
         ops.reshape(x, (shape[0], -1, span, x.shape[3])) for x in (query, key, value)
     )
-    seen = past(ops.arange(0, span, dtype="int32"), span, span)[..., None]
-    logs = ops.where(seen, query[:, :, :, None] + key[:, :, None], NOTHING)
+    seen = past(ops.arange(0, span, dtype="int32"), span, span)
+    if run is not None:
+        run = ops.reshape(run, (shape[0], -1, span, 1))
+        seen = ops.logical_and(seen, ops.equal(run, ops.swapaxes(run, 2, 3)))
+    logs = _only(seen[..., None], query[:, :, :, None] + key[:, :, None])
     weights, level = _over_largest(logs, axis=(3, 4))
     found = level[..., 0], subchunks.product(ops.sum(weights, axis=4), value)
     return tuple(ops.reshape(x, (*shape[:3], x.shape[3])) for x in found)
 
 
-def _add_first_halves(found, query, key, value, span):
+def _add_first_halves(found, query, key, value, span, run):
     """Adds the results of the second `span` of each pair, attending to the first."""
     shape = ops.shape(value)
 
     def halves(x):
-        x = ops.reshape(x, (shape[0], -1, 2, span, x.shape[3]))
+        x = ops.reshape(x, (shape[0], -1, 2, span, x.shape[-1]))
         return x[:, :, 0], x[:, :, 1]
 
     (_, query), (key, _), (value, _) = (halves(x) for x in (query, key, value))
     first, second = zip(*(halves(x) for x in found), strict=True)
+    sees = None
+    if run is not None:
+        before, after = halves(run)
+        # Both halves have steps of one segment only: the last one of the first half.
+        key = _only(ops.equal(before, before[:, :, -1:]), key)
+        sees = ops.equal(after, before[:, :, -1:])
     features, highest = _over_largest(key, axis=2)
-    query, level = _over_largest(query + highest, axis=3)
+    query, level = _over_largest(_only(sees, query + highest), axis=3)
     scores = subchunks.product(query, ops.swapaxes(features, 2, 3))
     second = _add(second, (level, subchunks.product(scores, value)))
     return tuple(

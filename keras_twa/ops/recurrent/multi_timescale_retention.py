@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.linear import run_causally
 from keras_twa.ops.recurrent.subchunks import NOTHING
@@ -27,8 +28,9 @@ def multi_timescale_retention(
         value: `(B, T, H, E)`, finite likewise.
         mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of the N gammas, float32 `(N,)`.
-        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease.
-            `None` means 0, 1, 2, ..., without a memory, and is faster.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease
+            within a segment. `None` means 0, 1, 2, ..., without a memory, and is
+            faster.
         mix: Float32 `(H, N)`, or `None`. If given, the output is `sum_n mix_n y_n`, at
             little more than the cost of one discount.
         memory: Float32 `(B, H, D, N, E)` after the earlier steps, or `None`.
@@ -74,7 +76,8 @@ class Advance:
         memory, *before = state
         lags, last = subchunks.lags_of(steps, before, self.size)
         # (b, N, n or 1, t, t or 1), and (b, N, n + 1, n + 1).
-        fades = subchunks.fading(lags, logs)
+        same = resets.of_subchunks(steps, self.size, self.heads)
+        fades = subchunks.fading(lags, logs, same)
         query, key, value = (
             subchunks.split(x, self.heads, self.size)
             for x in (steps["query"], steps["key"] * steps["real"], steps["value"])

@@ -61,7 +61,7 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     query, key = (ops.cast(x, "float32") * scale for x in (query, key))
     values = with_one(value)
     batch, _, heads, _ = ops.shape(value)
-    if not mask.causal:
+    if not mask.causal and mask.key_segments is None:
         query, key, values = (as_queries(x, batch, heads) for x in (query, key, values))
         real = None
         if mask.keys is not None:
@@ -75,7 +75,8 @@ def performer_attention(query, key, value, directions, mask, memory=None, highes
     output, state = run_in_logs(
         Advance, query, key, values, mask, state, width, parameters
     )
-    return over_sum(output, value, mask), *state
+    memory, highest = state if mask.causal else (None, None)
+    return over_sum(output, value, mask), memory, highest
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Advance:
         query, key = _logs(steps["query"], steps["key"], real, directions)
         memory, highest = state
         *state, output = log_linear.advance(
-            memory, highest, query, key, steps["value"], self.size
+            memory, highest, query, key, steps["value"], self.size, steps
         )
         return state, output
 

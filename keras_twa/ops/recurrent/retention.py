@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.linear import memory_shape
 from keras_twa.ops.recurrent.linear import run_causally
@@ -24,8 +25,9 @@ def retention(
         value: `(B, T, H, E)`, finite likewise.
         mask: An `AttentionMask` without pairs; attention is always causal.
         log_discounts: The logarithms of gamma, H Python numbers.
-        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease.
-            `None` means 0, 1, 2, ..., without a memory, and is faster.
+        times: Times of the steps, float32 `(B or 1, T)`, which must not decrease
+            within a segment. `None` means 0, 1, 2, ..., without a memory, and is
+            faster.
         memory: Float32 `(B, H, D, E)` after the earlier steps, or `None`.
         last: Float32 `(B,)`, the time of the last real earlier step, or `None`.
 
@@ -66,6 +68,7 @@ class Advance:
         memory, *before = state
         heads = len(self.logs)
         lags, last = subchunks.lags_of(steps, before, self.size)
+        same = resets.of_subchunks(steps, self.size, heads)
         query, key, value = (
             subchunks.split(x, heads, self.size)
             for x in (steps["query"], steps["key"] * steps["real"], steps["value"])
@@ -75,6 +78,6 @@ class Advance:
             key,
             value,
             memory,
-            **subchunks.fading(lags, ops.convert_to_tensor(self.logs, "float32")),
+            **subchunks.fading(lags, ops.convert_to_tensor(self.logs, "float32"), same),
         )
         return [memory, *last], output

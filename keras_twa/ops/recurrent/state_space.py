@@ -10,8 +10,10 @@ from keras import ops
 
 from keras_twa.masks import hide_padding
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent import subchunks
 from keras_twa.ops.recurrent.linear import run_causally
+from keras_twa.ops.recurrent.subchunks import NOTHING
 
 
 @takes_empty(keys=("key", "value", "log_decay"), rows=("memory",))
@@ -70,7 +72,9 @@ class Advance:
             subchunks.split(x, 1, self.size)
             for x in (steps["query"], steps["key"] * real)
         )
-        log_decay = self._by_head(steps["log_decay"] * real)[..., 0]
+        # The first step of a segment forgets everything.
+        log_decay = resets.continuing(steps["log_decay"] * real, steps, NOTHING)
+        log_decay = self._by_head(log_decay)[..., 0]
         level = ops.cumsum(log_decay, axis=-1)
         inside = subchunks.lasting(log_decay)
         memory, output = subchunks.weighed(

@@ -120,7 +120,7 @@ def lags_of(steps, before, size):
     Args:
         steps: The steps of a chunk, with "value" `(rows, n * t, E)`, and with "time"
             `(b, n * t, 1)` if times are given: less than any other where a step is
-            padding.
+            padding. In packed rows, padding has the time of the step before it.
         before: A list of the time before the first step, `(b, 1)`; empty without times.
         size: t.
 
@@ -132,8 +132,11 @@ def lags_of(steps, before, size):
     count = steps["value"].shape[1] // size
     if before:
         time = ops.reshape(steps["time"], (-1, count, size))
-        # Padding does not advance the time.
-        time, edges = running_max(time, before[0])
+        if "run" in steps:
+            edges = ops.concatenate([before[0], time[:, :, -1]], axis=1)
+        else:
+            # Padding does not advance the time.
+            time, edges = running_max(time, before[0])
     else:
         # All subchunks have the same lags.
         time = ops.arange(1.0, size + 1.0, dtype="float32")[None, None]
@@ -150,19 +153,22 @@ def lags_of(steps, before, size):
     return lags, [edges[:, -1:]] if before else []
 
 
-def lasting(log_decay):
+def lasting(log_decay, seen=None):
     """How much remains of each step at each later one.
 
     Args:
         log_decay: The logarithms of the decays, `(..., t)`. A step decays all earlier
             steps, but not itself.
+        seen: Boolean, broadcastable to `(..., t, t)`: which keys a query sees, none of
+            them later. Defaults to all that are not later.
 
     Returns:
         `(..., t, t)`: what remains of key `j` at query `i`, zero if the key is later.
     """
     size = log_decay.shape[-1]
-    seen = past(ops.arange(0, size, dtype="int32"), size, size)
-    later = ops.logical_not(ops.swapaxes(seen, 0, 1))
+    not_later = past(ops.arange(0, size, dtype="int32"), size, size)
+    later = ops.logical_not(ops.swapaxes(not_later, 0, 1))
+    seen = not_later if seen is None else seen
     # Summed directly: a difference of large sums would lose digits.
     logs = ops.cumsum(ops.where(later, log_decay[..., None], 0.0), axis=-2)
     return ops.exp(ops.where(seen, logs, -math.inf))
@@ -205,12 +211,13 @@ def _highest_so_far(x):
     return ops.max(ops.where(seen, x[..., None, :], NOTHING), axis=-1)
 
 
-def fading(lags, logs):
+def fading(lags, logs, same=None):
     """The weights `gamma^lag`, by the names of the lags.
 
     Args:
         lags: From `lags_of`.
         logs: The logarithms of gamma, `(H,)`.
+        same: From `resets.of_subchunks`: other weights are zero.
     """
     found = {}
     for name, lag in lags.items():
@@ -218,5 +225,7 @@ def fading(lags, logs):
         weights = ops.exp(ops.reshape(logs, heads) * lag)
         if name in ("inside", "carried"):
             weights = weights * visible(lag.shape[-1])
+        if same:
+            weights = ops.where(same[name][:, None], weights, 0.0)
         found[name] = weights
     return found

@@ -13,6 +13,7 @@ from keras import ops
 from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
 from keras_twa.ops.empty import takes_empty
+from keras_twa.ops.recurrent import resets
 from keras_twa.ops.recurrent.chunks import chunk_for
 from keras_twa.ops.recurrent.chunks import run_in_chunks
 from keras_twa.ops.recurrent.subchunks import NOTHING
@@ -61,7 +62,7 @@ def wkv(key, value, decay, bonus, mask, sums=None, maximum=None):
             ops.reshape(maximum, (batch, 1, channels)),
         ],
         steps,
-        {"real": ops.cast(real, "float32")[..., None]},
+        {"real": ops.cast(real, "float32")[..., None], **resets.constants(mask)},
         [ops.reshape(x, (channels,)) for x in (decay, bonus)],
         chunk=chunk_for(length, CHUNK),
     )
@@ -86,13 +87,16 @@ class Advance:
 
         # The largest logarithm of a weight, before each step and after it. All weights
         # are divided by its exponential, so that it cancels and needs no gradient.
-        start, x, gates = map(ops.stop_gradient, (maximum, key, fade))
+        gates = resets.continuing(fade, steps, NOTHING)
+        start, x, gates = map(ops.stop_gradient, (maximum, key, gates))
         before, after = recurrence(start, x, gates, operator.add, ops.maximum)
+        before = resets.continuing(before, steps, NOTHING)
         # If there is no real step yet, padding has the largest weight.
         weight = ops.exp(key - after) * real
         found = ops.stack([weight * value, weight], axis=2)
-        kept = ops.exp(before + fade - after)[:, :, None]
+        kept = resets.continuing(ops.exp(before + fade - after), steps)[:, :, None]
         sums, ends = recurrence(sums, found, kept, operator.mul, operator.add)
+        sums = resets.continuing(sums, steps)
 
         now = key + bonus
         largest = ops.stop_gradient(ops.maximum(before, now))

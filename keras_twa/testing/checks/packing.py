@@ -23,15 +23,16 @@ SEGMENTS = np.array(
 KEY_SEGMENTS = np.array([[2, 2, 0, 3, 3, 3, 4, 4], [5, 5, 5, 7, 7, 0, 8, 8]], "int32")
 
 
-def packed_rows_equal_segments(case, poison):
+def packed_rows_equal_segments(case, poison=None, segments=SEGMENTS):
     """A packed row equals its segments alone, in values and in gradients.
 
     Args:
         case: The `Case`.
-        poison: What one segment of each row holds, or `None`.
+        poison: What one segment of each row of `SEGMENTS` holds, or `None`.
+        segments: Integers `(B, T)`, 0 for padding.
     """
-    batch, length = SEGMENTS.shape
-    times = {"query_positions": _restarted(timestamps(batch, length))}
+    batch, length = segments.shape
+    times = {"query_positions": _restarted(timestamps(batch, length), segments)}
     for options in (
         {"use_causal_mask": False},
         {"use_causal_mask": True},
@@ -42,18 +43,18 @@ def packed_rows_equal_segments(case, poison):
         # Without a value, whose gradient would otherwise be one of its own.
         del call["value"]
         x = call["query"].copy()
-        x[SEGMENTS == 0] = np.nan
+        x[segments == 0] = np.nan
         if poison is not None:
             x[0, :5] = x[1, 1:7] = poison
         parts = []
-        for row, steps in _runs(SEGMENTS):
+        for row, steps in _runs(segments):
             if np.isfinite(x[row, steps]).all():
                 alone = {**call, "query": x[row : row + 1, steps]}
                 if "query_positions" in call:
                     own = call["query_positions"][row : row + 1, steps]
                     alone["query_positions"] = own
                 parts.append((alone, {"query": (row, steps)}))
-        packed = {**call, "query": x, "segment_ids": SEGMENTS}
+        packed = {**call, "query": x, "segment_ids": segments}
         _equals_parts(layer, packed, parts, f"beside {poison}, {[*options]}")
 
 
@@ -150,9 +151,9 @@ def _runs(segments):
             yield row, part
 
 
-def _restarted(times):
+def _restarted(times, segments):
     """Times that begin again in each segment."""
     times = times.copy()
-    for row, steps in _runs(SEGMENTS):
+    for row, steps in _runs(segments):
         times[row, steps] -= times[row, steps[0]] - 0.5
     return times
