@@ -5,9 +5,12 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.blocks.packed import real_and_segments
+from keras_twa.masks import boolean
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import previous_real
+from keras_twa.ops.segments import starts
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -33,6 +36,9 @@ class ChannelMixing(keras.layers.Layer):
         previous: The input of the last real step of an earlier call `(B, F)`. Defaults
             to zeros.
         return_last: Whether to return the input of the last real step too.
+        segment_ids: Integer `(B, T)`, the segments of packed rows, 0 for padding. The
+            first step of a segment has no step before it. Not with `previous` or
+            `return_last`.
 
     Returns:
         `(B, T, F)`; with `return_last`, also `(B, F)`.
@@ -90,16 +96,23 @@ class ChannelMixing(keras.layers.Layer):
         padding_mask=None,
         previous=None,
         return_last=False,
+        segment_ids=None,
     ):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
         checks.padding("padding_mask", padding_mask, inputs)
-        if padding_mask is not None:
-            padding_mask = ops.cast(padding_mask, "bool")
+        if segment_ids is not None:
+            checks.segment_ids("segment_ids", segment_ids, inputs)
+            if previous is not None or return_last:
+                checks.no_state_of_packed_rows(segment_ids, "a state")
+        padding_mask, ids = real_and_segments(boolean(padding_mask), segment_ids)
         x = hide_padding(inputs, padding_mask)
         if previous is not None:
             previous = ops.cast(previous, x.dtype)
         previous, last = previous_real(x, padding_mask, previous)
+        if ids is not None:
+            zero = ops.zeros((), previous.dtype)
+            previous = ops.where(starts(ids)[..., None], zero, previous)
         gate, key = (
             dense(previous + (x - previous) * ops.cast(shift, x.dtype))
             for dense, shift in (
