@@ -17,6 +17,7 @@ from keras_twa.layers.saved_texts import as_saved
 from keras_twa.layers.saved_texts import to_save
 from keras_twa.mechanism import as_texts
 from keras_twa.ops import backend
+from keras_twa.ops.segments import runs
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
@@ -193,3 +194,23 @@ def mean_of_real(x, real):
     weights = ops.cast(real, "float32")[..., None]
     count = ops.maximum(ops.sum(weights, axis=1), 1.0)
     return ops.divide(ops.sum(ops.multiply(x, weights), axis=1), count)
+
+
+def mean_of_segments(x, ids, max_segments):
+    """Means over the steps of each segment, `(B, max_segments, F)` in float32.
+
+    They are zero for segments that a row does not have, and NaN in rows with more
+    segments.
+
+    Args:
+        x: `(B, T, F)`.
+        ids: Integer `(B, T)`, 0 for padding.
+        max_segments: The largest number of segments in a row.
+    """
+    run = ops.where(ops.equal(ids, 0), 0, runs(ids))
+    places = ops.arange(1, max_segments + 1, dtype="int32")
+    member = ops.cast(ops.equal(run[:, None, :], places[:, None]), "float32")
+    count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)
+    means = ops.divide(ops.matmul(member, ops.cast(x, "float32")), count)
+    surplus = ops.any(ops.greater(run, max_segments), axis=1)
+    return ops.where(surplus[:, None, None], float("nan"), means)
