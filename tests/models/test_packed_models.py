@@ -15,6 +15,8 @@ from tests.few import a_few
 
 # JAX and TensorFlow compile each of these anew.
 OTHERS = "full" if keras.backend.backend() == "torch" else "slow"
+# With XLA and without, where that is a choice.
+COMPILED = [False, True] if keras.backend.backend() == "tensorflow" else ["auto"]
 PACKING = [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS if layer.packs]
 CAUSAL = [
     layers.name_of(layer)
@@ -118,7 +120,7 @@ def test_the_loss_of_packed_texts_is_that_of_the_texts():
     np.testing.assert_allclose([packed, weighted], alone, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", ["auto", False])
+@pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
     made = CausalLM(**SMALL, attention="temporal_weighted")
     made.compile("adam", MaskedCrossentropy(), jit_compile=jit_compile)
@@ -136,7 +138,7 @@ def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
     assert len(loaded.generate([[3, 1]], 2)[0]) == 4
 
 
-@pytest.mark.parametrize("jit_compile", ["auto", False])
+@pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_classifier_trains_saves_and_loads(jit_compile, tmp_path):
     made = EncoderClassifier(**CLASSIFIER, attention="temporal_weighted")
     loss = keras.losses.SparseCategoricalCrossentropy(
