@@ -21,6 +21,8 @@ class PackedRows:
         positions: int32 `(N, length)`: 0, 1, 2, ... in each segment, and 0 for padding.
         row_of: Integer `(sequences,)`: the row of each sequence.
         segment_of: Integer `(sequences,)`: the number of its segment there, from 1.
+        inputs: The inputs of a model: a dictionary of "tokens" and "segment_ids".
+        max_segments: The largest number of segments in a row.
     """
 
     tokens: np.ndarray
@@ -107,8 +109,8 @@ def pack(sequences, length, max_segments=None):
     """Packs short sequences into rows, with little padding.
 
     First-fit decreasing: from the longest sequence to the shortest, each goes to the
-    first row that has room for it. There are at most 11/9 as many rows as necessary,
-    and one more. The result depends only on the arguments.
+    first row that has room for it. Without `max_segments`, there are at most 11/9 as
+    many rows as necessary, and one more. The result depends only on the arguments.
 
     Args:
         sequences: A list of tokens: integer arrays or lists of different lengths,

@@ -122,7 +122,7 @@ def test_the_loss_of_packed_texts_is_that_of_the_texts():
 
 @pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
-    made = CausalLM(**SMALL, attention="temporal_weighted")
+    made = CausalLM(**{**SMALL, "num_layers": 1}, attention="temporal_weighted")
     made.compile("adam", MaskedCrossentropy(), jit_compile=jit_compile)
     targets, _ = datasets.next_tokens(PACKED.tokens, PACKED.segment_ids)
     history = made.fit(PACKED.inputs, targets, epochs=3, batch_size=2, verbose=0)
@@ -140,7 +140,7 @@ def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
 
 @pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_classifier_trains_saves_and_loads(jit_compile, tmp_path):
-    made = EncoderClassifier(**CLASSIFIER, attention="temporal_weighted")
+    made = EncoderClassifier(**{**CLASSIFIER, "num_layers": 1}, attention="local")
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )
