@@ -122,12 +122,14 @@ def test_the_loss_of_packed_texts_is_that_of_the_texts():
 
 @pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
+    keras.utils.set_random_seed(0)
     made = CausalLM(**{**SMALL, "num_layers": 1}, attention="temporal_weighted")
-    made.compile("adam", MaskedCrossentropy(), jit_compile=jit_compile)
+    adam = keras.optimizers.Adam(0.01)
+    made.compile(adam, MaskedCrossentropy(), jit_compile=jit_compile)
     targets, _ = datasets.next_tokens(PACKED.tokens, PACKED.segment_ids)
-    history = made.fit(PACKED.inputs, targets, epochs=3, batch_size=2, verbose=0)
+    history = made.fit(PACKED.inputs, targets, epochs=20, batch_size=2, verbose=0)
     losses = history.history["loss"]
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     want = made.predict(PACKED.inputs, verbose=0)
     made.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -140,6 +142,7 @@ def test_a_language_model_trains_saves_and_loads(jit_compile, tmp_path):
 
 @pytest.mark.parametrize("jit_compile", COMPILED)
 def test_a_classifier_trains_saves_and_loads(jit_compile, tmp_path):
+    keras.utils.set_random_seed(0)
     made = EncoderClassifier(**{**CLASSIFIER, "num_layers": 1}, attention="local")
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
