@@ -10,7 +10,6 @@ from keras_twa.models.inputs import segments_of
 from keras_twa.models.inputs import tokens_of
 from keras_twa.models.token_transformer import TokenTransformer
 from keras_twa.ops import backend
-from keras_twa.ops.segments import runs
 
 
 @keras.saving.register_keras_serializable(package="keras_twa")
@@ -172,7 +171,7 @@ class EncoderClassifier(TokenTransformer):
                 f"pooling={self.pooling!r}"
             )
         known = backend.array(ids)
-        most = 0 if known is None else int(backend.array(runs(ids)).max(initial=0))
+        most = 0 if known is None else int(known.max(initial=0))
         if most > self.max_segments:
             raise ValueError(
                 f"A row must not have more than {self.max_segments} segments. "

@@ -17,7 +17,6 @@ from keras_twa.layers.saved_texts import as_saved
 from keras_twa.layers.saved_texts import to_save
 from keras_twa.mechanism import as_texts
 from keras_twa.ops import backend
-from keras_twa.ops.segments import runs
 
 AT_THE_INPUT = ("sinusoidal", "learned")
 
@@ -204,13 +203,12 @@ def mean_of_segments(x, ids, max_segments):
 
     Args:
         x: `(B, T, F)`.
-        ids: Integer `(B, T)`, 0 for padding.
+        ids: Integer `(B, T)`: the segments 1, 2, 3, ... of each row, 0 for padding.
         max_segments: The largest number of segments in a row.
     """
-    run = ops.where(ops.equal(ids, 0), 0, runs(ids))
     places = ops.arange(1, max_segments + 1, dtype="int32")
-    member = ops.cast(ops.equal(run[:, None, :], places[:, None]), "float32")
+    member = ops.cast(ops.equal(ids[:, None, :], places[:, None]), "float32")
     count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)
     means = ops.divide(ops.matmul(member, ops.cast(x, "float32")), count)
-    surplus = ops.any(ops.greater(run, max_segments), axis=1)
+    surplus = ops.any(ops.greater(ids, max_segments), axis=1)
     return ops.where(surplus[:, None, None], float("nan"), means)

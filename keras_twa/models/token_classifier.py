@@ -1,11 +1,11 @@
 """A Transformer encoder that classifies each token."""
 
 import keras
-from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.masks import carry_mask
 from keras_twa.models import parts
+from keras_twa.models.inputs import real_of
 from keras_twa.models.inputs import segments_of
 from keras_twa.models.inputs import tokens_of
 from keras_twa.models.token_transformer import TokenTransformer
@@ -111,8 +111,7 @@ class TokenClassifier(TokenTransformer):
         return carry_mask(logits, real)
 
     def compute_mask(self, inputs, previous_mask=None):
-        ids = segments_of(inputs)
-        return ops.not_equal(tokens_of(inputs) if ids is None else ids, 0)
+        return real_of(inputs)
 
     def compute_output_spec(self, inputs, training=None):
         shape = (*tokens_of(inputs).shape, self._config["num_classes"])

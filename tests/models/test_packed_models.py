@@ -205,6 +205,16 @@ def test_a_row_with_too_many_segments_is_never_right():
         made(inputs)
 
 
+def test_segments_without_a_real_token_keep_their_places():
+    made = built(EncoderClassifier, **CLASSIFIER)
+    tokens = np.array([[5, 6, 0, 7, 8]], "int32")
+    alone = [logits(made, np.array([one], "int32"))[0] for one in ([5, 6], [7, 8])]
+    # A number that comes again, too, is a new segment.
+    for ids in ([1, 1, 2, 3, 3], [1, 1, 2, 1, 1]):
+        found = logits(made, {"tokens": tokens, "segment_ids": np.array([ids])})
+        harness.assert_close(found[0, [0, 2]], np.stack(alone), f"{ids}", 1e-5)
+
+
 def test_symbolic_inputs_and_shapes():
     inputs = {
         name: keras.Input((12,), dtype="int32", name=name)
