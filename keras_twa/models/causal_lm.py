@@ -10,6 +10,8 @@ from keras_twa.layers import checks
 from keras_twa.models import generation
 from keras_twa.models import parts
 from keras_twa.models import sampling
+from keras_twa.models.inputs import segments_of
+from keras_twa.models.inputs import tokens_of
 from keras_twa.models.token_transformer import TokenTransformer
 from keras_twa.ops.packing import count
 
@@ -21,6 +23,10 @@ class CausalLM(TokenTransformer):
     Token 0 is padding: no token attends to it, and it is never generated. In training,
     the targets are the tokens shifted by one step, and the loss must ignore padding:
     `keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)`.
+
+    Several short texts may share a row: `datasets.pack` packs them, and
+    `datasets.next_tokens` makes the targets. Each text then has the logits that it has
+    alone.
 
     A text may also come in several calls. With `return_state=True`, a call returns a
     state, from which the next call continues.
@@ -45,10 +51,11 @@ class CausalLM(TokenTransformer):
             `True`.
 
     Call arguments:
-        tokens: Integer `(B, T)`.
+        inputs: Tokens, integer `(B, T)`; or a dictionary of "tokens" and "segment_ids",
+            integer `(B, T)`: the segments of packed rows, 0 for padding.
         training: Whether dropout is active.
         initial_state: The state from an earlier call, or `initial_state(B)`.
-        return_state: Whether to return the state too.
+        return_state: Whether to return the state too. Packed rows have no states.
 
     Returns:
         Logits of the next token at each step, `(B, T, vocabulary_size)` in float32;
@@ -102,14 +109,15 @@ class CausalLM(TokenTransformer):
         )
         self.head = parts.head(vocabulary_size, self.dtype_policy)
 
-    def build(self, tokens_shape):
-        super().build(tokens_shape)
+    def build(self, inputs_shape):
+        super().build(inputs_shape)
         for block in self.blocks:
             checks.can_be_causal(block.attention_layer)
-        self.head.build((*tokens_shape[:2], self._config["embedding_dim"]))
+        shape = tokens_of(inputs_shape)
+        self.head.build((*shape[:2], self._config["embedding_dim"]))
 
-    def call(self, tokens, training=None, initial_state=None, return_state=False):
-        x, state = self._read(tokens, training, initial_state, return_state)
+    def call(self, inputs, training=None, initial_state=None, return_state=False):
+        x, state = self._read(inputs, training, initial_state, return_state)
         logits = self.head(x)
         return (logits, state) if return_state else logits
 
@@ -199,12 +207,14 @@ class CausalLM(TokenTransformer):
             state,
         )
 
-    def _read(self, tokens, training, state, return_state=True):
+    def _read(self, inputs, training, state, return_state=True):
         """The output of the blocks, `(B, T, F)`, and the next state."""
         self._check_state(state)
         first = None if state is None else state["count"]
-        x, real = self.embed(tokens, training, first=first)
+        tokens, ids = tokens_of(inputs), segments_of(inputs)
+        x, real = self.embed(tokens, training, first=first, ids=ids)
         options = {"padding_mask": real, "use_causal_mask": True, "training": training}
+        options["segment_ids"] = ids
         if state is None and not return_state:
             for block in self.blocks:
                 x = block(x, **options)
@@ -254,9 +264,10 @@ class CausalLM(TokenTransformer):
             )
 
     def compute_output_spec(
-        self, tokens, training=None, initial_state=None, return_state=False
+        self, inputs, training=None, initial_state=None, return_state=False
     ):
         self._check_state(initial_state)
+        tokens = tokens_of(inputs)
         size, dim = self._config["vocabulary_size"], self._config["embedding_dim"]
         logits = keras.KerasTensor((*tokens.shape, size), dtype="float32")
         if not return_state:

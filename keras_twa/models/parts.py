@@ -193,3 +193,22 @@ def mean_of_real(x, real):
     weights = ops.cast(real, "float32")[..., None]
     count = ops.maximum(ops.sum(weights, axis=1), 1.0)
     return ops.divide(ops.sum(ops.multiply(x, weights), axis=1), count)
+
+
+def mean_of_segments(x, ids, max_segments):
+    """Means over the steps of each segment, `(B, max_segments, F)` in float32.
+
+    They are zero for segments that a row does not have, and NaN in rows with more
+    segments.
+
+    Args:
+        x: `(B, T, F)`.
+        ids: Integer `(B, T)`: the segments 1, 2, 3, ... of each row, 0 for padding.
+        max_segments: The largest number of segments in a row.
+    """
+    places = ops.arange(1, max_segments + 1, dtype="int32")
+    member = ops.cast(ops.equal(ids[:, None, :], places[:, None]), "float32")
+    count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)
+    means = ops.divide(ops.matmul(member, ops.cast(x, "float32")), count)
+    surplus = ops.any(ops.greater(ids, max_segments), axis=1)
+    return ops.where(surplus[:, None, None], float("nan"), means)

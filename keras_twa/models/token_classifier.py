@@ -1,11 +1,13 @@
 """A Transformer encoder that classifies each token."""
 
 import keras
-from keras import ops
 
 from keras_twa.layers import checks
 from keras_twa.masks import carry_mask
 from keras_twa.models import parts
+from keras_twa.models.inputs import real_of
+from keras_twa.models.inputs import segments_of
+from keras_twa.models.inputs import tokens_of
 from keras_twa.models.token_transformer import TokenTransformer
 
 
@@ -38,7 +40,8 @@ class TokenClassifier(TokenTransformer):
             `True`.
 
     Call arguments:
-        tokens: Integer `(B, T)`.
+        inputs: Tokens, integer `(B, T)`; or a dictionary of "tokens" and "segment_ids",
+            integer `(B, T)`: the segments of packed rows, 0 for padding.
         training: Whether dropout is active.
 
     Returns:
@@ -93,21 +96,23 @@ class TokenClassifier(TokenTransformer):
         self._config["num_classes"] = num_classes
         self.head = parts.head(num_classes, self.dtype_policy)
 
-    def build(self, tokens_shape):
-        super().build(tokens_shape)
-        self.head.build((*tokens_shape[:2], self._config["embedding_dim"]))
+    def build(self, inputs_shape):
+        super().build(inputs_shape)
+        shape = tokens_of(inputs_shape)
+        self.head.build((*shape[:2], self._config["embedding_dim"]))
 
-    def call(self, tokens, training=None):
-        x, real = self.embed(tokens, training)
+    def call(self, inputs, training=None):
+        ids = segments_of(inputs)
+        x, real = self.embed(tokens_of(inputs), training, ids=ids)
         for block in self.blocks:
-            x = block(x, padding_mask=real, training=training)
+            x = block(x, padding_mask=real, training=training, segment_ids=ids)
         logits = self.head(self.final_norm(x))
         # On JAX, `fit` does not use `__call__`, which would do this.
         return carry_mask(logits, real)
 
-    def compute_mask(self, tokens, previous_mask=None):
-        return ops.not_equal(tokens, 0)
+    def compute_mask(self, inputs, previous_mask=None):
+        return real_of(inputs)
 
-    def compute_output_spec(self, tokens, training=None):
-        shape = (*tokens.shape, self._config["num_classes"])
+    def compute_output_spec(self, inputs, training=None):
+        shape = (*tokens_of(inputs).shape, self._config["num_classes"])
         return keras.KerasTensor(shape, dtype="float32")

@@ -6,7 +6,9 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.quantized import dtype_config
 from keras_twa.models import parts
+from keras_twa.models.inputs import tokens_of
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.segments import numbers_within
 
 
 class TokenTransformer(keras.Model):
@@ -98,7 +100,8 @@ class TokenTransformer(keras.Model):
         )
         self.final_norm = parts.final_norm(self.dtype_policy)
 
-    def build(self, tokens_shape):
+    def build(self, inputs_shape):
+        tokens_shape = tokens_of(inputs_shape)
         # A class token would add one step.
         shape = (tokens_shape[0], None, self._config["embedding_dim"])
         self.embedding.build(tokens_shape)
@@ -107,10 +110,10 @@ class TokenTransformer(keras.Model):
         for layer in (*self.blocks, self.final_norm):
             layer.build(shape)
 
-    def embed(self, tokens, training=None, class_token=None, first=None):
+    def embed(self, tokens, training=None, class_token=None, first=None, ids=None):
         """Embeds tokens, and returns which of them are real.
 
-        Positions count the real tokens of each row.
+        Positions count the real tokens of each row, or of each segment of packed rows.
 
         Args:
             tokens: Integer `(B, T)`.
@@ -118,11 +121,13 @@ class TokenTransformer(keras.Model):
             class_token: Token to put in front, `(1, 1, F)`, or `None`. It is real.
             first: Number of earlier real tokens of each row, integer `(B,)`. Defaults
                 to none.
+            ids: The segments of packed rows, integer `(B, T)`, 0 for padding, or
+                `None`. There is no class token then.
 
         Returns:
             `(B, T, F)` and boolean `(B, T)`, where T counts the class token.
         """
-        real = ops.not_equal(tokens, 0)
+        real = ops.not_equal(tokens if ids is None else ids, 0)
         x = self.embedding(tokens)
         if class_token is not None:
             x = parts.with_class_token(x, class_token)
@@ -130,7 +135,8 @@ class TokenTransformer(keras.Model):
             real = ops.concatenate([always, real], axis=1)
         if self.positions is not None:
             before = 0 if first is None else first[:, None]
-            x = self.positions(x, positions=numbers(real, before))
+            counted = numbers(real, before) if ids is None else numbers_within(ids)
+            x = self.positions(x, positions=counted)
         return self.embedding_dropout(x, training=training), real
 
     def get_config(self):

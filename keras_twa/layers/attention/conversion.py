@@ -91,9 +91,10 @@ def before_conversion(args, kwargs):
 
 
 def masks_and_times(kwargs):
-    """Converts masks and positions that are nested lists to arrays."""
+    """Converts masks, positions and segments that are nested lists to arrays."""
+    ends = ("_mask", "positions", "segment_ids")
     return {
-        name: _mask_or_times(name, x) if name.endswith(("_mask", "positions")) else x
+        name: _mask_or_times(name, x) if name.endswith(ends) else x
         for name, x in kwargs.items()
     }
 

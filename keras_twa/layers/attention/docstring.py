@@ -181,6 +181,7 @@ def _call(mechanism):
         "their masks and positions."
         if crosses
         else "Must be `None`: the layer attends to its own sequence only.",
+        **_segments(mechanism),
     }
 
 
@@ -230,6 +231,21 @@ def _streaming(mechanism):
         "initial_state": "The state that an earlier call or step returned, or "
         "`initial_state(B)`." + "".join(f" Requires {need}." for need in needs),
         "return_state": "Whether to return the state too.",
+    }
+
+
+def _segments(mechanism):
+    if not mechanism.packs:
+        unsupported = "Must be `None`: packed rows are not supported."
+        return {"segment_ids": unsupported, "key_segment_ids": unsupported}
+    of = "queries" if mechanism.cross_attention else "steps"
+    return {
+        "segment_ids": f"The segments of the {of} in packed rows, integer `(B, T)`, 0 "
+        "for padding. Steps see only their own segment: a run of equal numbers.",
+        "key_segment_ids": "The segments of the keys in cross-attention, integer "
+        "`(B, S)`. Queries see the keys of the same number."
+        if mechanism.cross_attention
+        else "Must be `None`: keys have the segments of the queries.",
     }
 
 

@@ -41,6 +41,9 @@ class TransformerBlock(keras.layers.Layer):
             checkpointing).
     """
 
+    # How the names of the arguments for the block's own sequence begin.
+    own_arguments = ""
+
     def __init__(
         self,
         *,
@@ -81,6 +84,33 @@ class TransformerBlock(keras.layers.Layer):
     def __call__(self, *args, **kwargs):
         # Keras would convert each number in nested lists to a tensor.
         return super().__call__(*args, **masks_and_times(kwargs))
+
+    def step(self, token, state, mask=None, position=None):
+        """Takes one step of a causal block.
+
+        Args:
+            token: `(B, F)`.
+            state: From `initial_state`, a step, or a call with `return_state=True`.
+            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
+            position: Times of the tokens `(B,)`. Defaults to the number of real steps
+                before.
+
+        Returns:
+            The output `(B, F)`, and the next state.
+        """
+        given = {"padding_mask": mask, "positions": position}
+        options = {
+            f"{self.own_arguments}{name}": None if one is None else one[:, None]
+            for name, one in given.items()
+        }
+        outputs, state = self(
+            token[:, None],
+            use_causal_mask=True,
+            initial_state=state,
+            return_state=True,
+            **options,
+        )
+        return outputs[:, 0], state
 
     def _build_attention(self, name, attention, shape, source_shape):
         """Creates and builds an attention layer, its norm and its dropout."""
@@ -166,7 +196,7 @@ class TransformerBlock(keras.layers.Layer):
         x = x + getattr(self, f"{name}_dropout")(outputs, training=training)
         return x if self.normalize_first else getattr(self, f"{name}_norm")(x)
 
-    def _feed_forward_branch(self, x, padding_mask, training, state=None):
+    def _feed_forward_branch(self, x, padding_mask, training, state=None, ids=None):
         """Calls the feed-forward network, and adds its output to its input.
 
         Args:
@@ -174,6 +204,7 @@ class TransformerBlock(keras.layers.Layer):
             padding_mask: Boolean `(B, T)`, or `None`.
             training: Whether dropout is active.
             state: The state of the block before this call, or `None`.
+            ids: The segments of packed rows, integer `(B, T)`, or `None`.
 
         Returns:
             The sum `(B, T, F)`, and a dictionary with the network's part of the next
@@ -182,7 +213,10 @@ class TransformerBlock(keras.layers.Layer):
         inputs = self._branch_inputs("feed_forward", x)
         options = {"training": training, "padding_mask": padding_mask}
         held = {}
-        if state is None or self.feed_forward_kind != "channel_mixing":
+        shifts = self.feed_forward_kind == "channel_mixing"
+        if shifts and ids is not None:
+            options["segment_ids"] = ids
+        if state is None or not shifts:
             outputs = self.feed_forward(inputs, **options)
         else:
             outputs, held["feed_forward"] = self.feed_forward(

@@ -5,8 +5,8 @@ import numpy as np
 from keras import ops
 
 from keras_twa.layers import checks
+from keras_twa.layers.blocks.packed import real_and_segments
 from keras_twa.masks import boolean
-from keras_twa.masks import both
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 from keras_twa.ops import previous_real
@@ -36,8 +36,8 @@ class ChannelMixing(keras.layers.Layer):
         previous: The input of the last real step of an earlier call `(B, F)`. Defaults
             to zeros.
         return_last: Whether to return the input of the last real step too.
-        segment_ids: The segments of packed rows, integer `(B, T)`, 0 for padding. The
-            first step of each has no step before it. Excludes `previous` and
+        segment_ids: Integer `(B, T)`, the segments of packed rows, 0 for padding. The
+            first step of a segment has no step before it. Not with `previous` or
             `return_last`.
 
     Returns:
@@ -101,14 +101,15 @@ class ChannelMixing(keras.layers.Layer):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
         checks.padding("padding_mask", padding_mask, inputs)
-        padding_mask, run = boolean(padding_mask), None
         if segment_ids is not None:
-            self._check_packed(segment_ids, inputs, previous, return_last)
-            padding_mask = both(padding_mask, ops.not_equal(segment_ids, 0))
-            run = runs(ops.where(padding_mask, segment_ids, 0))
+            checks.segment_ids("segment_ids", segment_ids, inputs)
+            if previous is not None or return_last:
+                checks.no_state_of_packed_rows(segment_ids, "a state")
+        padding_mask, ids = real_and_segments(boolean(padding_mask), segment_ids)
         x = hide_padding(inputs, padding_mask)
         if previous is not None:
             previous = ops.cast(previous, x.dtype)
+        run = None if ids is None else runs(ids)
         previous, last = previous_real(x, padding_mask, previous, run)
         gate, key = (
             dense(previous + (x - previous) * ops.cast(shift, x.dtype))
@@ -120,15 +121,6 @@ class ChannelMixing(keras.layers.Layer):
         key = self.drop(ops.square(ops.relu(key)), training=training)
         outputs = ops.cast(ops.sigmoid(gate) * self.value(key), self.compute_dtype)
         return (outputs, last) if return_last else outputs
-
-    def _check_packed(self, segment_ids, inputs, previous, return_last):
-        checks.segment_ids("segment_ids", segment_ids, inputs)
-        if previous is not None or return_last:
-            raise ValueError(
-                "Packed rows have no state: `previous` and `return_last` do not apply. "
-                f"Received: segment_ids of shape {tuple(segment_ids.shape)}, "
-                f"return_last={return_last}"
-            )
 
     def compute_output_shape(self, inputs_shape):
         return inputs_shape

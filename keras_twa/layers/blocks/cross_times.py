@@ -4,19 +4,24 @@ from keras import ops
 
 from keras_twa.masks import boolean
 from keras_twa.ops.packing import numbers
+from keras_twa.ops.segments import numbers_within
 
 
 def numbers_of_both(decoder, encoder, state):
-    """Numbers the real steps of each row, in two sequences.
+    """Numbers the real steps of each row, or each segment, in two sequences.
 
     Args:
-        decoder: `(B, T, F)`, and which steps are real, boolean `(B, T)` or `None`.
+        decoder: `(B, T, F)`; which steps are real, boolean `(B, T)` or `None`; and the
+            segments of packed rows, integer `(B, T)`, 0 for padding, or `None`.
         encoder: The same for the encoder sequence. Ignored with a state.
         state: The state before the call, or `None`.
 
     Returns:
         Float32 `(B, T)` and `(B, S)`.
     """
+    segments = decoder[2], encoder[2]
+    if segments[0] is not None:
+        return tuple(ops.cast(numbers_within(ids), "float32") for ids in segments)
     before = 0
     if state is not None:
         before, projected = state["count"][:, None], state["cross_attention"]

@@ -9,7 +9,10 @@ from keras_twa.layers.blocks.block import results_of
 from keras_twa.layers.blocks.cross_times import numbers_of_both
 from keras_twa.layers.blocks.cross_times import real_steps
 from keras_twa.layers.blocks.cross_times import with_times
+from keras_twa.layers.blocks.packed import check_segments
+from keras_twa.layers.blocks.packed import real_and_segments
 from keras_twa.layers.blocks.source import check_source
+from keras_twa.layers.blocks.source import check_times_of_both
 from keras_twa.layers.blocks.source import refuse
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
@@ -71,6 +74,11 @@ class TransformerDecoder(TransformerBlock):
             `initial_state(B)`. Requires a causal call.
         return_state: Whether to return the state too.
         return_attention_scores: Whether to return the attention weights too.
+        decoder_segment_ids: Integer `(B, T)`: the segments of packed rows, 0 for
+            padding. Steps see only their own segment. Requires attention that supports
+            it, and a call without a state.
+        encoder_segment_ids: Integer `(B, S)`: those of the encoder sequence. Steps see
+            the encoder's steps of the same number.
 
     Returns:
         `(B, T, F)`; with `return_attention_scores`, also the weights of self-attention
@@ -101,6 +109,8 @@ class TransformerDecoder(TransformerBlock):
         [Vaswani et al., 2017](https://arxiv.org/abs/1706.03762); [Xiong et al.,
         2020](https://arxiv.org/abs/2002.04745) on the position of the normalisation.
     """
+
+    own_arguments = "decoder_"
 
     def __init__(
         self,
@@ -187,28 +197,6 @@ class TransformerDecoder(TransformerBlock):
             state["count"] = ops.zeros((batch_size,), "int32")
         return {**state, **self._initial_feed_forward(batch_size, dtype)}
 
-    def step(self, token, state, mask=None, position=None):
-        """Takes one step.
-
-        Args:
-            token: `(B, F)`.
-            state: From `initial_state`, a step, or a call with `return_state=True`.
-            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
-            position: Times of the tokens `(B,)`. Defaults to the number of real steps
-                before.
-
-        Returns:
-            The output `(B, F)`, and the next state.
-        """
-        outputs, state = self(
-            token[:, None],
-            decoder_padding_mask=None if mask is None else mask[:, None],
-            decoder_positions=None if position is None else position[:, None],
-            initial_state=state,
-            return_state=True,
-        )
-        return outputs[:, 0], state
-
     def call(
         self,
         decoder_sequence,
@@ -224,6 +212,8 @@ class TransformerDecoder(TransformerBlock):
         initial_state=None,
         return_state=False,
         return_attention_scores=False,
+        decoder_segment_ids=None,
+        encoder_segment_ids=None,
     ):
         real = decoder_padding_mask
         if real is None:
@@ -234,12 +224,26 @@ class TransformerDecoder(TransformerBlock):
             "encoder_positions": encoder_positions,
         }
         self._check_call(
-            decoder_sequence, real, decoder_positions, initial_state, **of_source
+            decoder_sequence,
+            real,
+            decoder_positions,
+            initial_state,
+            encoder_segment_ids=encoder_segment_ids,
+            **of_source,
         )
         if encoder_padding_mask is None and encoder_sequence is not None:
             encoder_padding_mask = carried_mask(encoder_sequence)
         crosses = self.cross_attention_layer is not None
         streams = return_state or initial_state is not None
+        sequences = {"decoder_segment_ids": (decoder_segment_ids, decoder_sequence)}
+        if crosses:
+            sequences["encoder_segment_ids"] = (encoder_segment_ids, encoder_sequence)
+        layers = self.self_attention_layer, self.cross_attention_layer
+        check_segments(layers[: 1 + crosses], sequences, streams)
+        real, ids = real_and_segments(real, decoder_segment_ids)
+        encoder_padding_mask, source_ids = real_and_segments(
+            encoder_padding_mask, encoder_segment_ids
+        )
         before = initial_state
         if streams and before is None:
             before = self.initial_state(ops.shape(decoder_sequence)[0], **of_source)
@@ -252,14 +256,14 @@ class TransformerDecoder(TransformerBlock):
         numbered = None
         if self._cross_by_time and decoder_positions is None:
             numbered = numbers_of_both(
-                (decoder_sequence, real),
-                (encoder_sequence, encoder_padding_mask),
+                (decoder_sequence, real, ids),
+                (encoder_sequence, encoder_padding_mask, source_ids),
                 before if streams else None,
             )
 
         def branches(x, source, times, source_times):
             flags = training, return_attention_scores
-            shared = {"query_mask": real, "query_positions": times}
+            shared = {"query_mask": real, "segment_ids": ids}
             x, weights, state = self._attention_branch(
                 "self_attention",
                 x,
@@ -269,6 +273,7 @@ class TransformerDecoder(TransformerBlock):
                 attention_mask=decoder_attention_mask,
                 use_causal_mask=use_causal_mask,
                 initial_state=before["self_attention"] if streams else None,
+                query_positions=times,
                 **shared,
             )
             results = [weights] if return_attention_scores else []
@@ -283,12 +288,13 @@ class TransformerDecoder(TransformerBlock):
                     "cross_attention",
                     x,
                     *flags,
-                    query_mask=real,
                     attention_mask=encoder_attention_mask,
+                    key_segment_ids=source_ids,
+                    **shared,
                     **others,
                 )
                 results += [weights] if return_attention_scores else []
-            x, last = self._feed_forward_branch(x, real, training, before)
+            x, last = self._feed_forward_branch(x, real, training, before, ids)
             if return_state:
                 results.append({"self_attention": state, **held, **last})
             return x, *results
@@ -378,16 +384,7 @@ class TransformerDecoder(TransformerBlock):
             names |= {"cross_attention", "count"}
         self._check_state(state, names, x.shape[0])
         if self._cross_by_time:
-            timed = source["encoder_positions"] is not None
-            if state is not None:
-                timed = "time" in state["cross_attention"]
-            if timed != (positions is not None):
-                raise ValueError(
-                    "This block's cross-attention depends on times: pass the times of "
-                    "both sequences or of neither. Received: decoder_positions "
-                    f"{'not ' * (positions is None)}given, encoder_positions "
-                    f"{'not ' * (not timed)}given"
-                )
+            check_times_of_both(positions, source["encoder_positions"], state)
         if state is None:
             check_source(self.cross_attention_layer is not None, **source)
         else:

@@ -6,6 +6,8 @@ from keras import ops
 from keras_twa.layers import checks
 from keras_twa.layers.blocks.block import TransformerBlock
 from keras_twa.layers.blocks.block import results_of
+from keras_twa.layers.blocks.packed import check_segments
+from keras_twa.layers.blocks.packed import real_and_segments
 from keras_twa.masks import carried_mask
 from keras_twa.masks import hide_padding
 
@@ -53,6 +55,9 @@ class TransformerEncoder(TransformerBlock):
         initial_state: The state that an earlier call or step returned, or
             `initial_state(B)`. Requires a causal call.
         return_state: Whether to return the state too.
+        segment_ids: Integer `(B, T)`: the segments of packed rows, 0 for padding. Steps
+            see only their own segment. Requires an attention that supports it, and a
+            call without a state.
 
     Returns:
         `(B, T, F)`; with `return_attention_scores`, also the attention weights
@@ -129,29 +134,6 @@ class TransformerEncoder(TransformerBlock):
         state = self.attention_layer.initial_state(batch_size, dtype, max_length)
         return {"attention": state, **self._initial_feed_forward(batch_size, dtype)}
 
-    def step(self, token, state, mask=None, position=None):
-        """Takes one step of a causal block.
-
-        Args:
-            token: `(B, F)`.
-            state: From `initial_state`, a step, or a call with `return_state=True`.
-            mask: Boolean `(B,)`, `True` where the token is real. Defaults to all.
-            position: Times of the tokens `(B,)`. Defaults to the number of real steps
-                before.
-
-        Returns:
-            The output `(B, F)`, and the next state.
-        """
-        outputs, state = self(
-            token[:, None],
-            padding_mask=None if mask is None else mask[:, None],
-            use_causal_mask=True,
-            positions=None if position is None else position[:, None],
-            initial_state=state,
-            return_state=True,
-        )
-        return outputs[:, 0], state
-
     def call(
         self,
         inputs,
@@ -163,12 +145,17 @@ class TransformerEncoder(TransformerBlock):
         positions=None,
         initial_state=None,
         return_state=False,
+        segment_ids=None,
     ):
         if padding_mask is None:
             padding_mask = carried_mask(inputs)
         checks.padding("padding_mask", padding_mask, inputs)
         self._check_state(initial_state, {"attention"}, inputs.shape[0])
         streams = return_state or initial_state is not None
+        check_segments(
+            [self.attention_layer], {"segment_ids": (segment_ids, inputs)}, streams
+        )
+        padding_mask, ids = real_and_segments(padding_mask, segment_ids)
         before = initial_state
         if return_state and before is None:
             before = self.initial_state(ops.shape(inputs)[0])
@@ -177,6 +164,7 @@ class TransformerEncoder(TransformerBlock):
             "value_mask": padding_mask,
             "attention_mask": attention_mask,
             "use_causal_mask": use_causal_mask,
+            "segment_ids": ids,
         }
         if streams:
             options["initial_state"] = before["attention"]
@@ -191,7 +179,7 @@ class TransformerEncoder(TransformerBlock):
                 query_positions=times,
                 **options,
             )
-            x, held = self._feed_forward_branch(x, padding_mask, training, before)
+            x, held = self._feed_forward_branch(x, padding_mask, training, before, ids)
             results = [x]
             results += [weights] if return_attention_scores else []
             results += [{"attention": state, **held}] if return_state else []

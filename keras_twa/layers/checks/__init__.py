@@ -15,6 +15,8 @@ from keras_twa.layers.checks.mechanisms import projected
 from keras_twa.layers.checks.mechanisms import state
 from keras_twa.layers.checks.mechanisms import whole_sequences
 from keras_twa.layers.checks.mechanisms import without_keras_options
+from keras_twa.layers.checks.segments import no_state_of_packed_rows
+from keras_twa.layers.checks.segments import packs
 from keras_twa.layers.checks.segments import segment_ids
 from keras_twa.layers.checks.tensors import call_arguments
 from keras_twa.layers.checks.tensors import input_shapes
@@ -68,8 +70,10 @@ __all__ = [
     "lags",
     "no_dropout",
     "no_flash_with",
+    "no_state_of_packed_rows",
     "one_of",
     "output_dims",
+    "packs",
     "padding",
     "pair",
     "pairs",

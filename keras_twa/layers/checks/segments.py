@@ -16,11 +16,7 @@ def packed_call(layer, arguments):
     ids, key_ids = arguments.segment_ids, arguments.key_segment_ids
     if ids is None and key_ids is None:
         return
-    name = type(layer).__name__
-    if not layer.packs:
-        raise ValueError(
-            f"{name} does not support packed rows. Received: segment_ids for {name}"
-        )
+    packs(layer)
     if ids is None or key_ids is None:
         given, missing = "segment_ids", "key_segment_ids"
         if ids is None:
@@ -48,10 +44,24 @@ def packed_call(layer, arguments):
         ("`projected`", arguments.projected is not None),
     ):
         if refused:
-            raise ValueError(
-                f"Packed rows do not support {what}: a row holds several sequences. "
-                f"Received: segment_ids of shape {tuple(ids.shape)} and {what}"
-            )
+            no_state_of_packed_rows(ids, what)
+
+
+def packs(layer):
+    """Checks that an attention layer, of any package, supports packed rows."""
+    if not getattr(layer, "packs", False):
+        name = type(layer).__name__
+        raise ValueError(
+            f"{name} does not support packed rows. Received: segment_ids for {name}"
+        )
+
+
+def no_state_of_packed_rows(ids, what):
+    """Raises for a state, or projected keys, of packed rows."""
+    raise ValueError(
+        f"Packed rows do not support {what}: a row holds several sequences. "
+        f"Received: segment_ids of shape {tuple(ids.shape)} and {what}"
+    )
 
 
 def segment_ids(name, ids, x):
