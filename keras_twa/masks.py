@@ -90,7 +90,7 @@ class AttentionMask:
             mask = both(mask, self.keys[:, None, None, :])
         if self.queries is not None:
             mask = both(mask, self.queries[:, None, :, None])
-        if self.query_segments is not None:
+        if self.query_segments is not None and self.key_segments is not None:
             segments = self.query_segments[:, :, None], self.key_segments[:, None, :]
             mask = both(mask, ops.equal(*segments)[:, None])
         return mask

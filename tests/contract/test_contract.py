@@ -30,7 +30,6 @@ from tests.contract.marks import seldom
 # with `-m slow`.
 SELDOM = seldom(FORKS)
 CAUSAL = seldom([case for case in FORKS if case.facts.causality != "never"])
-PACKED_SELDOM = seldom([case for case in FORKS if case.layer.packs])
 
 by_route = pytest.mark.parametrize(
     "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
@@ -275,29 +274,6 @@ def test_parts_equal_one_call(case):
 @on([*PLAIN, *SELDOM, *seldom([*OTHER_RECURRENT, *OTHER_DIRECTED])])
 def test_ragged_rows_equal_each_alone(case):
     checks.ragged_rows_equal_each_alone(case)
-
-
-@pytest.mark.parametrize(
-    "poison",
-    [pytest.param(None, marks=full), np.nan, pytest.param(np.inf, marks=full)],
-)
-@by_route
-@on([case for case in EACH if case.layer.packs] + PACKED_SELDOM)
-def test_packed_rows_equal_segments(case, route, poison):
-    with scenarios.route(route):
-        checks.packed_rows_equal_segments(case, poison)
-
-
-@full
-@pytest.mark.parametrize("poison", [None, np.nan])
-@on([case for case in WITH_CROSS if case.layer.packs])
-def test_packed_rows_attend_across(case, poison):
-    checks.packed_rows_attend_across(case, poison)
-
-
-@on([case for case in PLAIN if not case.layer.packs])
-def test_refuses_packed_rows(case):
-    checks.refuses_packed_rows(case)
 
 
 @on(WITH_STATES)

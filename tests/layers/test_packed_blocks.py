@@ -17,7 +17,7 @@ CROSSING = [
 ]
 SEGMENTS = np.array([[2, 2, 2, 1, 1, 3, 3, 0], [0, 1, 1, 1, 1, 2, 0, 2]], "int32")
 SOURCE_SEGMENTS = np.array([[1, 1, 3, 2, 2, 2], [2, 2, 0, 1, 1, 1]], "int32")
-X, SOURCE = normal(2, 8, 6, seed=1), normal(2, 6, 4, seed=2)
+X, SOURCE = normal(2, 8, 8, seed=1), normal(2, 6, 4, seed=2)
 
 
 def value(tensor):
@@ -98,7 +98,7 @@ def test_segments_and_a_mask_hide_padding_together():
 def fitted(remat, feed_forward):
     """Return the weights of a model after a step of training on packed rows."""
     keras.utils.set_random_seed(0)
-    inputs = keras.Input((8, 6)), keras.Input((8,), dtype="int32")
+    inputs = keras.Input((8, 8)), keras.Input((8,), dtype="int32")
     block = layers.TransformerEncoder(10, 2, feed_forward=feed_forward, remat=remat)
     model = keras.Model(inputs, block(inputs[0], segment_ids=inputs[1]))
     model.compile(keras.optimizers.SGD(0.1), "mse")
@@ -139,7 +139,7 @@ def test_a_decoder_without_an_encoder_sequence():
 
 
 def test_a_functional_model_of_packed_rows(tmp_path):
-    inputs = keras.Input((8, 6)), keras.Input((8,), dtype="int32")
+    inputs = keras.Input((8, 8)), keras.Input((8,), dtype="int32")
     outputs = layers.TransformerEncoder(10, 2)(inputs[0], segment_ids=inputs[1])
     model = keras.Model(inputs, outputs)
     model.compile("sgd", "mse")

@@ -7,6 +7,7 @@ padding belongs to no block.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from keras import ops
 
@@ -71,7 +72,7 @@ def block_recurrent_attention(
         filled = ops.cast(packing.filled, "float32")
         steps = {name: packing.pack(x) for name, x in steps.items()}
     weights = {**weights, "lag_bias": _bias_of_slots(weights["lag_bias"], slots)}
-    advance = Advance(tuple(weights), gate, slots, slots == block_size)
+    advance: Any = Advance(tuple(weights), gate, slots, slots == block_size)
     constants = {"real": filled[:, :, None]}
     if mask.key_segments is not None:
         run = mask.key_segments if packing is None else packing.pack(mask.key_segments)

@@ -129,7 +129,7 @@ def _by_segment(query, key, value, mask, key_bias, scale, sink):
     """Packed rows: one call of the fused kernel for each segment."""
     real = None if mask.keys is None else backend.array(mask.keys)
     rows = []
-    for row, segments in enumerate(backend.array(mask.key_segments)):
+    for row, segments in enumerate(np.asarray(backend.array(mask.key_segments))):
         cuts = [0, *(np.flatnonzero(np.diff(segments)) + 1), len(segments)]
         parts = []
         for first, end in itertools.pairwise(map(int, cuts)):

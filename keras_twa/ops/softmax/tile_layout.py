@@ -95,7 +95,7 @@ class Layout:
             return compute(self.keys)
         low, high = ops.min(queries["low"]), ops.max(queries["high"])
         first, end = backend.known(low), backend.known(high)
-        if first is not None:
+        if first is not None and end is not None:
             last_low, first_high = ops.max(queries["low"]), ops.min(queries["high"])
             one = backend.known(last_low) == first
             one = one and (self.rules.causal or backend.known(first_high) == end)
