@@ -40,7 +40,6 @@ from keras_twa.ops.softmax.tiled import tiled_attention
 from keras_twa.ops.softmax.time_weights import LagLine
 from keras_twa.ops.softmax.time_weights import TimeWeight
 from keras_twa.ops.softmax.transformer_xl import relative_attention
-from keras_twa.ops.timescale_gate import gate_timescales
 from keras_twa.ops.unit import unit
 
 __all__ = [
@@ -60,7 +59,6 @@ __all__ = [
     "dot_product_attention",
     "earlier_real",
     "forgetting_attention",
-    "gate_timescales",
     "gated_delta",
     "gated_linear",
     "generalized_delta_rule",

@@ -118,8 +118,8 @@ def test_a_masked_step_is_no_step_of_a_segment():
     [
         ({"segment_ids": np.ones((2, 6), "int32")}, "must have shape"),
         ({"segment_ids": np.ones((2, 7), "float32")}, "must be integers"),
-        ({"return_last": True}, "no state"),
-        ({"previous": np.zeros((2, 6), "float32")}, "no state"),
+        ({"return_last": True}, "do not support a state"),
+        ({"previous": np.zeros((2, 6), "float32")}, "do not support a state"),
     ],
 )
 def test_refuses_bad_segments(options, message):

@@ -58,7 +58,8 @@ def test_a_kernel_of_the_last_step_only_is_silu():
         np.testing.assert_allclose(
             ops.convert_to_numpy(heads[name]), expected, atol=1e-6, err_msg=name
         )
-    joint = ops.concatenate([*x.values()], axis=-1)[:, -2:]
+    joint = [ops.reshape(given, (*given.shape[:2], -1)) for given in x.values()]
+    joint = ops.concatenate(joint, axis=-1)[:, -2:]
     np.testing.assert_array_equal(
         ops.convert_to_numpy(last), ops.convert_to_numpy(joint)
     )

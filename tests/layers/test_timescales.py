@@ -44,7 +44,7 @@ def test_timescales_spread_over_a_range(layer):
 @of_each
 def test_unknown_length_needs_a_range(layer):
     made = layer(2, 4, discounts="log_uniform", num_timescales=3)
-    with pytest.raises(ValueError, match=r"longest timescale.*Received: .*length None"):
+    with pytest.raises(ValueError, match=r"longest timescale.*Received: .*length=None"):
         made.build((None, None, 6))
 
 

@@ -40,7 +40,14 @@ def test_they_are_short_and_import_public_names(path):
 def test_they_keep_the_contract(theirs):
     ran = check_attention(theirs.DistanceAttention, references.distance)
     left_out = {*PROMISES} - {*ran}
-    assert left_out == {"refuses_states", "refuses_projected", "states_stop_gradients"}
+    assert left_out == {
+        "refuses_causal_calls",
+        "refuses_packed_rows",
+        "refuses_projected",
+        "refuses_states",
+        "reversed_input_gives_reversed_output",
+        "states_stop_gradients",
+    }
     ran = check_attention(theirs.FadingAttention, references.fading)
     assert {"equals_reference", "steps_equal_one_call", "refuses_projected"} <= {*ran}
 

@@ -12,7 +12,7 @@ from keras_twa.layers.attention.projection import HeadDense
 from keras_twa.layers.attention.projection import Projection
 from keras_twa.layers.normalization import LayerNormalization
 from keras_twa.ops import discounted_attention
-from keras_twa.ops import gate_timescales
+from keras_twa.ops.timescale_gate import gate_timescales
 
 # The projection of the gate.
 GATE = "timescale_gate"
