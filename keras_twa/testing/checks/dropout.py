@@ -94,7 +94,11 @@ def dropout_has_its_own_gradient(case):
     got = harness.run_with_gradients(layer, call, cotangent)
     slope = sum((got.inputs[name] * d).sum() for name, d in directions.items())
     step = 1e-3
-    expected = (output_at(step) - output_at(-step)) / (2 * step)
+    middle = output_at(0.0)
+    # At a kink of a ReLU, the slopes on both sides differ.
+    behind, ahead = sorted(
+        ((middle - output_at(-step)) / step, (output_at(step) - middle) / step)
+    )
     size = sum(np.linalg.norm(g) for g in got.inputs.values())
-    error = abs(slope - expected)
-    assert error <= 2e-2 * size + 1e-2, f"slope {slope} is not {expected}"
+    error = max(behind - slope, slope - ahead, 0.0)
+    assert error <= 2e-2 * size + 1e-2, f"slope {slope} is not in {behind} ... {ahead}"
