@@ -41,6 +41,7 @@ def route(name, tile_elements=11):
             ("softmax.block_sparse", "SLICE_ELEMENTS", tile_elements),
             ("softmax.tile_keys", "LEAST_QUERIES", 1),
             ("softmax.tile_layout", "LEAST_KEYS", 2),
+            ("softmax.tile_layout", "MOST_PARTS", 3),
             ("softmax.lsh", "SCORES_AT_ONCE", tile_elements),
             ("softmax.tiled", "LEAST_SPAN", 2),
             ("softmax.tile_loop", "TILE_ELEMENTS", tile_elements),

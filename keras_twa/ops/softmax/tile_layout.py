@@ -18,8 +18,8 @@ from keras_twa.ops.softmax.tile_keys import Windows
 from keras_twa.ops.splitting import even_size
 
 # In packed rows, a tile has the keys of its segments only. A compiled call has to know
-# their number: a half of all keys, a quarter, and so on, but no less than this.
-LEAST_KEYS, MOST_HALVES = 256, 3
+# their number: one eighth of all keys, two eighths, and so on, but no less than this.
+MOST_PARTS, LEAST_KEYS = 8, 256
 
 
 class Layout:
@@ -127,8 +127,8 @@ class Layout:
             return []
         if self.passes.window is not None or num_keys <= LEAST_KEYS:
             return []
-        halves = (num_keys >> count for count in range(MOST_HALVES, 0, -1))
-        return [*(size for size in halves if size >= LEAST_KEYS), num_keys]
+        sizes = (num_keys * part // MOST_PARTS for part in range(1, MOST_PARTS))
+        return [*(size for size in sizes if size >= LEAST_KEYS), num_keys]
 
     def _add_bounds(self):
         """Adds the first key and the last that each query may see."""
