@@ -190,7 +190,7 @@ def written_report(output: Path) -> Path | None:
         from keras_twa.experiments.report import write_report
 
         return write_report(output)
-    except Exception as error:  # drawing may raise anything, as said above
+    except Exception as error:  # drawing may raise anything
         common.print_error(
             f"The report failed: {type(error).__name__}: {one_line(error)} "
             f"The results are in {output}; `keras-twa report` rewrites it."

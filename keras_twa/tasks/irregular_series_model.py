@@ -20,8 +20,9 @@ WIDTHS = {
     "multi_timescale_retention": 1 / 2,
     "retention": 3 / 4,
     "gated_delta": 3 / 4,
-    "gated_linear": 3 / 4,
+    "gated_linear": 11 / 16,
     "transformer_xl": 7 / 8,
+    "latent": 9 / 8,
     "lsh": 4 / 3,
 }
 

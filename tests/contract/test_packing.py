@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_twa import layers
 from keras_twa.testing import checks
 from keras_twa.testing import scenarios
 from keras_twa.testing.scenarios import ROUTES
@@ -17,6 +18,10 @@ SELDOM = seldom(FORKS)
 by_route = pytest.mark.parametrize(
     "route", [ROUTES[0], *(pytest.param(route, marks=full) for route in ROUTES[1:])]
 )
+
+
+def test_every_mechanism_packs():
+    assert [layer for layer in layers.ATTENTION_LAYERS if not layer.packs] == []
 
 
 @pytest.mark.parametrize(

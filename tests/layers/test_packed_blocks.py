@@ -184,10 +184,6 @@ def test_refuses_what_packed_rows_cannot_have():
             call()
 
 
-def test_every_mechanism_packs():
-    assert [layers.name_of(layer) for layer in layers.ATTENTION_LAYERS] == PACKING
-
-
 def test_refuses_attention_without_packed_rows(monkeypatch):
     monkeypatch.setattr(layers.RetentionAttention, "packs", False)
     with pytest.raises(ValueError, match=r"packed rows\. Received: segment_ids for"):
