@@ -10,13 +10,14 @@ with the learning rate of each mechanism chosen from `--rates` on validation row
 first seed runs with all of them, and the other seeds with the best. To continue, run
 the same command again: complete runs are kept. Whenever it ends, `README.md` in the
 folder of `--output` has the mean scores, mean ranks over the data sets, and the
-baselines.
+baselines, and `results.csv` has a line for each complete run.
 
 A series has at most 48 tokens. Mechanisms whose default window, block or bucket would
 hold all of it get smaller ones, see `SHORT`.
 """
 
 import argparse
+import csv
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.config import preset_settings
 from keras_twa.experiments.report import write_report
+from keras_twa.experiments.results import load_results
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.terminal import ProgressView
 
@@ -48,6 +50,15 @@ TASKS = {
         "Attention mechanisms on generated series at uneven times",
     ),
 }
+COLUMNS = (
+    "data",
+    "attention",
+    "seed",
+    "learning_rate",
+    "validation_percent",
+    "test_percent",
+    "parameters",
+)
 RATES = (1e-3, 4e-3, 1.6e-2)
 SEEDS = (0, 1, 2, 3, 4)
 SHORT = {
@@ -111,7 +122,7 @@ def compare(name, attentions, options, backend, output, deadline, console):
 
 
 def summarize(output, options, console):
-    """Writes `README.md` about the data sets with complete runs."""
+    """Writes `README.md` and `results.csv` about the data sets with complete runs."""
     summaries = {}
     for name in options.data:
         if (output / name / COMPARISON_FILE).exists():
@@ -121,7 +132,23 @@ def summarize(output, options, console):
     if summaries:
         path = output / "README.md"
         Across(summaries).write(path, TASKS[options.task][1])
+        write_runs(output / "results.csv", output, summaries)
         console.print(f"Summary: {path}", soft_wrap=True)
+
+
+def write_runs(path, output, names):
+    """Writes a table of the complete runs on these data sets."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for name in names:
+            for result in load_results(output / name):
+                if result.status == "completed":
+                    run = result.experiment
+                    scores = result.best_validation, result.score
+                    percent = (round(100 * score, 1) for score in scores)
+                    row = (name, run.attention, run.seed, run.learning_rate, *percent)
+                    writer.writerow((*row, result.parameters))
 
 
 def parse(arguments):

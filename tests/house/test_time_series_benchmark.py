@@ -147,3 +147,6 @@ def test_it_summarizes_what_is_there(benchmark, tmp_path):
     text = (tmp_path / "README.md").read_text("utf-8")
     assert text.startswith(f"# {benchmark.TASKS['time_series'][1]}\n")
     assert "| mechanism | mean rank | first | second |" in text
+    lines = (tmp_path / "results.csv").read_text("utf-8").splitlines()
+    assert lines[0] == ",".join(benchmark.COLUMNS)
+    assert {line.partition(",")[0] for line in lines[1:]} == {"first", "second"}
