@@ -15,6 +15,7 @@ from keras_twa.layers.quantized import described
 from keras_twa.layers.quantized import in_float32
 from keras_twa.layers.saved_texts import as_saved
 from keras_twa.layers.saved_texts import to_save
+from keras_twa.masks import hide_padding
 from keras_twa.mechanism import as_texts
 from keras_twa.ops import backend
 
@@ -198,8 +199,8 @@ def mean_of_real(x, real):
 def mean_of_segments(x, ids, max_segments):
     """Means over the steps of each segment, `(B, max_segments, F)` in float32.
 
-    They are zero for segments that a row does not have, and NaN in rows with more
-    segments.
+    They are zero for segments that a row does not have, and NaN for segments with a
+    number that is not finite, and in rows with more segments.
 
     Args:
         x: `(B, T, F)`.
@@ -209,6 +210,11 @@ def mean_of_segments(x, ids, max_segments):
     places = ops.arange(1, max_segments + 1, dtype="int32")
     member = ops.cast(ops.equal(ids[:, None, :], places[:, None]), "float32")
     count = ops.maximum(ops.sum(member, axis=2, keepdims=True), 1.0)
-    means = ops.divide(ops.matmul(member, ops.cast(x, "float32")), count)
-    surplus = ops.any(ops.greater(ids, max_segments), axis=1)
-    return ops.where(surplus[:, None, None], float("nan"), means)
+    finite = ops.all(ops.isfinite(x), axis=-1)
+    # `0 * NaN` is NaN: such a step must not reach the other segments.
+    x = hide_padding(ops.cast(x, "float32"), finite)
+    means = ops.divide(ops.matmul(member, x), count)
+    broken = ops.matmul(member, ops.cast(ops.logical_not(finite), "float32")[..., None])
+    surplus = ops.any(ops.greater(ids, max_segments), axis=1)[:, None, None]
+    wrong = ops.logical_or(ops.greater(broken, 0.0), surplus)
+    return ops.where(wrong, float("nan"), means)

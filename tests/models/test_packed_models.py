@@ -9,6 +9,7 @@ from keras_twa import layers
 from keras_twa.models import CausalLM
 from keras_twa.models import EncoderClassifier
 from keras_twa.models import TokenClassifier
+from keras_twa.models import parts
 from keras_twa.testing import harness
 from keras_twa.training import MaskedCrossentropy
 from tests.few import a_few
@@ -203,6 +204,16 @@ def test_a_row_with_too_many_segments_is_never_right():
         assert np.isfinite(found[1]).all()
     with pytest.raises(ValueError, match="Received: a row of 3 segments"):
         made(inputs)
+
+
+def test_numbers_that_are_not_finite_stay_in_their_segment():
+    x = np.arange(12, dtype="float32").reshape(1, 6, 2)
+    x[0, 1] = np.nan
+    x[0, 5] = np.inf
+    ids = np.array([[1, 1, 2, 2, 3, 0]], "int32")
+    means = harness.to_numpy(parts.mean_of_segments(x, ids, 4))[0]
+    assert np.isnan(means[0]).all()
+    np.testing.assert_allclose(means[1:], [[5, 6], [8, 9], [0, 0]])
 
 
 def test_segments_without_a_real_token_keep_their_places():
