@@ -20,6 +20,13 @@ def as_keys(x, batch, heads):
     return ops.moveaxis(as_queries(x, batch, heads), (1,), (-1,))
 
 
+def repeated(x, batch, heads):
+    """`(B or 1, T)`, the same for all heads, to `(B * H, T)`."""
+    length = ops.shape(x)[1]
+    x = ops.broadcast_to(x[:, None], (batch, heads, length))
+    return ops.reshape(x, (batch * heads, length))
+
+
 def as_lags(x, batch):
     """`(H, T + S - 1)` to `(B * H, T + S - 1)`."""
     return ops.tile(x, (batch, 1))

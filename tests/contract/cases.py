@@ -15,6 +15,27 @@ from tests.contract.case import soft_and_hard_loop
 from tests.contract.case import temporal
 from tests.contract.gravity_cases import KINDS as KINDS_OF_GRAVITY
 from tests.contract.gravity_cases import OTHERS as OTHER_GRAVITY
+from tests.contract.mechanisms import ADDITIVE
+from tests.contract.mechanisms import BLOCK_RECURRENT
+from tests.contract.mechanisms import BOTH
+from tests.contract.mechanisms import DIFFERENTIAL
+from tests.contract.mechanisms import DOT
+from tests.contract.mechanisms import FORGETTING
+from tests.contract.mechanisms import GATED_DELTA
+from tests.contract.mechanisms import GATED_LINEAR
+from tests.contract.mechanisms import GRAVITY
+from tests.contract.mechanisms import LATENT
+from tests.contract.mechanisms import LINEAR
+from tests.contract.mechanisms import LOCAL
+from tests.contract.mechanisms import LSH
+from tests.contract.mechanisms import MAMBA2
+from tests.contract.mechanisms import PERFORMER
+from tests.contract.mechanisms import RETENTION
+from tests.contract.mechanisms import RWKV
+from tests.contract.mechanisms import SPARSE
+from tests.contract.mechanisms import TIMESCALE_RETENTION
+from tests.contract.mechanisms import TIMESCALES
+from tests.contract.mechanisms import TRANSFORMER_XL
 from tests.contract.position_cases import KINDS as KINDS_OF_POSITIONS
 from tests.contract.position_cases import OTHERS as OTHER_POSITIONS
 from tests.contract.recurrent_cases import CONVOLVED
@@ -48,33 +69,6 @@ def sparse(id, **options):
     return case(id, *SPARSE, *own, **options)
 
 
-ADDITIVE = layers.AdditiveAttention, references.additive
-DIFFERENTIAL = layers.DifferentialAttention, references.differential
-DOT = layers.DotProductAttention, references.dot_product
-GRAVITY = layers.GravitationalAttention, references.gravitational
-TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
-BOTH = (
-    layers.GravitationalMultiTimescaleAttention,
-    references.gravitational_multi_timescale,
-)
-FORGETTING = layers.ForgettingAttention, references.forgetting
-GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
-LATENT = layers.LatentAttention, references.latent
-GATED_LINEAR = layers.GatedLinearAttention, references.gated_linear
-LINEAR = layers.LinearAttention, references.linear
-LOCAL = layers.LocalAttention, references.local
-LSH = layers.LSHAttention, references.lsh
-MAMBA2 = layers.Mamba2Attention, references.mamba2
-PERFORMER = layers.PerformerAttention, references.performer
-RETENTION = layers.RetentionAttention, references.retention
-BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
-TIMESCALE_RETENTION = (
-    layers.MultiTimescaleRetention,
-    references.multi_timescale_retention,
-)
-TRANSFORMER_XL = layers.TransformerXLAttention, references.transformer_xl
-RWKV = layers.RWKVAttention, references.rwkv
-SPARSE = layers.SparseAttention, references.sparse
 LOG = {"mode": "log_additive"}
 SIGMOID = {"weighting": "sigmoid"}
 

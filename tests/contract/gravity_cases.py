@@ -1,16 +1,11 @@
 """The option sets of gravity by other distances and another law."""
 
-from keras_twa import layers
-from tests import references
 from tests.contract.case import case
 from tests.contract.case import uneven
 from tests.contract.case import uneven_loop
+from tests.contract.mechanisms import BOTH
+from tests.contract.mechanisms import GRAVITY
 
-GRAVITY = layers.GravitationalAttention, references.gravitational
-BOTH = (
-    layers.GravitationalMultiTimescaleAttention,
-    references.gravitational_multi_timescale,
-)
 FORCE = {"normalization": "force"}
 # Options that the loops do not take: they are in the weights.
 IN_WEIGHTS = ("screening_length", "trainable_discounts", "value_dim", "discounts")

@@ -1,8 +1,17 @@
 """The option sets with positions inside attention."""
 
 from keras_twa import layers
-from tests import references
 from tests.contract.case import case
+from tests.contract.mechanisms import DIFFERENTIAL
+from tests.contract.mechanisms import DOT
+from tests.contract.mechanisms import FORGETTING
+from tests.contract.mechanisms import GRAVITY
+from tests.contract.mechanisms import LATENT
+from tests.contract.mechanisms import LOCAL
+from tests.contract.mechanisms import PERFORMER
+from tests.contract.mechanisms import SPARSE
+from tests.contract.mechanisms import TEMPORAL
+from tests.contract.mechanisms import TIMESCALES
 
 # Options so small that lags of a few steps cover all code paths.
 SMALL = {
@@ -13,17 +22,6 @@ SMALL = {
     "t5": (layers.T5Positions, {"num_buckets": 8, "max_distance": 5}),
     "shaw": (layers.ShawPositions, {"max_distance": 2}),
 }
-
-DOT = layers.DotProductAttention, references.dot_product
-DIFFERENTIAL = layers.DifferentialAttention, references.differential
-LATENT = layers.LatentAttention, references.latent
-TEMPORAL = layers.TemporalWeightedAttention, references.temporal_weighted
-GRAVITY = layers.GravitationalAttention, references.gravitational
-TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
-FORGETTING = layers.ForgettingAttention, references.forgetting
-LOCAL = layers.LocalAttention, references.local
-PERFORMER = layers.PerformerAttention, references.performer
-SPARSE = layers.SparseAttention, references.sparse
 
 
 def with_name(id, mechanism, positions, *own, **options):

@@ -1,23 +1,18 @@
 """The option sets that all recurrent mechanisms share."""
 
-from keras_twa import layers
 from keras_twa.testing.harness import HEAD_WIDTH
 from tests import references
 from tests.contract.case import case
-
-LINEAR = layers.LinearAttention, references.linear
-PERFORMER = layers.PerformerAttention, references.performer
-RETENTION = layers.RetentionAttention, references.retention
-FORGETTING = layers.ForgettingAttention, references.forgetting
-GATED_DELTA = layers.GatedDeltaAttention, references.gated_delta
-GATED_LINEAR = layers.GatedLinearAttention, references.gated_linear
-MAMBA2 = layers.Mamba2Attention, references.mamba2
-RWKV = layers.RWKVAttention, references.rwkv
-BLOCK_RECURRENT = layers.BlockRecurrentAttention, references.block_recurrent
-TIMESCALE_RETENTION = (
-    layers.MultiTimescaleRetention,
-    references.multi_timescale_retention,
-)
+from tests.contract.mechanisms import BLOCK_RECURRENT
+from tests.contract.mechanisms import FORGETTING
+from tests.contract.mechanisms import GATED_DELTA
+from tests.contract.mechanisms import GATED_LINEAR
+from tests.contract.mechanisms import LINEAR
+from tests.contract.mechanisms import MAMBA2
+from tests.contract.mechanisms import PERFORMER
+from tests.contract.mechanisms import RETENTION
+from tests.contract.mechanisms import RWKV
+from tests.contract.mechanisms import TIMESCALE_RETENTION
 
 
 def convolved(id, mechanism, *own, convolution=3, **options):

@@ -1,15 +1,10 @@
 """The option sets of timescales with a gate, or with discounts spread by length."""
 
-from keras_twa import layers
-from tests import references
 from tests.contract.case import case
+from tests.contract.mechanisms import BOTH
+from tests.contract.mechanisms import TIMESCALE_RETENTION
+from tests.contract.mechanisms import TIMESCALES
 
-TIMESCALES = layers.MultiTimescaleAttention, references.multi_timescale
-BOTH = (
-    layers.GravitationalMultiTimescaleAttention,
-    references.gravitational_multi_timescale,
-)
-RETENTION = layers.MultiTimescaleRetention, references.multi_timescale_retention
 GATED = {"decoder": "gated"}
 # The length differs from call to call, so that it cannot give the longest timescale.
 SPREAD = {"discounts": "log_uniform", "num_timescales": 3, "longest_timescale": 20.0}
@@ -19,7 +14,7 @@ KINDS = [
     case("multi_timescale-gated", *TIMESCALES, **GATED),
     case(
         "multi_timescale_retention-gated-select",
-        *RETENTION,
+        *TIMESCALE_RETENTION,
         "decoder",
         "epsilon",
         "select",
@@ -45,7 +40,7 @@ OTHERS = [
     ),
     case(
         "multi_timescale_retention-spread",
-        *RETENTION,
+        *TIMESCALE_RETENTION,
         "epsilon",
         epsilon=0.01,
         **SPREAD,

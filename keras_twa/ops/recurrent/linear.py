@@ -251,9 +251,6 @@ def _of_real_steps(times, real, mask):
     if mask.key_segments is None:
         return ops.where(real, times, NOTHING)
     times = ops.broadcast_to(times, ops.shape(real))
-    if mask.queries is not None:
-        # A step whose key is hidden has its own time.
-        real = ops.logical_or(real, mask.queries)
     return ops.take_along_axis(times, latest_real(real), axis=1)
 
 

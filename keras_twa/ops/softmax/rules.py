@@ -10,6 +10,7 @@ from typing import Any
 from keras import ops
 
 from keras_twa.ops import backend
+from keras_twa.ops.rows import repeated
 
 
 def may_skip_pairs(num_queries, num_keys, mask, dropout=None, return_weights=False):
@@ -62,10 +63,7 @@ class Rules:
     @classmethod
     def from_mask(cls, mask, batch, heads, num_queries, num_keys, dropout=None):
         """The rules of an `AttentionMask`, for rows of pairs of element and head."""
-        key_mask = None
-        if mask.keys is not None:
-            key_mask = ops.broadcast_to(mask.keys[:, None], (batch, heads, num_keys))
-            key_mask = ops.reshape(key_mask, (batch * heads, num_keys))
+        key_mask = None if mask.keys is None else repeated(mask.keys, batch, heads)
         offset = num_keys - num_queries
         return cls(
             heads,

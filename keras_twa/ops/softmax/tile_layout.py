@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.rows import repeated
 from keras_twa.ops.segments import segment_bounds
 from keras_twa.ops.softmax.tile_keys import KeySpans
 from keras_twa.ops.softmax.tile_keys import Part
@@ -138,14 +139,10 @@ class Layout:
             steps = ops.arange(0, self.num_queries, dtype="int32")
             high = ops.minimum(high, steps + 1)
 
-        def of_rows(x):
-            x = ops.broadcast_to(
-                x[:, None], (ops.shape(x)[0], self.rules.heads, *ops.shape(x)[1:])
-            )
-            return ops.reshape(x, (self.rows, -1))
-
-        self.add_queries({"low": of_rows(low)}, fill=self.num_queries)
-        self.add_queries({"high": of_rows(high)}, fill=0)
+        batch, heads = ops.shape(low)[0], self.rules.heads
+        low, high = (repeated(x, batch, heads) for x in (low, high))
+        self.add_queries({"low": low}, fill=self.num_queries)
+        self.add_queries({"high": high}, fill=0)
 
     def _row_group(self):
         """Number of rows in a tile."""

@@ -68,12 +68,14 @@ class CannotReset(RetentionAttention):
 class ResetsAtChunks(LinearAttention):
     """Lets a segment begin with the next chunk of three steps."""
 
+    def moved(self, run):
+        """Return the segments that steps seem to belong to."""
+        return ops.take(run, np.arange(run.shape[1]) // 3 * 3, axis=1)
+
     def attend(self, call):
         """Attend with other segments."""
         run = call.mask.key_segments
-        if run is not None:
-            starts = np.arange(run.shape[1]) // 3 * 3
-            run = ops.take(run, starts, axis=1)
+        run = None if run is None else self.moved(run)
         mask = replace(call.mask, query_segments=run, key_segments=run)
         return super().attend(call.replace(mask=mask))
 
@@ -81,13 +83,9 @@ class ResetsAtChunks(LinearAttention):
 class ResetsLate(ResetsAtChunks):
     """Lets the first step of a segment see the segment before it."""
 
-    def attend(self, call):
-        """Attend with other segments."""
-        run = call.mask.key_segments
-        if run is not None:
-            run = ops.concatenate([run[:, :1], run[:, :-1]], axis=1)
-        mask = replace(call.mask, query_segments=run, key_segments=run)
-        return LinearAttention.attend(self, call.replace(mask=mask))
+    def moved(self, run):
+        """Return the segments of the steps before."""
+        return ops.concatenate([run[:, :1], run[:, :-1]], axis=1)
 
 
 def plain(layer):
