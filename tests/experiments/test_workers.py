@@ -167,6 +167,17 @@ def ran(folder, fork, seeds=(0, 1)):
     return processes, starters
 
 
+def test_what_jax_compiles_is_kept_for_later_runs(monkeypatch):
+    name = "JAX_COMPILATION_CACHE_DIR"
+    monkeypatch.delenv(name, raising=False)
+    assert Worker(Share(), "jax", "/kept", True)._environment()[name] == "/kept"
+    assert name not in Worker(Share(), "torch", "/kept", True)._environment()
+    assert name not in Worker(Share(), "jax", None, True)._environment()
+    # A folder that the user chose stays.
+    monkeypatch.setenv(name, "/own")
+    assert Worker(Share(), "jax", "/kept", True)._environment()[name] == "/own"
+
+
 @pytest.mark.skipif(not workers._can_fork(), reason="needs forks")
 def test_runs_after_each_other_share_what_was_imported(tmp_path):
     processes, starters = ran(tmp_path / "forked", fork=True)

@@ -19,7 +19,6 @@ from keras_twa.masks import hide_padding
 from keras_twa.ops.backend.limits import LEAST_LOGIT
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rows import as_keys
-from keras_twa.ops.rows import as_lags
 from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
 from keras_twa.ops.softmax.fused import dot_product_attention
@@ -235,7 +234,7 @@ def windowed_attention(score, query, key, value, window, mask, lags, sink=None):
         values,
         rules,
         window=window,
-        lags={name: as_lags(x, batch) for name, x in lags.items()},
+        lags=lags,
     )
     output = near
     if not score.adds:

@@ -12,7 +12,6 @@ from keras_twa.masks import hide_padding
 from keras_twa.masks import real_keys
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.rows import as_keys
-from keras_twa.ops.rows import as_lags
 from keras_twa.ops.rows import as_queries
 from keras_twa.ops.rows import from_rows
 from keras_twa.ops.softmax.discounted import windowed_attention
@@ -206,7 +205,7 @@ def _near_and_global(queries, key, value, window, mask, num_global_tokens):
         as_keys(value, batch, heads),
         Rules.from_mask(local, batch, heads, length, length),
         window=tile_window(window, mask.causal),
-        lags={name: as_lags(x, batch) for name, x in fade.items()},
+        lags=fade,
     )
     count = ops.cumsum(ops.cast(real, "float32"), axis=1)
     count = count if mask.causal else ops.broadcast_to(count[:, -1:], (batch, length))

@@ -45,7 +45,8 @@ class Layout:
         self.num_queries = ops.shape(next(iter(tensors["query"].values())))[1]
         self.keys = _keys_of_tiles(passes, self.num_queries, num_keys)
         self.parts = self._sizes_of_parts()
-        self.row_group = self._row_group()
+        self.lags = tensors["lags"]
+        self.row_group, self.lags_repeat = self._row_group()
         self.spans = KeySpans(self._num_spans())
         # The axes of keys in the scores of a tile.
         self.key_axes = (2,) if self.spans.count == 1 else (0, 2)
@@ -54,9 +55,11 @@ class Layout:
             "rows": self._group(rows),
             "key": map_tensors(self._group_keys, tensors["key"]),
             "value": self._group_keys(tensors["value"]),
-            "lags": map_tensors(self._group, tensors["lags"]),
+            "lags": {},
             "tiles": {},
         }
+        if not self.lags_repeat:
+            self.slices["lags"] = map_tensors(self._group_lags, self.lags)
         key_mask = self.keys.mask(self.rules.key_mask, self.rows)
         if key_mask is not None:
             self.slices["key_mask"] = self._group_keys(key_mask)
@@ -145,13 +148,33 @@ class Layout:
         self.add_queries({"high": high}, fill=0)
 
     def _row_group(self):
-        """Number of rows in a tile."""
+        """Number of rows in a tile, and whether they are whole batch elements.
+
+        These have the same lags, one row after the other for each head.
+        """
         if not isinstance(self.rows, int) and not ops.is_tensor(self.rows):
             # JAX exports models for any batch size, a symbol that cannot be compared.
-            return 1
-        elements = self.keys.tile_queries * self.keys.num_seen
-        rows = _clip(self.passes.tile_elements // elements, 1, self.rows)
-        return even_size(rows, self.rows)
+            return 1, False
+        rows = self.passes.tile_elements // (
+            self.keys.tile_queries * self.keys.num_seen
+        )
+        heads = self._num_lags()
+        if heads and isinstance(rows, int) and rows >= heads:
+            batch = self.rows // heads
+            return even_size(_clip(rows // heads, 1, batch), batch) * heads, True
+        return even_size(_clip(rows, 1, self.rows), self.rows), False
+
+    def _num_lags(self):
+        """Rows of the tables of lags, or 0 if there are none."""
+        return next((x.shape[0] for x in self.lags.values()), 0)
+
+    def of_each_row(self, x):
+        """Something of the lags `(H, ...)` for all rows of a tile, `(g, ...)`."""
+        heads, *rest = ops.shape(x)
+        if not self.lags_repeat or self.spans.count > 1:
+            return x
+        x = ops.broadcast_to(x[None], (self.row_group // heads, heads, *rest))
+        return ops.reshape(x, (-1, *rest))
 
     def _num_spans(self):
         """Number of spans of keys that a tile of one row is divided into."""
@@ -169,6 +192,9 @@ class Layout:
 
     def _group_keys(self, x):
         return self._group(self.keys.pad(x))
+
+    def _group_lags(self, x):
+        return self._group(ops.tile(x, (self.rows // x.shape[0], 1)))
 
 
 class RowGroup:
@@ -189,9 +215,8 @@ class RowGroup:
         self.columns = map_tensors(of_rows, {x: slices[x] for x in ("key", "value")})
         key_mask = slices.get("key_mask")
         self.key_mask = None if key_mask is None else of_rows(key_mask)
-        self.bands = map_tensors(
-            lambda x: layout.keys.band(x, layout.spans), slices["lags"]
-        )
+        lags = layout.lags if layout.lags_repeat else slices["lags"]
+        self.bands = map_tensors(lambda x: layout.keys.band(x, layout.spans), lags)
 
     def tile(self, queries, index, keys):
         """The tile of one iteration of the loop over the tiles of these rows."""
@@ -238,7 +263,9 @@ class Tile:
     def score(self, arguments):
         """The logits of the score for its arguments."""
         lags = {
-            name: self._keys.lags(band, self._index, self._spans)
+            name: self._layout.of_each_row(
+                self._keys.lags(band, self._index, self._spans)
+            )
             for name, band in self._group.bands.items()
         }
         query = {**arguments["query"], **lags}

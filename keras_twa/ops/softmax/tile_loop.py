@@ -39,8 +39,8 @@ def attend_in_tiles(
         parameters: Tensors of any shape, which `score` gets undivided.
         window: The `Window` of keys that a tile sees, or `None` for all of them. It
             needs S = T.
-        lags: Dictionary of constants `(rows, T + S - 1)`, or `None`; see
-            `tiled_attention`.
+        lags: Dictionary of constants `(H, T + S - 1)`, or `None`; see
+            `tiled_attention`. The rows are H for each batch element.
         width: How many numbers the score holds for a pair; see `tiled_attention`.
 
     Returns:

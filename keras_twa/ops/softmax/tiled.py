@@ -90,9 +90,12 @@ def tiled_attention(
     values = as_keys(value, batch, heads)
     num_queries = _length(queries, 1)
     rules = Rules.from_mask(mask, batch, heads, num_queries, num_keys, dropout)
-    lags = {name: as_lags(x, batch) for name, x in (lags or {}).items()}
+    lags = lags or {}
     if return_weights:
-        lags = {name: by_lag(x, num_queries, num_keys) for name, x in lags.items()}
+        lags = {
+            name: by_lag(as_lags(x, batch), num_queries, num_keys)
+            for name, x in lags.items()
+        }
         queries |= lags
         output, log_total, weights = _all_at_once(
             score, queries, keys, values, rules, parameters
