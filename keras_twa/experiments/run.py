@@ -214,6 +214,10 @@ def _train_and_test(
     model.save_weights(folder / WEIGHTS)
     _save_attention_maps(model, data, folder / ATTENTION_MAPS)
     result.test = training.evaluate("test", on_batch)
+    result.further_tests = {
+        split: training.evaluate(split, on_batch)
+        for split in getattr(data, "further_tests", ())
+    }
     result.compile_seconds = training.clock.compile_seconds
     result.memory |= machine.memory(before)
 

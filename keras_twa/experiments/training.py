@@ -105,12 +105,13 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or `patience` is exceeded."""
+        """Whether epochs or patience are used up, or the task is solved."""
         since_best = len(self.result.curve) - (self.result.best_epoch or 0)
         return (
             self.epoch >= self.settings.epochs
             or (self.result.steps >= self.total_steps and self.batch == 0)
             or since_best >= self.settings.patience
+            or self.result.solved(self.task.solved)
         )
 
     def train_epoch(self, on_batch: OnBatch) -> None:
