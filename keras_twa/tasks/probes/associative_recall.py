@@ -17,6 +17,7 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import distinct
 from keras_twa.tasks.settings import Settings
 
 BLANK = 0
@@ -65,13 +66,6 @@ def draw(
     return {"tokens": tokens}, targets, weights
 
 
-def distinct(
-    rng: np.random.Generator, count: int, choices: int, chosen: int
-) -> np.ndarray:
-    """Returns different numbers below `choices` in each row, `(count, chosen)`."""
-    return np.argsort(rng.random((count, choices)), axis=1)[:, :chosen]
-
-
 def solve(inputs: Inputs, settings: Settings) -> np.ndarray:
     """Returns the value that came with each key, `(N, T)`."""
     tokens, pairs = inputs["tokens"], settings.value("pairs")
@@ -109,7 +103,7 @@ PROBE = Probe(
     draw=draw,
     solve=solve,
     guess=guess,
-    chance=lambda settings: 1 / settings.value("pairs"),
+    formula=lambda settings: 1 / settings.value("pairs"),
     tokens=lambda settings: settings.value("vocabulary") + 1,
     outputs=lambda settings: settings.value("vocabulary") + 1,
     options=OPTIONS,

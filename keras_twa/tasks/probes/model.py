@@ -44,6 +44,8 @@ def build_model(probe: Probe, attention: Any, settings: Settings) -> Any:
         )
         x = block(x, use_causal_mask=probe.causal, **times)
     x = keras.layers.LayerNormalization()(x)
+    if probe.decodes:
+        x = _decoded(x, probe.length(settings, 1), settings)
     return keras.Model(inputs, keras.layers.Dense(probe.outputs(settings))(x))
 
 
@@ -126,3 +128,19 @@ def _embedded(probe: Probe, settings: Settings) -> tuple[dict[str, Any], Any]:
         # For all mechanisms, also those that do not use times.
         x = layers.SinusoidalPositions()(x, positions=inputs["times"])
     return inputs, x
+
+
+def _decoded(x: Any, length: int, settings: Settings) -> Any:
+    """All steps from the vector of the last one, by a network that knows their numbers.
+
+    Args:
+        x: `(B, T, F)`.
+        length: T.
+        settings: The `Settings`.
+    """
+    repeated = keras.layers.RepeatVector(length)(x[:, -1])
+    normal = keras.initializers.RandomNormal(stddev=1.0)
+    x = layers.LearnedPositions(length, initializer=normal)(repeated)
+    width = 4 * settings.embedding_dim
+    x = keras.layers.Dense(width, activation="gelu")(x)
+    return keras.layers.Dense(width, activation="gelu")(x)

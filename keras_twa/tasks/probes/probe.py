@@ -10,7 +10,6 @@ import numpy as np
 
 from keras_twa.tasks import presets
 from keras_twa.tasks.settings import Settings
-from keras_twa.tasks.task import PREDICTS_NEXT
 from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Progress
 from keras_twa.tasks.task import Task
@@ -23,6 +22,11 @@ ACCURACY = Metric("accuracy")
 EXPLAINED = Metric("explained_variance")
 # The validation score at which nothing is left to learn.
 SOLVED = 0.995
+CAUSAL = {
+    "prefix_invariant": "Later steps must not affect earlier ones: they may hold answers."
+}
+# The seed of rows on which a guess is measured, other than those of the splits.
+MEASURED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +46,6 @@ class Probe:
             `(N, T)`. Steps at which no answer is due do not count.
         guess: Function from a generator, inputs and the `Settings` to the answers of
             the best trivial strategy, `(N, T)`.
-        chance: Function from the `Settings` to the expected score of `guess`.
         outputs: Function from the `Settings` to the number of classes; 1 for targets
             that are numbers, and then the score is the explained variance.
         presets: `Settings` by the name of the preset. Their `max_length` is the length
@@ -51,11 +54,14 @@ class Probe:
         tokens: Function from the `Settings` to the number of tokens, if inputs are
             tokens.
         features: Function from the `Settings` to the number F, if inputs are values.
+        formula: Function from the `Settings` to the expected score of `guess`. Defaults
+            to its score on rows that are always the same.
         options: The probe's own settings, with their defaults.
         test_lengths: The lengths of test rows, as multiples of those in training.
         length: Function from the `Settings` and such a multiple to the length of rows.
         causal: Whether models are causal, because later steps may give answers away.
         uses_times: Whether rows have times, which mechanisms get if they use them.
+        times_fall: Whether some steps have earlier times than the steps before.
         decodes: Whether the last step alone has to hold all answers.
     """
 
@@ -66,11 +72,11 @@ class Probe:
     draw: Callable[[np.random.Generator, int, int, Settings], Batch]
     solve: Callable[[Inputs, Settings], np.ndarray]
     guess: Callable[[np.random.Generator, Inputs, Settings], np.ndarray]
-    chance: Callable[[Settings], float]
     outputs: Callable[[Settings], int]
     presets: Mapping[str, Settings]
     tokens: Callable[[Settings], int] | None = None
     features: Callable[[Settings], int] | None = None
+    formula: Callable[[Settings], float] | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     test_lengths: tuple[int, ...] = (1,)
     length: Callable[[Settings, int], int] = lambda settings, times: (
@@ -78,6 +84,7 @@ class Probe:
     )
     causal: bool = True
     uses_times: bool = False
+    times_fall: bool = False
     decodes: bool = False
 
     @functools.cached_property
@@ -98,7 +105,7 @@ class Probe:
             },
             options=self.options,
             presets=self.presets,
-            requires=PREDICTS_NEXT if self.causal else {},
+            requires=self.requires,
             solved=SOLVED,
             used=(
                 "max_length",
@@ -109,6 +116,14 @@ class Probe:
                 *presets.TRAINING,
             ),
         )
+
+    @property
+    def requires(self) -> dict[str, str]:
+        """The facts that must be true of a mechanism, with the reasons."""
+        found = dict(CAUSAL) if self.causal else {}
+        if self.times_fall:
+            found["times_may_fall"] = "The times of queries are earlier than the last."
+        return found
 
     @property
     def is_regression(self) -> bool:
@@ -136,6 +151,27 @@ class Probe:
         else:
             right = (targets == answers).astype("float64")
         return float(np.sum(right * weights) / np.sum(weights))
+
+    def chance(self, settings: Settings) -> float:
+        """Returns the expected score of `guess`.
+
+        Args:
+            settings: The `Settings`.
+        """
+        if self.formula is not None:
+            return self.formula(settings)
+        key = repr(settings)
+        if key not in self._chances:
+            rng = np.random.default_rng((settings.data_seed, MEASURED))
+            length = self.length(settings, 1)
+            inputs, targets, weights = self.draw(rng, 2_000, length, settings)
+            answers = self.guess(rng, inputs, settings)
+            self._chances[key] = self.score(targets, answers, weights)
+        return self._chances[key]
+
+    @functools.cached_property
+    def _chances(self) -> dict[str, float]:
+        return {}
 
     def normalized(self, score: float, settings: Settings) -> float:
         """Returns a score from 0 (no better than `chance`) to 1 (perfect)."""
