@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,16 @@ def load_result(folder: Path, experiment: Experiment) -> Result | None:
 class RunProcess:
     """One run, which starts or continues in a process of its own.
 
+    Runs that differ from it in the learning rate only may follow in the same process,
+    where nothing has to be compiled again. They end early once one solves the task.
+
     Args:
         earlier: The `Result` so far.
         output: The folder of the comparison.
         deadline: Time of `time.monotonic()` at which it must stop, or `None`.
         fingerprint: The fingerprint of the rows.
         backend: Name of the Keras backend.
+        others: The `Result`s so far of the runs that follow in the process.
     """
 
     def __init__(
@@ -90,10 +95,12 @@ class RunProcess:
         deadline: float | None,
         fingerprint: Fingerprint,
         backend: str,
+        others: Sequence[Result] = (),
     ) -> None:
         self.backend = backend
-        self.earlier = earlier
+        self.earlier = [earlier, *others]
         self.experiment = earlier.experiment
+        self.output = output
         self.folder = output / self.experiment.name
         self.deadline = deadline
         self.fingerprint = fingerprint
@@ -106,7 +113,7 @@ class RunProcess:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self._stopped
 
-    def run(self, on_event: OnEvent, share: Share) -> Result:
+    def run(self, on_event: OnEvent, share: Share) -> list[Result]:
         """Runs it to its end, or until it is asked to stop.
 
         Args:
@@ -114,7 +121,7 @@ class RunProcess:
             share: Its share of the machine.
 
         Returns:
-            The `Result`.
+            The `Result`s of the runs that were started, now or before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / LOG).open("a", encoding="utf-8") as log:
@@ -129,17 +136,31 @@ class RunProcess:
             try:
                 with process.stdout or io.StringIO() as events:
                     for line in events:
-                        on_event(self.experiment, json.loads(line))
+                        event = json.loads(line)
+                        earlier = self.earlier[event.pop("run", 0)]
+                        on_event(earlier.experiment, event)
                 code = process.wait()
             except BaseException:
                 self.stop()
                 raise
-        result = load_result(self.folder, self.experiment) or self.earlier
-        if result.status == "running" or result.starts == self.earlier.starts:
+        results = []
+        for number, earlier in enumerate(self.earlier):
+            result = self._after(earlier, code, is_first=number == 0)
+            if result.starts or result.status == "failed":
+                results.append(result)
+        return results
+
+    def _after(self, earlier: Result, code: int, is_first: bool) -> Result:
+        """Returns the result of a run after the process has ended."""
+        folder = self.output / earlier.experiment.name
+        result = load_result(folder, earlier.experiment) or earlier
+        not_begun = is_first and result.starts == earlier.starts
+        interrupted = result.status == "running" and result.starts > 0
+        if interrupted or not_begun:
             # The process could not save this itself.
             result.status = "failed"
             result.reason = _crash(code, self.folder / LOG)
-            result.save(self.folder / FILE_NAME)
+            result.save(folder / FILE_NAME)
         return result
 
     def ask_to_stop(self) -> None:
@@ -160,11 +181,15 @@ class RunProcess:
             self._process.wait()
 
     def _command(self, share: Share) -> list[str]:
-        spec = self.folder / SPEC
-        write_json(spec, self.experiment.to_json())
+        runs = []
+        for earlier in self.earlier:
+            folder = self.output / earlier.experiment.name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / SPEC, earlier.experiment.to_json())
+            runs += [str(folder / SPEC), str(folder)]
         module = "keras_twa.experiments.run"
         # Not from the current folder (-P), which may contain modules with equal names.
-        command = [sys.executable, "-P", "-m", module, str(spec), str(self.folder)]
+        command = [sys.executable, "-P", "-m", module, *runs]
         command += ["--fingerprint", json.dumps(self.fingerprint)]
         if self.deadline is not None:
             left = max(1e-3, self.deadline - time.monotonic())

@@ -151,14 +151,15 @@ class Result:
         """Whether training ended before a plateau.
 
         So it did if the best validation score of the last fifth of the epochs is better
-        than all before by more than a hundredth of the range of all scores.
+        than all before: by more than a point of a hundred where scores are shares, else
+        by more than a hundredth of their range.
         """
         scores = [self.validation(point) for point in self.curve]
         late = max(1, len(scores) // 5)
         before, after = (self.metric.best(x) for x in (scores[:-late], scores[-late:]))
         if before is None or after is None:
             return False
-        least = 0.01 * (max(scores) - min(scores))
+        least = 0.01 * (1.0 if self.metric.percent else max(scores) - min(scores))
         return self.metric.better(after, before) and abs(after - before) > least
 
     @property

@@ -47,20 +47,21 @@ def run_all(
         with lock:
             on_event(experiment, event)
 
-    def run(each: RunProcess) -> Result | None:
+    def run(each: RunProcess) -> list[Result]:
         if broken.is_set() or each.too_late:
-            return each.earlier if each.earlier.starts else None
+            return [result for result in each.earlier if result.starts]
         place = free.get()
         try:
-            result = each.run(tell, place)
-            tell(each.experiment, {"event": "end", "result": result})
+            results = each.run(tell, place)
+            for result in results:
+                tell(result.experiment, {"event": "end", "result": result})
         except BaseException:
             # Before this thread starts the next one.
             broken.set()
             raise
         finally:
             free.put(place)
-        return result
+        return results
 
     ordered = runs if len(places) == 1 else runs[::-1]
     with ThreadPoolExecutor(len(places)) as pool:
@@ -74,7 +75,7 @@ def run_all(
             for each in runs:
                 each.stop()
             raise
-    return [result for result in found if result is not None]
+    return [result for results in found for result in results]
 
 
 def shares(workers: int | None) -> list[Share]:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from keras_twa.experiments import run as run_module
+from keras_twa.experiments.attention_maps import shrink
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.run import run
-from keras_twa.experiments.run import shrink
 from keras_twa.experiments.stop import StopSignal
 from keras_twa.tasks import load
 from tests.experiments.tiny import build_model

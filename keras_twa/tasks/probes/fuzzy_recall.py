@@ -2,8 +2,8 @@
 
 A row has a few pairs of a key and a value, which are different runs of tokens, and keys
 and values have vocabularies of their own. The pairs come in random order again and
-again. When a key comes again, each token of its value is an answer: the first one is due
-at the last token of the key.
+again. When a key comes again, each token of its value is an answer: the first one is
+due at the last token of the key.
 
 Source: [Poli et al., 2024](https://arxiv.org/abs/2403.17844).
 """

@@ -1,9 +1,9 @@
 """Induction: the token that came after a mark, in rows of any length.
 
-A row is random tokens. Among them are a few marks, each once, and the token after a mark
-is what to remember. The last steps are the same marks, in random order, and the answer
-at each is the token that came after it. Test rows are up to 16 times as long as those in
-training, with as many marks.
+A row is random tokens. Among them are a few marks, each once, and the token after a
+mark is what to remember. The last steps are the same marks, in random order, and the
+answer at each is the token that came after it. Test rows are up to 16 times as long as
+those in training, with as many marks.
 
 Source: [Gu and Dao, 2023](https://arxiv.org/abs/2312.00752), which has one mark.
 """

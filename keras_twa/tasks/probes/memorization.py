@@ -1,8 +1,8 @@
 """Memorization: facts that are in the weights, not in the row.
 
-There are fixed facts: each key has a value of its own. A row is keys, each followed by a
-blank, where the value of the key is the answer. Rows never show values: the model has to
-learn the facts in training.
+There are fixed facts: each key has a value of its own. A row is keys, each followed by
+a blank, where the value of the key is the answer. Rows never show values: the model has
+to learn the facts in training.
 
 Source: [Poli et al., 2024](https://arxiv.org/abs/2403.17844).
 """

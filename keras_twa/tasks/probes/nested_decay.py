@@ -3,9 +3,9 @@
 A row is random numbers at uneven times. The answer at each step mixes three traces of
 all numbers so far. In a trace, a number fades exponentially with its age, at a known
 rate: by a factor e in 1, 4 or 16 units of time. Gaps between numbers are exponentially
-distributed with mean 1. Each trace is divided by its standard deviation at the step, and
-so is their mix, the first minus the second plus the third. The score is the explained
-variance.
+distributed with mean 1. Each trace is divided by its standard deviation at the step,
+and so is their mix, the first minus the second plus the third. The score is the
+explained variance.
 
 Source: this package.
 """
@@ -64,8 +64,8 @@ def solve(inputs: Inputs, settings: Settings) -> np.ndarray:
 def _weights(length: int) -> np.ndarray:
     """Returns the weights of the traces at each step, `(T, 3)`.
 
-    A number fades by `exp(-rate gap)`, whose mean is `1 / (1 + rate)`. So the covariance
-    of two traces follows a recursion.
+    A number fades by `exp(-rate gap)`, whose mean is `1 / (1 + rate)`. So the
+    covariance of two traces follows a recursion.
     """
     fading = 1.0 / (1.0 + rates()[:, None] + rates())
     covariance = np.zeros_like(fading)

@@ -1,12 +1,12 @@
 """Recall among noise: the value that a key had before in the row.
 
 A row is a sequence of pairs of a key and its value, in which each key always has the
-same value. A fifth of all steps is noise, from a vocabulary of its own. Each time that a
-key comes again, its value is the answer. Keys, values and noise have a third, a third
+same value. A fifth of all steps is noise, from a vocabulary of its own. Each time that
+a key comes again, its value is the answer. Keys, values and noise have a third, a third
 and a third of the vocabulary, if there is noise, or a half each.
 
-Source: [Poli et al., 2024](https://arxiv.org/abs/2403.17844), which has 8 keys, 8 values
-and 16 kinds of noise. There, a key may have the same value as another one.
+Source: [Poli et al., 2024](https://arxiv.org/abs/2403.17844), which has 8 keys, 8
+values and 16 kinds of noise. There, a key may have the same value as another one.
 """
 
 import numpy as np

@@ -1,13 +1,13 @@
 """Products of permutations: the order after each of many exchanges.
 
 A row is elements of a group of permutations, and the answer at each step is the product
-of all elements so far. In the group "s3", the permutations of three things, elements are
-any of the six. In the group "s5", they are the ten exchanges of two of five things. In
-test rows longer than in training, only the steps beyond the length of training rows
+of all elements so far. In the group "s3", the permutations of three things, elements
+are any of the six. In the group "s5", they are the ten exchanges of two of five things.
+In test rows longer than in training, only the steps beyond the length of training rows
 count.
 
-Source: [Grazzi et al., 2024](https://arxiv.org/abs/2411.12537) and
-[Merrill et al., 2024](https://arxiv.org/abs/2404.08819).
+Source: [Grazzi et al., 2024](https://arxiv.org/abs/2411.12537) and [Merrill et al.,
+2024](https://arxiv.org/abs/2404.08819).
 """
 
 import functools

@@ -23,7 +23,7 @@ EXPLAINED = Metric("explained_variance")
 # The validation score at which nothing is left to learn.
 SOLVED = 0.995
 CAUSAL = {
-    "prefix_invariant": "Later steps must not affect earlier ones: they may hold answers."
+    "prefix_invariant": "Later steps must not affect earlier ones: they may be answers."
 }
 # The seed of rows on which a guess is measured, other than those of the splits.
 MEASURED = 3

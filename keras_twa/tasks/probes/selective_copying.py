@@ -3,8 +3,8 @@
 A row has a few tokens at random places among blanks, and then as many marks. The answer
 at the first mark is the first token, and so on.
 
-Source: [Gu and Dao, 2023](https://arxiv.org/abs/2312.00752), with the sizes of
-[Poli et al., 2024](https://arxiv.org/abs/2403.17844).
+Source: [Gu and Dao, 2023](https://arxiv.org/abs/2312.00752), with the sizes of [Poli et
+al., 2024](https://arxiv.org/abs/2403.17844).
 """
 
 import numpy as np
