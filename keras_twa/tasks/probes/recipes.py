@@ -27,7 +27,7 @@ def quick(**changes: Any) -> Settings:
             **_SHARED,
             "num_train": 3_200,
             "num_validation": 256,
-            "num_test": 512,
+            "num_test": 256,
             "embedding_dim": 32,
             "num_heads": 2,
             "intermediate_dim": 64,
