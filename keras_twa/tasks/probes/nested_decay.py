@@ -5,8 +5,8 @@ all numbers so far. In a trace, a number fades exponentially with its age, at a 
 rate: by a factor e in 1, 4 or 16 units of time. Gaps between numbers are exponentially
 distributed with mean 1. Each trace is divided by its standard deviation at the step,
 and so is their mix, the first minus the second plus the third. The score is the
-explained variance. In test rows longer than in training, only the steps beyond the length of
-training rows count.
+explained variance. In test rows longer than in training, only the steps beyond the
+length of training rows count.
 
 Source: this package.
 """
