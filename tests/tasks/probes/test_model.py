@@ -7,6 +7,7 @@ import pytest
 from keras_twa import layers
 from keras_twa import tasks
 from keras_twa.tasks import probes
+from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.model import sized
 from tests.tasks.tiny import tiny_settings
 from tests.tasks.tiny import trained
@@ -117,7 +118,8 @@ def test_a_probe_is_trained_and_tested(name, tmp_path):
 
 
 def test_numbers_are_measured_by_the_explained_variance(tmp_path):
-    result, rows, model = trained("nested_decay", tmp_path, "multi_timescale")
+    sizes = {"max_length": 20, "num_test": 16}
+    result, rows, model = trained("nested_decay", tmp_path, "multi_timescale", **sizes)
     inputs, targets, _ = rows.splits["test"]
     error = np.square(model.predict(inputs, verbose=0)[..., 0] - targets).mean()
     np.testing.assert_allclose(result.score, 1 - error, rtol=1e-3)
@@ -132,3 +134,12 @@ def test_a_solved_probe_ends_early(tmp_path):
     assert result.solved(0.995) and len(result.curve) < 9
     assert not result.improving
     assert settings.options == {"facts": 128}
+
+
+@pytest.mark.once
+def test_each_preset_has_the_rates_of_a_sweep():
+    for name in probes.names():
+        for preset in probes.get(name).presets:
+            assert len(recipes.rates(preset)) >= 3
+    with pytest.raises(ValueError, match=r"Did you mean 'quick'.*preset='quik'"):
+        recipes.rates("quik")
