@@ -114,7 +114,9 @@ PROBE = Probe(
     options=OPTIONS,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=32, positions="none", options=OPTIONS),
+        "quick": recipes.quick(
+            max_length=32, epochs=8, positions="none", options=OPTIONS
+        ),
         "standard": recipes.standard(
             max_length=96, positions="none", options={**OPTIONS, "queries": 32}
         ),
