@@ -108,7 +108,6 @@ class Probe:
             used=(
                 "max_length",
                 "positions",
-                *self.options,
                 *presets.COUNTS,
                 *presets.TRANSFORMER,
                 *presets.TRAINING,
