@@ -21,6 +21,7 @@ from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.sweep import check_rates
 from keras_twa.experiments.sweep import first_runs
+from keras_twa.experiments.sweep import one_process
 from keras_twa.experiments.sweep import other_runs
 from keras_twa.experiments.workers import run_all
 from keras_twa.tasks.fingerprint import Fingerprint
@@ -161,6 +162,9 @@ class Comparison:
     ) -> list[Result]:
         """Runs the experiments that are not complete, each in a process of its own.
 
+        Runs that differ in the learning rate only share a process. The rates of a sweep
+        end with the first one that solves the task.
+
         Args:
             on_event: Called with each run's progress, and with its `Result` as
                 `{"event": "end", "result": result}`.
@@ -206,10 +210,21 @@ class Comparison:
                 on_event(experiment, {"event": "end", "result": result})
             else:
                 left.append(result or Result(experiment))
-        runs = [
-            RunProcess(result, self.output, deadline, self._fingerprint, self.backend)
-            for result in left
-        ]
+        solved = tasks.get(self.experiments[0].task).solved
+        done = [result for result in found.values() if result is not None]
+        runs = []
+        for group in one_process(left, done, solved):
+            first, *others = group
+            runs.append(
+                RunProcess(
+                    first,
+                    self.output,
+                    deadline,
+                    self._fingerprint,
+                    self.backend,
+                    others,
+                )
+            )
         for result in run_all(runs, on_event, workers):
             found[result.experiment.name] = result
         return [result for result in found.values() if result is not None]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_twa.experiments.attention_maps import ATTENTION_MAPS
 from keras_twa.experiments.document import Figure
 from keras_twa.experiments.drawing import axes_grid
 from keras_twa.experiments.drawing import drawn
 from keras_twa.experiments.results import Result
-from keras_twa.experiments.run import ATTENTION_MAPS
 from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.experiments.summary import Summary
 from keras_twa.experiments.text import attention_text

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,16 @@ def load_result(folder: Path, experiment: Experiment) -> Result | None:
 class RunProcess:
     """One run, which starts or continues in a process of its own.
 
+    Runs that differ from it in the learning rate only may follow in the same process,
+    where nothing has to be compiled again. They end early once one solves the task.
+
     Args:
         earlier: The `Result` so far.
         output: The folder of the comparison.
         deadline: Time of `time.monotonic()` at which it must stop, or `None`.
         fingerprint: The fingerprint of the rows.
         backend: Name of the Keras backend.
+        others: The `Result`s so far of the runs that follow in the process.
     """
 
     def __init__(
@@ -62,10 +67,12 @@ class RunProcess:
         deadline: float | None,
         fingerprint: Fingerprint,
         backend: str,
+        others: Sequence[Result] = (),
     ) -> None:
         self.backend = backend
-        self.earlier = earlier
+        self.earlier = [earlier, *others]
         self.experiment = earlier.experiment
+        self.output = output
         self.folder = output / self.experiment.name
         self.deadline = deadline
         self.fingerprint = fingerprint
@@ -79,7 +86,7 @@ class RunProcess:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self._stopped
 
-    def run(self, on_event: OnEvent, worker: Worker) -> Result:
+    def run(self, on_event: OnEvent, worker: Worker) -> list[Result]:
         """Runs it to its end, or until it is asked to stop.
 
         Args:
@@ -87,10 +94,14 @@ class RunProcess:
             worker: The `Worker` that starts it.
 
         Returns:
-            The `Result`.
+            The `Result`s of the runs that were started, now or before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / LOG
+
+        def tell(event: dict[str, Any]) -> None:
+            on_event(self.earlier[event.pop("run", 0)].experiment, event)
+
         left = None if self.deadline is None else self.deadline - time.monotonic()
         try:
             code = worker.run(
@@ -98,16 +109,28 @@ class RunProcess:
                 log,
                 left,
                 on_process=self._started,
-                on_event=lambda event: on_event(self.experiment, event),
+                on_event=tell,
             )
         finally:
             self._ended.set()
-        result = load_result(self.folder, self.experiment) or self.earlier
-        if result.status == "running" or result.starts == self.earlier.starts:
+        results = []
+        for number, earlier in enumerate(self.earlier):
+            result = self._after(earlier, code, is_first=number == 0)
+            if result.starts or result.status == "failed":
+                results.append(result)
+        return results
+
+    def _after(self, earlier: Result, code: int, is_first: bool) -> Result:
+        """Returns the result of a run after the process has ended."""
+        folder = self.output / earlier.experiment.name
+        result = load_result(folder, earlier.experiment) or earlier
+        not_begun = is_first and result.starts == earlier.starts
+        interrupted = result.status == "running" and result.starts > 0
+        if interrupted or not_begun:
             # The process could not save this itself.
             result.status = "failed"
-            result.reason = _crash(code, log)
-            result.save(self.folder / FILE_NAME)
+            result.reason = _crash(code, self.folder / LOG)
+            result.save(folder / FILE_NAME)
         return result
 
     def ask_to_stop(self) -> None:
@@ -133,9 +156,13 @@ class RunProcess:
                 os.kill(self._process, number)
 
     def _arguments(self, at_once: int) -> list[str]:
-        spec = self.folder / SPEC
-        write_json(spec, self.experiment.to_json())
-        found = [str(spec), str(self.folder), "--at-once", str(at_once)]
+        found = []
+        for earlier in self.earlier:
+            folder = self.output / earlier.experiment.name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / SPEC, earlier.experiment.to_json())
+            found += [str(folder / SPEC), str(folder)]
+        found += ["--at-once", str(at_once)]
         found += ["--fingerprint", json.dumps(self.fingerprint)]
         places = [*(self.experiment.defined_in or {}).values()]
         task = tasks.place_of(self.experiment.task)
@@ -143,8 +170,8 @@ class RunProcess:
             found += ["--task", task]
             places.append(task)
         modules = [place.partition(":")[0] for place in places]
-        for folder in filter(None, map(import_folder, modules)):
-            found += ["--path", folder]
+        for place in filter(None, map(import_folder, modules)):
+            found += ["--path", place]
         return found
 
 

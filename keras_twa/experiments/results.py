@@ -43,6 +43,8 @@ class Result:
             `total_seconds` (all epochs' so far).
         best_epoch: Epoch with the best validation score; its weights are tested.
         test: Loss and metrics on the test rows, read once, at the end.
+        further_tests: Loss and metrics on further test rows, by the name of the split,
+            if the rows of the task have some, such as longer ones.
         metric: The `Metric` that decides what is best.
         compile_seconds: Extra time of the first batch of each shape, compared with
             a usual batch of that shape.
@@ -70,6 +72,7 @@ class Result:
     starts: int = 0
     wall_seconds: float = 0.0
     fingerprint: Fingerprint = field(default_factory=dict)
+    further_tests: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON atomically."""
@@ -133,6 +136,31 @@ class Result:
     def best_validation(self) -> float | None:
         """Best validation score so far, `None` before the first epoch ends."""
         return self.metric.best(map(self.validation, self.curve))
+
+    def solved(self, score: float | None) -> bool:
+        """Whether the last two epochs reached a validation score, if there is one."""
+        last = [self.validation(point) for point in self.curve[-2:]]
+        return (
+            score is not None
+            and len(last) == 2
+            and not any(self.metric.better(score, each) for each in last)
+        )
+
+    @property
+    def improving(self) -> bool:
+        """Whether training ended before a plateau.
+
+        So it did if the best validation score of the last fifth of the epochs is better
+        than all before: by more than a point of a hundred where scores are shares, else
+        by more than a hundredth of their range.
+        """
+        scores = [self.validation(point) for point in self.curve]
+        late = max(1, len(scores) // 5)
+        before, after = (self.metric.best(x) for x in (scores[:-late], scores[-late:]))
+        if before is None or after is None:
+            return False
+        least = 0.01 * (1.0 if self.metric.percent else max(scores) - min(scores))
+        return self.metric.better(after, before) and abs(after - before) > least
 
     @property
     def best_loss(self) -> float:

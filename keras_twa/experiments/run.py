@@ -1,10 +1,12 @@
-"""Runs one experiment in this process: `python -m keras_twa.experiments.run`.
+"""Runs experiments in this process: `python -m keras_twa.experiments.run`.
 
 Each run has a separate process, so that its peak memory is measured separately and an
-error cannot stop the others.
+error cannot stop the others. Only runs that differ in the learning rate alone share a
+process, and what is compiled in it.
 """
 
 import argparse
+import dataclasses
 import gc
 import json
 import os
@@ -15,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from keras_twa import files
 from keras_twa import tasks
+from keras_twa.experiments.attention_maps import ATTENTION_MAPS
+from keras_twa.experiments.attention_maps import save_attention_maps
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.results import FILE_NAME
@@ -32,12 +33,25 @@ from keras_twa.tasks.fingerprint import check_same_rows
 
 CHECKPOINT = "checkpoint.npz"
 WEIGHTS = "best.weights.h5"
-ATTENTION_MAPS = "attention.npz"
-MAP_SIZE = 64
 SECONDS_BETWEEN_CHECKPOINTS = 30.0
 SECONDS_BETWEEN_EVENTS = 0.2
 
 Event = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Shared:
+    """What the runs of a sweep of learning rates share in one process.
+
+    Args:
+        data: The rows, once they are loaded.
+        training: The training, once it is compiled.
+        memory: The memory before there was a model.
+    """
+
+    data: Any = None
+    training: Any = None
+    memory: int | None = None
 
 
 def run(
@@ -48,6 +62,7 @@ def run(
     build_model: Callable[[Experiment, Any], Any] | None = None,
     fingerprint: Fingerprint | None = None,
     at_once: int = 1,
+    shared: Shared | None = None,
 ) -> Result:
     """Runs an experiment, or continues it.
 
@@ -63,6 +78,8 @@ def run(
         fingerprint: The required fingerprint of the rows. By default, any
             rows are valid in a new folder.
         at_once: How many runs share this machine, for the record.
+        shared: What it shares with earlier runs in this process, which differ from it
+            in the learning rate only. Defaults to nothing.
 
     Returns:
         The `Result`, which is also in `directory`. It contains errors of the
@@ -90,7 +107,16 @@ def run(
             (folder / CHECKPOINT).unlink(missing_ok=True)
             return result
         build_model = build_model or _build_model
-        return _run(result, folder, stop, on_event, build_model, fingerprint, at_once)
+        return _run(
+            result,
+            folder,
+            stop,
+            on_event,
+            build_model,
+            fingerprint,
+            at_once,
+            shared,
+        )
 
 
 def _run(
@@ -101,13 +127,16 @@ def _run(
     build_model: Callable[[Experiment, Any], Any],
     fingerprint: Fingerprint | None,
     at_once: int,
+    shared: Shared | None,
 ) -> Result:
     started = time.monotonic()
     path = folder / FILE_NAME
     result.starts += 1
     earlier = result.wall_seconds
+    shares = shared is not None
+    shared = shared or Shared()
     try:
-        data = _load(result)
+        data = shared.data = _load(result) if shared.data is None else shared.data
     except Exception as error:  # any error: the other runs continue
         _fail(result, error)
         result.save(path)
@@ -122,7 +151,8 @@ def _run(
     result.status, result.reason = "running", ""
     result.save(path)
     try:
-        _train_and_test(result, data, folder, stop, on_event, build_model, at_once)
+        training = _prepared(result, shared, build_model, at_once, shares)
+        _train_and_test(training, shared.memory, folder, stop, on_event)
         result.status = "completed"
     except Stopped as stopped:
         result.status, result.reason = "stopped", str(stopped)
@@ -145,15 +175,14 @@ def _fail(result: Result, error: Exception) -> None:
     result.status, result.reason = "failed", error_text(error)
 
 
-def _train_and_test(
+def _prepared(
     result: Result,
-    data: tasks.Rows,
-    folder: Path,
-    stop: StopSignal,
-    on_event: Callable[[Event], None],
+    shared: Shared,
     build_model: Callable[[Experiment, Any], Any],
     at_once: int,
-) -> None:
+    shares: bool,
+) -> Any:
+    """Returns the `Training` of a run: a new one, or that of the runs before."""
     # Keras takes seconds to import, so signals are handled before.
     import keras
 
@@ -161,13 +190,33 @@ def _train_and_test(
     from keras_twa.experiments.training import Training
 
     experiment = result.experiment
-    keras.utils.set_random_seed(experiment.seed)
     result.environment = machine.environment() | {"runs at once": at_once}
     machine.reset_peak_memory()
-    before = machine.peak_memory()
-    result.memory = {"before_model": before}
-    model = build_model(experiment, data)
-    training = Training(experiment, data, model, result)
+    if shared.training is not None:
+        result.memory = {"before_model": shared.memory}
+        shared.training.restart(experiment, result)
+        return shared.training
+    keras.utils.set_random_seed(experiment.seed)
+    shared.memory = machine.peak_memory()
+    result.memory = {"before_model": shared.memory}
+    model = build_model(experiment, shared.data)
+    training = Training(experiment, shared.data, model, result)
+    if shares and training.rates is not None:
+        training.keep_beginning()
+        shared.training = training
+    return training
+
+
+def _train_and_test(
+    training: Any,
+    before: int | None,
+    folder: Path,
+    stop: StopSignal,
+    on_event: Callable[[Event], None],
+) -> None:
+    from keras_twa.experiments import machine
+
+    result, data, model = training.result, training.data, training.model
     restored = training.restore(folder / CHECKPOINT)
     on_event({"event": "start", "restored": restored, "steps": training.total_steps})
     last_save = last_event = time.monotonic()
@@ -212,8 +261,12 @@ def _train_and_test(
         stop.check()
     training.use_best_weights()
     model.save_weights(folder / WEIGHTS)
-    _save_attention_maps(model, data, folder / ATTENTION_MAPS)
+    save_attention_maps(model, data, folder / ATTENTION_MAPS)
     result.test = training.evaluate("test", on_batch)
+    result.further_tests = {
+        split: training.evaluate(split, on_batch)
+        for split in getattr(data, "further_tests", ())
+    }
     result.compile_seconds = training.clock.compile_seconds
     result.memory |= machine.memory(before)
 
@@ -245,35 +298,8 @@ def load_model(
     return model
 
 
-def _save_attention_maps(model: Any, data: Any, path: Path) -> None:
-    """Saves the attention weights for one example, at most 64 x 64 numbers."""
-    tokens = getattr(data, "example", None)
-    if tokens is None or not getattr(model, "has_attention_scores", False):
-        return
-    layers = model.attention_scores(tokens[None].astype("int32"))
-    maps = {
-        f"layer{index}": shrink(np.asarray(scores)[0]).astype("float16")
-        for index, scores in enumerate(layers)
-    }
-    symbols = np.array(data.symbols(tokens))
-    files.write_arrays(path, {"symbols": symbols, **maps}, compress=True)
-
-
-def shrink(maps: np.ndarray, size: int = MAP_SIZE) -> np.ndarray:
-    """Returns maps of shape `(heads, T, S)` averaged down to at most `size`."""
-    for axis in (1, 2):
-        length = maps.shape[axis]
-        if length > size:
-            edges = np.linspace(0, length, size, endpoint=False).astype("int64")
-            counts = np.diff(np.append(edges, length))
-            shape = [1, 1, 1]
-            shape[axis] = size
-            maps = np.add.reduceat(maps, edges, axis) / counts.reshape(shape)
-    return maps
-
-
 def main(arguments: list[str] | None = None, stop: StopSignal | None = None) -> int:
-    """Runs the experiment in a JSON file, and prints its progress as JSON lines.
+    """Runs the experiments in JSON files, and prints their progress as JSON lines.
 
     Args:
         arguments: Those of the command line.
@@ -282,9 +308,14 @@ def main(arguments: list[str] | None = None, stop: StopSignal | None = None) -> 
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(description="Runs an experiment.")
-    parser.add_argument("experiment", help="JSON file of an experiment")
-    parser.add_argument("directory", help="folder for result and checkpoint")
+    parser = argparse.ArgumentParser(description="Runs experiments.")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="EXPERIMENT DIRECTORY",
+        help="JSON file of an experiment, and folder for its result and checkpoint; "
+        "several pairs for experiments that differ in the learning rate only",
+    )
     parser.add_argument("--time-limit", type=float, help="seconds")
     parser.add_argument(
         "--fingerprint", type=json.loads, help="fingerprint of the rows, as JSON"
@@ -298,6 +329,8 @@ def main(arguments: list[str] | None = None, stop: StopSignal | None = None) -> 
     parser.add_argument("--task", help="task to register, as MODULE:NAME")
     parser.add_argument("--at-once", type=int, default=1, help="runs at the same time")
     options = parser.parse_args(arguments)
+    if len(options.runs) % 2:
+        parser.error("each EXPERIMENT needs a DIRECTORY")
     # Last, so that nothing in them hides a module of Python's own.
     sys.path.extend(options.path)
     if stop is None:
@@ -307,25 +340,34 @@ def main(arguments: list[str] | None = None, stop: StopSignal | None = None) -> 
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
+    number = 0
+
     def show(event: Event) -> None:
         try:
-            events.write(json.dumps(event) + "\n")
+            events.write(json.dumps({**event, "run": number}) + "\n")
             events.flush()
         except BrokenPipeError:
             stop.request("the progress output was closed")
 
+    shared = Shared() if len(options.runs) > 2 else None
     try:
         if options.task is not None:
             tasks.register(tasks.get(options.task))
-        experiment = Experiment.from_json(read_json(options.experiment))
-        result = run(
-            experiment,
-            options.directory,
-            stop,
-            show,
-            fingerprint=options.fingerprint,
-            at_once=options.at_once,
-        )
+        pairs = zip(options.runs[::2], options.runs[1::2], strict=True)
+        for number, (spec, folder) in enumerate(pairs):  # noqa: B007 (`show` uses it)
+            experiment = Experiment.from_json(read_json(spec))
+            result = run(
+                experiment,
+                folder,
+                stop,
+                show,
+                fingerprint=options.fingerprint,
+                at_once=options.at_once,
+                shared=shared,
+            )
+            solved = result.solved(tasks.get(experiment.task).solved)
+            if result.status == "stopped" or solved:
+                break
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -47,6 +47,30 @@ def first_runs(
     ]
 
 
+def one_process(
+    left: Sequence[Result], done: Sequence[Result], solved: float | None
+) -> list[list[Result]]:
+    """Returns the runs that share a process: those that differ in the rate only.
+
+    Args:
+        left: The runs that are not complete.
+        done: The results so far, of complete runs too.
+        solved: The validation score at which the task is solved, or `None`. Once a run
+            has solved it, the other rates are not needed.
+    """
+    groups: dict[tuple[str, int], list[Result]] = {}
+    for result in left:
+        experiment = result.experiment
+        key = (experiment.attention, experiment.seed)
+        groups.setdefault(key, []).append(result)
+    ended = {
+        (result.experiment.attention, result.experiment.seed)
+        for result in done
+        if result.status == "completed" and result.solved(solved)
+    }
+    return [group for key, group in groups.items() if key not in ended]
+
+
 def other_runs(
     experiments: Sequence[Experiment], results: Sequence[Result]
 ) -> list[Experiment]:

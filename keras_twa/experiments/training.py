@@ -1,5 +1,6 @@
 """One model in training, which can stop at any batch and continue later."""
 
+import dataclasses
 import math
 import os
 import time
@@ -9,12 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_twa.experiments.batches import rows_of
+from keras_twa.experiments.batches import shape_of
+from keras_twa.experiments.batches import with_tuples
 from keras_twa.experiments.checkpoint import REMEDY
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
 from keras_twa.experiments.clock import StepClock
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.generators import Generators
+from keras_twa.experiments.means import Means
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.schedule import LearningRate
 from keras_twa.tasks import Rows
@@ -57,6 +62,8 @@ class Training:
         self.batches = data.train_batches(self.settings.batch_size, experiment.seed)
         steps = len(self.batches) * self.settings.epochs
         self.total_steps = min(steps, self.settings.max_steps or steps)
+        # The rate of each step, unless the task compiles the model.
+        self.rates: Any = None
         self.by_batch = self._compile()
         if not model.built:
             model.build((self.settings.batch_size, None))
@@ -64,6 +71,7 @@ class Training:
         self.optimizer = model.optimizer
         self.optimizer.build(model.trainable_variables)
         self.generators = Generators(model)
+        self._beginning: dict[str, list[np.ndarray]] | None = None
         result.parameters = sum(
             math.prod(variable.shape) for variable in model.trainable_variables
         )
@@ -77,17 +85,14 @@ class Training:
 
     def _compile(self) -> bool:
         """Compiles the model, and returns whether its metrics are means over rows."""
-        rate = self.experiment.learning_rate
         if self.task.compile is not None:
+            rate = self.experiment.learning_rate
             self.task.compile(self.model, self.settings, self.total_steps, rate)
             return False
+        self.rates = self._scheduled()
         optimizer = keras.optimizers.AdamW(
-            learning_rate=LearningRate(
-                self.settings.learning_rate if rate is None else rate,
-                self.settings.warmup_steps,
-                self.settings.schedule,
-                self.total_steps,
-            ),
+            # A variable, so that the same compiled step serves several rates.
+            learning_rate=float(self.rates[0]),
             weight_decay=self.settings.weight_decay,
             beta_2=self.settings.beta_2,
             epsilon=self.settings.epsilon,
@@ -103,14 +108,73 @@ class Training:
         # These add up over batches.
         return all(isinstance(m, keras.metrics.MeanMetricWrapper) for m in metrics)
 
+    def _scheduled(self) -> np.ndarray:
+        """Returns the learning rate of each step."""
+        rate = self.experiment.learning_rate
+        schedule = LearningRate(
+            self.settings.learning_rate if rate is None else rate,
+            self.settings.warmup_steps,
+            self.settings.schedule,
+            self.total_steps,
+        )
+        return np.asarray(
+            keras.ops.convert_to_numpy(schedule(np.arange(self.total_steps)))
+        )
+
+    def keep_beginning(self) -> None:
+        """Keeps the state before the first step, for `restart`."""
+        self._beginning = {
+            "model": self._values(self.model.variables),
+            "optimizer": self._values(self.optimizer.variables),
+            **self.generators.states(),
+        }
+
+    def restart(self, experiment: Experiment, result: Result) -> None:
+        """Begins a run of another learning rate, with what has been compiled.
+
+        It has the numbers of a run in a process of its own.
+
+        Args:
+            experiment: The `Experiment`, which differs in the learning rate only.
+            result: The `Result` to fill in.
+
+        Raises:
+            ValueError: If it differs in more, or `keep_beginning` was not called.
+        """
+        rate = self.experiment.learning_rate
+        same = dataclasses.replace(experiment, learning_rate=rate) == self.experiment
+        if not same or self._beginning is None or self.rates is None:
+            raise ValueError(
+                "Only a run of another learning rate can begin with what this one has "
+                f"compiled. Received: experiment={experiment}"
+            )
+        result.metric, result.parameters = self.task.metric, self.result.parameters
+        self.experiment, self.result = experiment, result
+        self.rates = self._scheduled()
+        self._assign(self.model.variables, self._beginning["model"])
+        self._assign(self.optimizer.variables, self._beginning["optimizer"])
+        self.generators.restore(self._beginning)
+        self.epoch = self.batch = 0
+        self.means, self.best = Means(), []
+        self.clock = StepClock()
+
+    @property
+    def _optimizer_state(self) -> list[Any]:
+        """The variables of the optimizer without the rate, which the step decides."""
+        if self.rates is None:
+            return list(self.optimizer.variables)
+        rate = self.optimizer.learning_rate
+        return [each for each in self.optimizer.variables if each is not rate]
+
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or `patience` is exceeded."""
+        """Whether epochs or patience are used up, or the task is solved."""
         since_best = len(self.result.curve) - (self.result.best_epoch or 0)
         return (
             self.epoch >= self.settings.epochs
             or (self.result.steps >= self.total_steps and self.batch == 0)
             or since_best >= self.settings.patience
+            or self.result.solved(self.task.solved)
         )
 
     def train_epoch(self, on_batch: OnBatch) -> None:
@@ -124,13 +188,15 @@ class Training:
         for inputs, targets, weights in self.batches.epoch(self.epoch, self.batch):
             if self.batch >= planned:
                 break
+            if self.rates is not None:
+                self.optimizer.learning_rate = float(self.rates[self.result.steps])
             logs = self._timed("train", inputs, targets, weights)
             if not self.by_batch:
                 # Others do not add up, and a stopped epoch could not continue.
                 logs = {"loss": logs["loss"]}
             self.batch += 1
             self.result.steps += 1
-            self.means.add(logs, _rows(inputs, weights))
+            self.means.add(logs, rows_of(inputs, weights))
             self._check_finite("training", logs["loss"])
             on_batch("train", self.batch, planned, self.means.values)
         seconds = self.clock.epoch_seconds
@@ -191,7 +257,7 @@ class Training:
             means = Means()
             for number, batch in enumerate(batches.epoch(), start=1):
                 inputs, _, weights = batch
-                means.add(self._timed("evaluate", *batch), _rows(inputs, weights))
+                means.add(self._timed("evaluate", *batch), rows_of(inputs, weights))
                 on_batch(split, number, len(batches), means.values)
             return means.values
         finally:
@@ -207,7 +273,7 @@ class Training:
             on_batch(split, batch + 1, len(batches), values)
 
         found: dict[str, float] = self.model.evaluate(
-            (_with_tuples(batch) for batch in batches.epoch()),
+            (with_tuples(batch) for batch in batches.epoch()),
             steps=len(batches),
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=tell)],
@@ -233,7 +299,7 @@ class Training:
         }
         arrays = {
             "model": self._values(self.model.variables),
-            "optimizer": self._values(self.optimizer.variables),
+            "optimizer": self._values(self._optimizer_state),
             "best": self.best,
             **self.generators.states(),
         }
@@ -252,7 +318,7 @@ class Training:
         arrays, state = loaded
         self._check_own(arrays, state, path)
         self._assign(self.model.variables, arrays["model"])
-        self._assign(self.optimizer.variables, arrays["optimizer"])
+        self._assign(self._optimizer_state, arrays["optimizer"])
         # Earlier versions saved only the generators of the model.
         if "backend" in arrays:
             self.generators.restore(arrays)
@@ -275,7 +341,7 @@ class Training:
             )
         variables = {
             "model": self.model.variables,
-            "optimizer": self.optimizer.variables,
+            "optimizer": self._optimizer_state,
             # None before the first epoch ends.
             "best": self.model.variables if state["best_epoch"] else [],
         }
@@ -298,7 +364,7 @@ class Training:
     def _timed(
         self, kind: str, inputs: Any, targets: Any, weights: Any
     ) -> dict[str, float]:
-        model, shape = self.model, _shape(inputs)
+        model, shape = self.model, shape_of(inputs)
         model.reset_metrics()
         start = time.perf_counter()
         # A function for each shape: after two lengths, TensorFlow would compile one
@@ -328,50 +394,3 @@ class Training:
     def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-
-
-class Means:
-    """Means over rows of the values of batches.
-
-    Args:
-        sums: Sums of value times rows by name, and the number of rows as "rows". In
-            checkpoints of earlier versions, a list of loss, accuracy and rows.
-    """
-
-    def __init__(self, sums: Any = None) -> None:
-        if isinstance(sums, list):
-            sums = dict(zip(("loss", "accuracy", "rows"), sums, strict=True))
-        self.sums: dict[str, float] = dict(sums or {})
-
-    def add(self, logs: dict[str, float], rows: float) -> None:
-        """Adds the values of a batch, and how many rows it counts as."""
-        for name, value in {**logs, "rows": 1.0}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * rows
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The means by name."""
-        rows = self.sums.get("rows", 0.0)
-        return {name: x / rows for name, x in self.sums.items() if name != "rows"}
-
-
-def _rows(inputs: Any, weights: Any) -> float:
-    """Returns how many rows a batch counts as."""
-    if weights is None:
-        return float(len(keras.tree.flatten(inputs)[0]))
-    return float(np.mean([np.sum(each) for each in keras.tree.flatten(weights)]))
-
-
-def _with_tuples(data: Any) -> Any:
-    """Returns a structure with tuples for lists, which TensorFlow takes for arrays."""
-    if isinstance(data, dict):
-        return {name: _with_tuples(each) for name, each in data.items()}
-    if isinstance(data, (list, tuple)):
-        return tuple(_with_tuples(each) for each in data)
-    return data
-
-
-def _shape(inputs: Any) -> tuple[Any, ...]:
-    """Returns what a compiled function depends on: the shapes of the inputs."""
-    shapes = [tuple(np.shape(each)) for each in keras.tree.flatten(inputs)]
-    return shapes[0] if len(shapes) == 1 else tuple(shapes)

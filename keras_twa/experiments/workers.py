@@ -63,20 +63,21 @@ def _run_all(
         with lock:
             on_event(experiment, event)
 
-    def run(each: RunProcess) -> Result | None:
+    def run(each: RunProcess) -> list[Result]:
         if broken.is_set() or each.too_late:
-            return each.earlier if each.earlier.starts else None
+            return [result for result in each.earlier if result.starts]
         worker = free.get()
         try:
-            result = each.run(tell, worker)
-            tell(each.experiment, {"event": "end", "result": result})
+            results = each.run(tell, worker)
+            for result in results:
+                tell(result.experiment, {"event": "end", "result": result})
         except BaseException:
             # Before this thread starts the next one.
             broken.set()
             raise
         finally:
             free.put(worker)
-        return result
+        return results
 
     ordered = runs if len(workers) == 1 else runs[::-1]
     with ThreadPoolExecutor(len(workers)) as pool:
@@ -90,7 +91,7 @@ def _run_all(
             for each in runs:
                 each.stop()
             raise
-    return [result for result in found if result is not None]
+    return [result for results in found for result in results]
 
 
 def shares(workers: int | None) -> list[Share]:

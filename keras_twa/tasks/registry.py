@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from keras_twa.suggestions import did_you_mean
+from keras_twa.tasks import probes
 from keras_twa.tasks.rows import Rows
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Progress
@@ -28,6 +29,7 @@ BUILT_IN = {
     "series_classification": "keras_twa.tasks.own_files:SERIES_CLASSIFICATION",
     "series_regression": "keras_twa.tasks.own_files:SERIES_REGRESSION",
     "token_classification": "keras_twa.tasks.own_files:TOKEN_CLASSIFICATION",
+    **probes.PLACES,
 }
 # Before the folder of a model and its rows, as `keras_twa.compare` stores them.
 STORED = "stored:"

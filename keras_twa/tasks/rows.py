@@ -26,7 +26,9 @@ class Rows(Protocol):
     """The training, validation and test rows of a task.
 
     A task with pictures of its attention also has `example`, the tokens of one row, and
-    `symbols`, a function from tokens to one text each.
+    `symbols`, a function from tokens to one text each. A task with further test rows,
+    such as longer ones, has their names in `further_tests`: each is then a split for
+    `evaluation_batches`.
     """
 
     source: str

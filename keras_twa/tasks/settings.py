@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_twa.suggestions import did_you_mean
 
+POSITIONS = ("sinusoidal", "learned", "rotary", "none")
 SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 
 
@@ -41,7 +42,7 @@ class Settings:
         num_heads: Attention heads; each has `embedding_dim / num_heads` dimensions.
         intermediate_dim: Width of the feed-forward networks.
         dropout: Dropout rate of the blocks.
-        positions: `"sinusoidal"` or `"learned"`.
+        positions: `"sinusoidal"` or `"learned"`; in probes also `"rotary"` or `"none"`.
         pooling: `"mean"` or `"cls"`.
         batch_size: Rows per step.
         max_buckets: Largest number of padded lengths. Each is compiled.
@@ -122,7 +123,7 @@ class Settings:
                 "`embedding_dim` must be a multiple of `num_heads`. Received: "
                 f"embedding_dim={self.embedding_dim}, num_heads={self.num_heads}"
             )
-        check_choice("positions", self.positions, ("sinusoidal", "learned"))
+        check_choice("positions", self.positions, POSITIONS)
         check_choice("pooling", self.pooling, ("mean", "cls"))
         check_choice("schedule", self.schedule, SCHEDULES)
 

@@ -115,6 +115,8 @@ class Task:
             differ. If not, `note` is about the rows.
         requires: Class attributes of attention layers that must be true of a mechanism,
             such as "prefix_invariant", with a sentence that says why.
+        solved: The validation score at which nothing is left to learn: training ends
+            when two epochs in a row reach it. Defaults to `None`, never.
 
     Raises:
         ValueError: If the name, or one in `models`, is no identifier, or there are no
@@ -142,6 +144,7 @@ class Task:
     used: tuple[str, ...] | None = None
     published: bool = True
     requires: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    solved: float | None = None
 
     def check(self, attention: Any) -> None:
         """Checks that a mechanism fits the task, before any model is built.

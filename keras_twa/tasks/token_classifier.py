@@ -42,7 +42,7 @@ def build_classifier(attention: Any, settings: Settings, rows: TokenRows) -> Any
         intermediate_dim=settings.intermediate_dim,
         dropout=settings.dropout,
         max_length=settings.max_length,
-        positions=settings.positions,
+        positions=None if settings.positions == "none" else settings.positions,
         pooling=settings.pooling,
     )
 

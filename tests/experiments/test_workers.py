@@ -73,7 +73,7 @@ class Run:
 
     def __init__(self, name, log, seconds=0.05, error=None):
         self.experiment = tiny_experiment(name)
-        self.earlier = Result(self.experiment)
+        self.earlier = [Result(self.experiment)]
         self.log, self.seconds, self.error = log, seconds, error
         self.too_late = self.stopped = False
 
@@ -85,7 +85,7 @@ class Run:
         if self.error is not None:
             raise self.error
         on_event(self.experiment, {"event": "epoch"})
-        return Result(self.experiment, "completed")
+        return [Result(self.experiment, "completed")]
 
     def ask_to_stop(self):
         self.too_late = True
@@ -137,9 +137,9 @@ def test_what_is_too_late_does_not_start(machine):
     runs = [Run("local", log), Run("linear", log)]
     for run in runs:
         run.too_late = True
-    runs[1].earlier.starts = 1
+    runs[1].earlier[0].starts = 1
     # Only what was started before has a result.
-    assert run_all(runs, lambda *_: None, 1) == [runs[1].earlier]
+    assert run_all(runs, lambda *_: None, 1) == runs[1].earlier
     assert log == []
     assert run_all([], lambda *_: None, None) == []
 
