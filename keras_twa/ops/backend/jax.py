@@ -92,7 +92,11 @@ def switch(index, branches):
 
 def inverse(places):
     """The inverses of permutations; see `Backend`."""
-    return jax.numpy.argsort(places, axis=1).astype("int32")
+    # Not a sort, which takes fifty times as long on a CPU.
+    steps = jax.numpy.arange(places.shape[1], dtype="int32")
+    row = jax.numpy.arange(places.shape[0])[:, None]
+    found = jax.numpy.zeros(places.shape, "int32")
+    return found.at[row, places].set(steps, unique_indices=True)
 
 
 def needs_gradient(x):
