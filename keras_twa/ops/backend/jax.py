@@ -191,6 +191,23 @@ def floored_inverse(x, floor):
     return jax.numpy.reciprocal(jax.numpy.maximum(x, floor))
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def for_queries(x, count):
+    """A tensor of keys once for each query of a tile; see `Backend`."""
+    return jax.numpy.broadcast_to(x[:, None], (x.shape[0], count, *x.shape[1:]))
+
+
+def _sum_over_queries(count, _, gradient):
+    # As a product, because XLA sums over such an axis slowly on a CPU.
+    ones = jax.numpy.ones((gradient.shape[0], 1, count), gradient.dtype)
+    flat = gradient.reshape(gradient.shape[0], count, -1)
+    total = jax.numpy.matmul(ones, flat)
+    return (total.reshape(gradient.shape[0], *gradient.shape[2:]),)
+
+
+for_queries.defvjp(lambda x, count: (for_queries(x, count), None), _sum_over_queries)
+
+
 def matmul(x, y):
     """Product of two stacks of matrices; see `Backend`."""
     return jax.numpy.matmul(x, y)
