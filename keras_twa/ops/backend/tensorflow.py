@@ -264,16 +264,17 @@ def softmax_gradient(weights, gradient, mean):
 
 
 def kept(left, right, threshold):
-    """Which weights to keep; see `Backend`."""
+    """Which weights to keep, 1 or 0; see `Backend`."""
     x = tf.bitwise.bitwise_xor(left[:, :, None], right[:, None, :]) * 0x7FEB352D
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 15))
     x = x * (0x846CA68B - 2**32)
-    return tf.bitwise.bitwise_and(x, 0x7FFFFFFF) < threshold
+    return tf.cast(tf.bitwise.bitwise_and(x, 0x7FFFFFFF) < threshold, "float32")
 
 
 def keep(weights, kept):
     """The weights that are kept, else zero; see `Backend`."""
-    return tf.where(kept, weights, 0.0)
+    # Without XLA, `where` takes several times as long.
+    return weights * kept
 
 
 keep_only = keep
