@@ -125,8 +125,12 @@ def scan(body, carry, slices, results):
         written = [a.write(index, x) for a, x in zip(arrays, found, strict=True)]
         return index + 1, after, written
 
+    # The default of ten iterations at once takes much more memory, and no less time.
     _, end, arrays = tf.while_loop(
-        lambda index, *_: index < count, step, (0, begin, arrays)
+        lambda index, *_: index < count,
+        step,
+        (0, begin, arrays),
+        parallel_iterations=2,
     )
     stacks = [
         tf.ensure_shape(array.stack(), [None, *shape])
