@@ -176,6 +176,15 @@ def test_matmul_of_stacks(left, right):
     check(backend.matmul(tensor(x), tensor(y)), x @ y, 1e-5)
 
 
+def test_keys_for_queries():
+    x, y = normal(2, 4, 5), normal(2, 3, 4, 5, seed=1)
+    _, in_x = outputs_and_gradients(
+        lambda x: tensor(y) * backend.for_queries(x, 3) ** 2, x
+    )
+    assert_close(in_x, 2.0 * x * y.sum(1), "gradient to x", 1e-5)
+    check(tensor(y) + backend.for_queries(tensor(x), 3), y + x[:, None], 1e-5)
+
+
 @pytest.mark.parametrize("axes", [-1, (0, 2)])
 def test_softmax_is_finite_where_nothing_is_seen(axes):
     logits = normal(2, 3, 4, scale=30.0)

@@ -35,6 +35,7 @@ add_entries = _module.add_entries
 differentiable = _module.differentiable
 pullback = _module.pullback
 KEY_SPAN = _module.KEY_SPAN
+for_queries = _module.for_queries
 matmul = _module.matmul
 future_bias = _module.future_bias
 kept = _module.kept

@@ -142,6 +142,17 @@ class Backend(Protocol):
             The output, and a function from its gradient to that of the tensors.
         """
 
+    def for_queries(self, x: Tensor, count: int) -> Tensor:
+        """A tensor of keys `(g, ...)`, once for each query of a tile.
+
+        Args:
+            x: The tensor.
+            count: How many queries there are.
+
+        Returns:
+            `(g, count, ...)`, or `(g, 1, ...)`, which broadcasts to it.
+        """
+
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         """Multiplies stacks of matrices.
 

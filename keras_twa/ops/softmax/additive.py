@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_twa.ops import backend
 from keras_twa.ops.empty import takes_empty
 from keras_twa.ops.softmax.tiled import tiled_attention
 
@@ -53,7 +54,8 @@ class Additive:
     def __call__(self, query, key):
         # tanh(x) = 1 - 2 sigmoid(-2 x), and PyTorch is twice as fast with the latter.
         near, far = -2.0 * query["query"], -2.0 * key["key"]
-        # (g, t, D, 1) and (g, 1, D, S)
-        hidden = ops.sigmoid(near[..., None] + far[:, None])
+        # (g, t, D, 1) and (g, t or 1, D, S)
+        far = backend.for_queries(far, ops.shape(near)[1])
+        hidden = ops.sigmoid(near[..., None] + far)
         weighed = ops.matmul(query["vector"][..., None, :], hidden)[..., 0, :]
         return ops.sum(query["vector"], axis=-1, keepdims=True) - 2.0 * weighed
