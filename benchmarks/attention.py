@@ -11,9 +11,9 @@ The first command fills the table of targets of the backend: forward and backwar
 forward alone. The second command measures time and memory from 512 to 32,768 steps. The
 next two do the same for the layers for long sequences, up to 65,536 steps, and time
 single steps early and late in a sequence. The next one measures the targets of later
-layers, and of recurrent layers in both directions. With `--output`, they record their numbers as
-JSON. The last command writes the tables of `docs/performance.md` from these files.
-`pip install -e ".[peers]"` adds more alternatives.
+layers, and of recurrent layers in both directions. With `--output`, they record their
+numbers as JSON. The last command writes the tables of `docs/performance.md` from these
+files. `pip install -e ".[peers]"` adds more alternatives.
 
 One step is self-attention forward and backward: the gradients of the sum of the
 squared outputs with respect to the input and all weights. It is compiled as Keras

@@ -89,7 +89,7 @@ class Subject:
         return layer.has_fixed_state()
 
     def state_bytes(self, steps):
-        """The size of the state of one sequence of this length, `None` if it has none."""
+        """The size of the state of a sequence of this length, `None` if it has none."""
         if not getattr(self.layer, "prefix_invariant", False):
             return None
         slots = self.layer.state_spec(max_length=steps).values()
