@@ -15,6 +15,7 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.positions.bias import batch_of_times
 from keras_twa.masks import boolean
+from keras_twa.ops.reversing import reversed_order
 from keras_twa.ops.reversing import reversed_pairs
 from keras_twa.ops.reversing import reversed_steps
 
@@ -78,19 +79,26 @@ class Directed(Attention, abstract=True):
         """Outputs and attention weights, each half of the heads in its direction."""
         found = super().project_and_mix(arguments, training, self._read_in_halves)
         outputs, weights, _ = found
-        order = boolean(arguments.query_mask), arguments.segment_ids
-        outputs = _with_second_half(reversed_steps, outputs, 2, *order)
+        order = reversed_order(boolean(arguments.query_mask), arguments.segment_ids)
+        outputs = _with_second_half(reversed_steps, outputs, 2, order)
         if weights is not None:
-            weights = _with_second_half(reversed_pairs, weights, 1, *order)
+            weights = _with_second_half(reversed_pairs, weights, 1, order)
         return outputs, weights, None
 
     def _read_in_halves(self, inputs, mask, state):
         """The heads of a call, of which the second half reads in reverse order."""
-        backward = reversed_steps(inputs["query"], mask.keys, mask.key_segments)
-        first, second = (
-            self.heads_of(self.remember(x, mask, state)[0], half)
-            for half, x in enumerate((inputs, dict.fromkeys(inputs, backward)))
-        )
+        order = reversed_order(mask.keys, mask.key_segments)
+        read, _ = self.remember(inputs, mask, state)
+        if read is inputs:
+            # Each step is projected on its own, so that heads can be reversed later.
+            heads = self.heads_of(inputs)
+            return {
+                name: _with_second_half(reversed_steps, x, 2, order)
+                for name, x in heads.items()
+            }, {}
+        backward = dict.fromkeys(inputs, reversed_steps(inputs["query"], order))
+        backward, _ = self.remember(backward, mask, state)
+        first, second = (self.heads_of(x, i) for i, x in enumerate((read, backward)))
         heads = {
             name: ops.concatenate([x, second[name]], axis=2)
             for name, x in first.items()
@@ -135,11 +143,11 @@ def _reversed_back(outputs, weights):
     return reversed_steps(outputs), weights, None
 
 
-def _with_second_half(reverse, x, axis, *order):
+def _with_second_half(reverse, x, axis, order):
     """Heads of which the second half, along an axis, is reversed."""
     # On PyTorch, the gradient of a split needs less work than those of two slices.
     forward, backward = ops.split(x, 2, axis=axis)
-    return ops.concatenate([forward, reverse(backward, *order)], axis=axis)
+    return ops.concatenate([forward, reverse(backward, order)], axis=axis)
 
 
 def _halves(forward, backward):
