@@ -69,7 +69,7 @@ def set_random_states(states):
 def scan(body, carry, slices, results, reverse=False):
     """Loops over the first axis of all `slices`; see `Backend`."""
     parts = list(zip(*(torch.unbind(x) for x in flatten(slices)), strict=True))
-    columns = [[] for _ in flatten(results)]
+    columns: list[list[torch.Tensor]] = [[] for _ in flatten(results)]
     step = -1 if reverse else 1
     for index in range(len(parts))[::step]:
         carry, result = body(carry, pack(slices, parts[index]), index)
