@@ -4,14 +4,16 @@
     KERAS_BACKEND=torch python benchmarks/attention.py --scaling
     KERAS_BACKEND=torch python benchmarks/attention.py --family long
     KERAS_BACKEND=torch python benchmarks/attention.py --family long --scaling
+    KERAS_BACKEND=torch python benchmarks/attention.py --family further
     python benchmarks/attention.py --render docs/performance
 
 The first command fills the table of targets of the backend: forward and backward, and
 forward alone. The second command measures time and memory from 512 to 32,768 steps. The
 next two do the same for the layers for long sequences, up to 65,536 steps, and time
-single steps early and late in a sequence. With `--output`, they record their numbers as
-JSON. The last command writes the tables of `docs/performance.md` from these files.
-`pip install -e ".[peers]"` adds more alternatives.
+single steps early and late in a sequence. The next one measures the targets of later
+layers, and of recurrent layers in both directions. With `--output`, they record their
+numbers as JSON. The last command writes the tables of `docs/performance.md` from these
+files. `pip install -e ".[peers]"` adds more alternatives.
 
 One step is self-attention forward and backward: the gradients of the sum of the
 squared outputs with respect to the input and all weights. It is compiled as Keras
@@ -92,7 +94,7 @@ def parse_arguments(arguments=None):
         "--family",
         choices=cases.FAMILIES,
         default="foundation",
-        help="which layers: the first five, or those for long sequences",
+        help="which layers: the first five, those for long sequences, or later ones",
     )
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(
@@ -126,7 +128,10 @@ def parse_arguments(arguments=None):
     )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--measure", default="time", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.scaling and options.family not in scaling.LENGTHS:
+        parser.error(f"--family {options.family} has no --scaling")
+    return options
 
 
 def positive(text):
@@ -158,7 +163,7 @@ def run(options):
         )
     chosen = options.attention or facts["mechanisms"]
     facts["mechanisms"] = cases.of_family(chosen, options.family)
-    options.lengths = options.lengths or scaling.LENGTHS[options.family]
+    options.lengths = options.lengths or scaling.LENGTHS.get(options.family)
     for key, value in facts["environment"].items():
         console.print(f"{key}: {value}")
     with console.status("") as status:
@@ -185,6 +190,10 @@ def layers_report(options, facts, show):
     if options.family == "long":
         chosen = cases.long_cases(facts["mechanisms"], backend, gpu)
         aims = [target for target in targets.LONG_TARGETS if backend in target.most]
+    elif options.family == "further":
+        of = facts["mechanisms"], facts["directed"]
+        chosen = cases.further_cases(*of, backend, gpu)
+        aims = targets.further_targets(facts["directed"], backend)
     else:
         chosen = cases.all_cases(facts["mechanisms"], backend, gpu)
         aims = targets.targets_for(facts["mechanisms"], backend, gpu)
@@ -275,8 +284,8 @@ def record_name(report):
     """The name that distinguishes this run from others in the same folder."""
     environment, settings = report["environment"], report["settings"]
     parts = [report["kind"], environment["backend"]]
-    if report.get("family") == "long":
-        parts.insert(0, "long")
+    if report.get("family", "foundation") != "foundation":
+        parts.insert(0, report["family"])
     if environment["device"] != "CPU":
         parts.append("gpu")
     if settings["dtype"] != "float32":

@@ -18,9 +18,14 @@ ADDITIVE = "multi_timescale, additive and causal"
 DROPOUT = "dot_product, dropout 0.1"
 IN_TILES = "multi_timescale, in tiles"
 BACKENDS = ("torch", "jax", "tensorflow")
-# Layers come in two tables: these five, and those for long sequences.
-FAMILIES = ("foundation", "long")
+# Layers come in three tables: these five, those for long sequences, and later layers
+# and options.
+FAMILIES = ("foundation", "long", "further")
 FOUNDATION = COMPARED
+FURTHER = ("differential", "latent", "gated_linear", "mamba2")
+# The options with which a layer runs in both directions, if not only the default ones.
+# Each direction of Mamba-2 needs groups of its own.
+DIRECTED_OPTIONS = {"mamba2": [{"num_groups": 2}], "rwkv": [{}, {"version": 7}]}
 PERFORMER, CAUSAL_PERFORMER = "performer_pytorch", "performer_pytorch, causal"
 LOCAL = "local_attention, window 128"
 LONGFORMER = "HF Longformer, window 256"
@@ -115,6 +120,8 @@ def forward_name(name):
 
 def of_family(mechanisms, family):
     """The mechanisms of one of the `FAMILIES`."""
+    if family == "further":
+        return list(mechanisms)
     first = family == "foundation"
     return [name for name in mechanisms if (name in FOUNDATION) == first]
 
@@ -176,6 +183,39 @@ def linear_cases(mechanisms, linear, backend):
     return [case for case in long_cases(mechanisms, backend) if case.subject in chosen]
 
 
+def further_cases(mechanisms, directed, backend, gpu=False):
+    """Cases of later layers and options, with those that their targets need.
+
+    Args:
+        mechanisms: Names of the mechanisms to measure.
+        directed: Names of mechanisms that run in both directions.
+        backend: Name of the backend.
+        gpu: Whether it runs on a GPU.
+    """
+    peers = [peer for peer in LONG_PEERS if peer.name in (GATED_LINEAR, MAMBA_2)]
+    found = [
+        Case(KERAS, KERAS),
+        *(Case(name, name) for name in ("dot_product", *FURTHER) if name in mechanisms),
+        *cases_of(peers, backend, gpu),
+    ]
+    for name, subject, options in in_directions(set(directed) & set(mechanisms)):
+        both = (*options, ("direction", "both"))
+        found += [
+            Case(f"{name}, causal", subject, options, causal=True),
+            Case(f"{name}, both directions", subject, both),
+        ]
+    return found
+
+
+def in_directions(directed):
+    """The name, mechanism and options of each layer to measure in both directions."""
+    for subject in sorted(directed):
+        for options in DIRECTED_OPTIONS.get(subject, [{}]):
+            text = ", ".join(f"{key}={value}" for key, value in options.items())
+            name = f"{subject}({text})" if options else subject
+            yield name, subject, tuple(options.items())
+
+
 def variants(mechanisms, backend):
     """The further cases that the targets compare."""
     found = [
@@ -208,8 +248,12 @@ def all_cases(mechanisms, backend, gpu=False):
 
 def named(name, mechanisms, backend, gpu=False):
     """The case with this name."""
-    known = all_cases(mechanisms, backend, gpu)
-    for case in (*known, *long_cases(mechanisms, backend, gpu)):
+    known = [
+        *all_cases(mechanisms, backend, gpu),
+        *long_cases(mechanisms, backend, gpu),
+        *further_cases(mechanisms, mechanisms, backend, gpu),
+    ]
+    for case in known:
         if case.name == name:
             return case
     raise ValueError(f"There is no such case on {backend}. Received: {name!r}")

@@ -62,8 +62,10 @@ def render(reports, place):
     for where, family, gpu in (
         ("a CPU", "foundation", False),
         ("a CPU: long sequences", "long", False),
+        ("a CPU: later layers and options", "further", False),
         ("a GPU", "foundation", True),
         ("a GPU: long sequences", "long", True),
+        ("a GPU: later layers and options", "further", True),
     ):
         here = [
             report

@@ -73,6 +73,7 @@ def facts(sizes):
         "environment": {**machine.environment(), **versions, "dtype": sizes.dtype},
         "mechanisms": list(peers.mechanisms()),
         "linear": peers.linear_mechanisms(),
+        "directed": peers.directed_mechanisms(),
         "operations_per_second": matrix_product_speed(sizes.dtype),
     }
 
@@ -117,7 +118,8 @@ def memory(case, sizes):
     x = sequences(sizes.length, sizes)
     grown = peak_growth(lambda: warm_up(step, x))
     parameters = sum(math.prod(weight.shape) for weight in subject.weights())
-    return {"memory": grown, "parameters": parameters}
+    state = subject.state_bytes(sizes.length)
+    return {"memory": grown, "parameters": parameters, "state": state}
 
 
 def warm_up(step, x):

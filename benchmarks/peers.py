@@ -17,6 +17,11 @@ def linear_mechanisms():
     return [name for name, x in mechanisms().items() if x.linear_time]
 
 
+def directed_mechanisms():
+    """The names of layers whose heads can run in both directions."""
+    return [name for name, x in mechanisms().items() if "both" in x.allowed_directions]
+
+
 def make(case, options):
     """Returns a layer or a `torch.nn.Module`, and the number of inputs it takes."""
     name = case.subject

@@ -1,6 +1,7 @@
 """Turns a layer into a step that can be measured, on every backend."""
 
 import contextlib
+import math
 import random
 
 import keras
@@ -11,6 +12,7 @@ from keras import ops
 SHORT = 8
 # How many steps a layer takes in one call on the way to a late step.
 PART = 10_000
+BYTES = {"float32": 4, "bfloat16": 2, "int32": 4, "bool": 1}
 
 
 class Subject:
@@ -85,6 +87,13 @@ class Subject:
         if not getattr(layer, "prefix_invariant", True):
             return False
         return layer.has_fixed_state()
+
+    def state_bytes(self, steps):
+        """The size of the state of a sequence of this length, `None` if it has none."""
+        if not getattr(self.layer, "prefix_invariant", False):
+            return None
+        slots = self.layer.state_spec(max_length=steps).values()
+        return sum(math.prod(slot.shape) * BYTES[slot.dtype] for slot in slots)
 
     def state_after(self, steps, sizes, state=None):
         """The state after this many further steps, taken in parts."""

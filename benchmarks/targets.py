@@ -24,6 +24,7 @@ from cases import REFORMER
 from cases import RETNET
 from cases import RWKV_4
 from cases import forward_name
+from cases import in_directions
 
 # These take the backend's own kernel if it has one; all others compute in tiles.
 FOLDED = ("dot_product", "temporal_weighted")
@@ -41,7 +42,7 @@ class Target:
         case: Name of the case.
         against: Name of the other case.
         most: The largest ratio for each backend that has a target.
-        quantity: "time" or "memory".
+        quantity: "time", "memory", or "state": the bytes of the state of a sequence.
     """
 
     case: str
@@ -94,6 +95,15 @@ LONG_TARGETS = (
     Target("gated_linear", GATED_LINEAR, {"torch": 0.8}),
     Target("mamba2", MAMBA_2, {"torch": 0.5}),
 )
+FURTHER_TARGETS = (
+    Target("differential", "dot_product", {"torch": 2.1}),
+    Target("latent", "dot_product", {"torch": 1.1}),
+    Target("latent", "dot_product", everywhere(0.3), "state"),
+    Target("gated_linear", GATED_LINEAR, {"torch": 0.8}),
+    Target("mamba2", MAMBA_2, {"torch": 0.5}),
+)
+# The time in both directions, relative to that in one.
+MOST_IN_BOTH = 1.1
 # Relative to the time of the same layer on PyTorch.
 MOST_ELSEWHERE = 1.5
 MOST_SLOPE = 1.1
@@ -114,6 +124,16 @@ def targets_for(mechanisms, backend, gpu=False):
     ]
     targets = GPU_TARGETS if gpu else (*CPU_TARGETS, *inference)
     return [target for target in targets if backend in target.most]
+
+
+def further_targets(directed, backend):
+    """The targets of later layers, and of mechanisms that run in both directions."""
+    directions = [
+        Target(f"{name}, both directions", f"{name}, causal", everywhere(MOST_IN_BOTH))
+        for name, _, _ in in_directions(directed)
+    ]
+    found = (*FURTHER_TARGETS, *directions)
+    return [target for target in found if backend in target.most]
 
 
 def judge(targets, results, backend):
@@ -162,6 +182,8 @@ def ratio(result, other, quantity):
         problem = "not measured" if side is None else problem_of(side)
         if problem:
             return problem
+    if quantity == "state":
+        return result["state"] / other["state"]
     if quantity == "memory":
         # Short sequences may fit in memory that the framework already holds.
         least = min(result["memory"], other["memory"])

@@ -48,29 +48,6 @@ def latest(real, most):
     return order[:, length - most :]
 
 
-def reversed_steps(x, real=None):
-    """The real steps of each row in reverse order, in the places of real steps.
-
-    Args:
-        x: `(B, L, ...)`.
-        real: Boolean `(B, L)`, `True` for real steps, or `None` if all are real.
-    """
-    if real is None:
-        return ops.flip(x, axis=1)
-    opposite = count(real)[:, None] - 1 - numbers(real)
-    order = Packing.of(real).order
-    step = ops.take_along_axis(order, ops.maximum(opposite, 0), axis=1)
-    index = ops.arange(0, ops.shape(real)[1], dtype="int32")[None]
-    return steps_at(x, ops.where(real, ops.cast(step, "int32"), index))
-
-
-def reversed_pairs(x, real=None):
-    """`(B, H, L, L)` with queries and keys in reverse order; see `reversed_steps`."""
-    for _ in range(2):
-        x = ops.moveaxis(reversed_steps(ops.moveaxis(x, 2, 1), real), 1, 3)
-    return x
-
-
 @dataclass(frozen=True)
 class Packing:
     """How to put the real steps of each row first, and how to undo it.

@@ -51,7 +51,43 @@ def test_every_target_names_cases_that_run(backend):
     assert {*LONG} - {*stated} == others
 
 
-@pytest.mark.parametrize("name", ["linear, causal", "local, causal"])
+@pytest.mark.parametrize("backend", cases.BACKENDS)
+def test_every_further_target_names_cases_that_run(backend):
+    directed = peers.directed_mechanisms()
+    assert "retention" in directed
+    assert "block_recurrent" not in directed
+    found = cases.further_cases(MECHANISMS, directed, backend)
+    names = [case.name for case in found]
+    assert len(set(names)) == len(names)
+    assert {"mamba2(num_groups=2), causal", "rwkv(version=7), causal"} <= {*names}
+    for target in targets.further_targets(directed, backend):
+        assert {target.case, target.against} <= {*names}
+    for case in found:
+        assert cases.named(case.name, MECHANISMS, backend).subject == case.subject
+
+
+def test_a_state_is_judged_by_its_bytes():
+    results = [
+        {"name": name, **measure.measure(name, "memory", SIZES)}
+        for name in ("dot_product", "latent", "retention, both directions")
+    ]
+    # A latent vector of 4 channels and 2 rotated ones; keys and values of 16 channels.
+    # Each step also has a time, and whether it is real.
+    assert results[0]["state"] == 64 * (4 * 16 + 5) + 4
+    assert results[1]["state"] == 64 * (4 * 6 + 5) + 4
+    assert results[2]["state"] is None
+    aims = [x for x in targets.FURTHER_TARGETS if x.quantity == "state"]
+    [row] = targets.judge(aims, results, "torch")
+    assert row["target"] == "latent / dot_product, state"
+    assert row["verdict"] == "missed"
+
+
+def test_later_layers_are_not_measured_against_the_length():
+    with pytest.raises(SystemExit):
+        attention.parse_arguments(["--family", "further", "--scaling"])
+
+
+@pytest.mark.parametrize("name", ["linear, causal", "linear, both directions"])
 def test_measures(name):
     assert len(measure.measure(name, "time", SIZES)["seconds"]) == 2
 

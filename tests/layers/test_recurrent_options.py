@@ -112,6 +112,28 @@ def test_directions_add_no_weights(mechanism, direction):
     assert other.causality == "never"
 
 
+def test_packed_rows_run_in_both_directions_at_once():
+    calls = []
+
+    class Recording(layers.RetentionAttention):
+        """Counts its runs."""
+
+        def attend(self, call):
+            calls.append(call)
+            return super().attend(call)
+
+    layer = Recording(2, 4, direction="both")
+    x = np.tile(X, (1, 2, 1))
+    # Segments of several lengths, with padding in front, within one, and at the end.
+    ids = np.array([[0, 1, 1, 0, 1, 2, 2, 2, 2, 0, 2, 3, 0, 0], [5] * 9 + [4] * 5])
+    found = ops.convert_to_numpy(layer(x, segment_ids=ids))
+    assert len(calls) == 1
+    for row, number in ((0, 1), (0, 2), (0, 3), (1, 5), (1, 4)):
+        own = ids[row] == number
+        alone = ops.convert_to_numpy(layer(x[row : row + 1, own]))
+        np.testing.assert_allclose(found[row, own], alone[0], atol=1e-5)
+
+
 def test_encoders_take_directions_by_name():
     block = layers.TransformerEncoder(16, 2, attention='rwkv(direction="both")')
     before = ops.convert_to_numpy(block(X))

@@ -68,6 +68,21 @@ def test_scan_loops_over_parts():
     check(results["pair"][0], 2 * table)
 
 
+def test_scan_loops_backward():
+    rows = normal(4, 3)
+
+    def body(carry, part, index):
+        total = carry + part
+        return total, {"total": total, "index": ops.cast(index, "float32")}
+
+    names = {"total": None, "index": None}
+    zeros = tensor(np.zeros(3))
+    total, results = backend.scan(body, zeros, tensor(rows), names, reverse=True)
+    check(total, rows.sum(0))
+    check(results["total"], rows[::-1].cumsum(0)[::-1])
+    check(results["index"], np.arange(4.0))
+
+
 def test_scan_needs_no_carry_and_no_results():
     rows = tensor(normal(4, 3))
     carry, results = backend.scan(lambda c, part, _: (c, part), {}, rows, None)

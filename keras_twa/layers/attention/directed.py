@@ -2,8 +2,9 @@
 
 A layer that runs backward reverses its inputs, and reverses its outputs back. If half
 of the heads run in each direction, one call of the kernel computes both where it can:
-the second half of the heads gets the real steps of each row in reverse order, in the
-places of real steps. So the same places are padding for all heads.
+the second half of the heads gets the real steps of each row, or of each segment of
+packed rows, in reverse order, in the places of real steps. So the same places are
+padding for all heads, and segments begin at the same places.
 """
 
 from dataclasses import replace
@@ -14,8 +15,9 @@ from keras_twa.layers import checks
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.positions.bias import batch_of_times
 from keras_twa.masks import boolean
-from keras_twa.ops.packing import reversed_pairs
-from keras_twa.ops.packing import reversed_steps
+from keras_twa.ops.reversing import reversed_order
+from keras_twa.ops.reversing import reversed_pairs
+from keras_twa.ops.reversing import reversed_steps
 
 
 class Directed(Attention, abstract=True):
@@ -65,28 +67,38 @@ class Directed(Attention, abstract=True):
     def _has_equal_places(self, arguments):
         """Whether the same places have the same masks and times in both orders.
 
-        So it is if each step is either real or padding, times do not matter or are the
-        numbers of the steps, and rows are not packed.
+        So it is if each step is either real or padding, and times do not matter or are
+        the numbers of the steps.
         """
         queries, values = arguments.query_mask, arguments.value_mask
         one_mask = queries is values and arguments.key_mask is None
         timed = self.by_time and arguments.query_positions is not None
-        plain = arguments.attention_mask is None and arguments.segment_ids is None
-        return one_mask and plain and not timed
+        return one_mask and arguments.attention_mask is None and not timed
 
     def _in_one_run(self, arguments, training):
         """Outputs and attention weights, each half of the heads in its direction."""
         found = super().project_and_mix(arguments, training, self._read_in_halves)
-        real = boolean(arguments.query_mask)
-        return _halves(found, _reversed_back(*found[:2], real))
+        outputs, weights, _ = found
+        order = reversed_order(boolean(arguments.query_mask), arguments.segment_ids)
+        outputs = _with_second_half(reversed_steps, outputs, 2, order)
+        if weights is not None:
+            weights = _with_second_half(reversed_pairs, weights, 1, order)
+        return outputs, weights, None
 
     def _read_in_halves(self, inputs, mask, state):
         """The heads of a call, of which the second half reads in reverse order."""
-        backward = reversed_steps(inputs["query"], mask.keys)
-        first, second = (
-            self.heads_of(self.remember(x, mask, state)[0], half)
-            for half, x in enumerate((inputs, dict.fromkeys(inputs, backward)))
-        )
+        order = reversed_order(mask.keys, mask.key_segments)
+        read, _ = self.remember(inputs, mask, state)
+        if read is inputs:
+            # Each step is projected on its own, so that heads can be reversed later.
+            heads = self.heads_of(inputs)
+            return {
+                name: _with_second_half(reversed_steps, x, 2, order)
+                for name, x in heads.items()
+            }, {}
+        backward = dict.fromkeys(inputs, reversed_steps(inputs["query"], order))
+        backward, _ = self.remember(backward, mask, state)
+        first, second = (self.heads_of(x, i) for i, x in enumerate((read, backward)))
         heads = {
             name: ops.concatenate([x, second[name]], axis=2)
             for name, x in first.items()
@@ -125,11 +137,17 @@ def _reversed(arguments):
     )
 
 
-def _reversed_back(outputs, weights, real=None):
+def _reversed_back(outputs, weights):
     """Outputs and attention weights in the order of the given steps, and no state."""
-    outputs = reversed_steps(outputs, real)
-    weights = None if weights is None else reversed_pairs(weights, real)
-    return outputs, weights, None
+    weights = None if weights is None else reversed_pairs(weights)
+    return reversed_steps(outputs), weights, None
+
+
+def _with_second_half(reverse, x, axis, order):
+    """Heads of which the second half, along an axis, is reversed."""
+    # On PyTorch, the gradient of a split needs less work than those of two slices.
+    forward, backward = ops.split(x, 2, axis=axis)
+    return ops.concatenate([forward, reverse(backward, order)], axis=axis)
 
 
 def _halves(forward, backward):

@@ -59,7 +59,9 @@ class Projecting(DenseOptions):
         output_dims = self._output_dims or (query_shape[-1],)
         letters = "vwxyz"[: len(output_dims)]
         self._attention_output = HeadDense(
-            f"bthd,hd{letters}->bt{letters}",
+            # b: batch, t: time, h: heads, k: width of a head. PyTorch copies a tensor
+            # unless the letters of the axes that it sums over are in order.
+            f"bthk,hk{letters}->bt{letters}",
             output_shape=(None, *output_dims),
             bias_axes=letters if self.use_bias else None,
             name="attention_output",

@@ -75,6 +75,7 @@ class Backend(Protocol):
         carry: Nest,
         slices: Nest,
         results: Nest,
+        reverse: bool = False,
     ) -> tuple[Nest, Nest]:
         """Loops over the first axis of tensors. The loop cannot be differentiated.
 
@@ -85,9 +86,11 @@ class Backend(Protocol):
             slices: Nest of tensors of the same length.
             results: A nest with the structure of the results, with anything in place
                 of tensors. The results are float32.
+            reverse: Whether to begin with the last part.
 
         Returns:
-            The last carry, and the results of all parts, stacked.
+            The last carry, and the results of all parts, stacked in the order of the
+            parts.
         """
 
     def columns(self, x: Tensor, first: Any, count: int) -> Tensor:

@@ -117,13 +117,16 @@ def flexes(gpu, dtype, width, value_width):
     return False
 
 
-def scan(body, carry, slices, results):
+def scan(body, carry, slices, results, reverse=False):
     """Loops over the first axis of all `slices`; see `Backend`."""
     del results
     count = jax.tree.leaves(slices)[0].shape[0]
     indices = jax.numpy.arange(count, dtype="int32")
     return jax.lax.scan(
-        lambda carry, part: body(carry, *part), carry, (slices, indices)
+        lambda carry, part: body(carry, *part),
+        carry,
+        (slices, indices),
+        reverse=reverse,
     )
 
 

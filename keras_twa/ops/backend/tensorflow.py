@@ -104,7 +104,7 @@ def flexes(gpu, dtype, width, value_width):
     return False
 
 
-def scan(body, carry, slices, results):
+def scan(body, carry, slices, results, reverse=False):
     """Loops over the first axis of all `slices`; see `Backend`."""
     count = tf.shape(flatten(slices)[0])[0]
     begin = flatten(carry)
@@ -115,7 +115,8 @@ def scan(body, carry, slices, results):
 
     shapes: list[tf.TensorShape] = []
 
-    def step(index, tensors, arrays):
+    def step(done, tensors, arrays):
+        index = count - 1 - done if reverse else done
         part = map_tensors(lambda x: x[index], slices)
         after, found = body(pack(carry, tensors), part, index)
         after, found = flatten(after), flatten(found)
@@ -123,11 +124,11 @@ def scan(body, carry, slices, results):
         # The static shape of a sum may be less specific than the loop requires.
         after = [tf.ensure_shape(x, s) for x, s in zip(after, static, strict=True)]
         written = [a.write(index, x) for a, x in zip(arrays, found, strict=True)]
-        return index + 1, after, written
+        return done + 1, after, written
 
     # The default of ten iterations at once takes much more memory, and no less time.
     _, end, arrays = tf.while_loop(
-        lambda index, *_: index < count,
+        lambda done, *_: done < count,
         step,
         (0, begin, arrays),
         parallel_iterations=2,

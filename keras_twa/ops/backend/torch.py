@@ -66,15 +66,18 @@ def set_random_states(states):
         torch.cuda.set_rng_state(state, device)
 
 
-def scan(body, carry, slices, results):
+def scan(body, carry, slices, results, reverse=False):
     """Loops over the first axis of all `slices`; see `Backend`."""
-    found = []
-    parts = zip(*(torch.unbind(x) for x in flatten(slices)), strict=True)
-    for index, part in enumerate(parts):
-        carry, result = body(carry, pack(slices, part), index)
-        found.append(flatten(result))
-    columns = zip(*found, strict=True)
-    return carry, pack(results, [torch.stack(column) for column in columns])
+    parts = list(zip(*(torch.unbind(x) for x in flatten(slices)), strict=True))
+    columns: list[list[torch.Tensor]] = [[] for _ in flatten(results)]
+    step = -1 if reverse else 1
+    for index in range(len(parts))[::step]:
+        carry, result = body(carry, pack(slices, parts[index]), index)
+        for column, x in zip(columns, flatten(result), strict=True):
+            column.append(x)
+    # Taken out of the list, so that only one result is held twice.
+    stacks = [torch.stack(columns.pop(0)[::step]) for _ in range(len(columns))]
+    return carry, pack(results, stacks)
 
 
 def columns(x, first, count):

@@ -126,11 +126,8 @@ class _Passes:
                 "state": gradients["state"],
                 "parameters": map_tensors(ops.zeros_like, parameters),
             },
-            map_tensors(_flip, parts),
+            parts,
             tensors["steps"],
+            reverse=True,
         )
-        return {**sums, "steps": map_tensors(_flip, in_steps)}
-
-
-def _flip(x):
-    return ops.flip(x, axis=0)
+        return {**sums, "steps": in_steps}

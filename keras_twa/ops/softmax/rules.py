@@ -114,28 +114,28 @@ class Rules:
         given = key_mask, self.pairs, self.query_segments
         return self.causal or any(x is not None for x in given)
 
-    def bias(self, rows, queries, keys, key_mask):
-        """What to add to the logits: 0, or `-inf` where a key is hidden.
+    def hide(self, logits, rows, queries, keys, key_mask):
+        """The logits, `-inf` where a key is hidden.
 
         Args:
+            logits: Float32 `(g, t, s)`.
             rows: Indices of the rows, integer `(g,)`.
             queries: Indices of the queries, integer `(t,)`.
             keys: Indices of the keys, integer `(1, s)` or `(g, s)`.
             key_mask: Boolean `(g, s)`, or `None`.
-
-        Returns:
-            Float32, broadcastable to `(g, t, s)`, or `None` if all keys are visible.
         """
         parts = []
         if self.causal:
             parts.append(backend.future_bias(queries + self.offset, keys))
-        if key_mask is not None:
+        if self.query_segments is not None:
+            # In packed rows, one pass over the pairs hides padding, too.
+            visible = self._same_segment(rows, queries, keys, key_mask)
+            logits = ops.where(visible, logits, -math.inf)
+        elif key_mask is not None:
             parts.append(_bias(key_mask)[:, None, :])
         if self.pairs is not None:
             parts.append(_bias(self._visible_pairs(rows, queries, keys)))
-        if self.query_segments is not None:
-            parts.append(_bias(self._same_segment(rows, queries, keys)))
-        return functools.reduce(operator.add, parts) if parts else None
+        return logits + functools.reduce(operator.add, parts) if parts else logits
 
     def _visible_pairs(self, rows, queries, keys):
         batch, heads, num_queries, num_keys = ops.shape(self.pairs)
@@ -151,14 +151,16 @@ class Rules:
         tile = ops.take(lines, first[:, None] + line[None, :], axis=0)
         return tile[:, :, : ops.shape(keys)[-1]]
 
-    def _same_segment(self, rows, queries, keys):
+    def _same_segment(self, rows, queries, keys, key_mask):
         element = ops.floor_divide(rows, self.heads)[:, None]
         # Keys outside of the sequence, which a window may have, are hidden elsewhere.
         keys = ops.clip(keys, 0, ops.shape(self.key_segments)[1] - 1)
         query = _at(self.query_segments, element, queries[None])
-        return ops.equal(
-            query[:, :, None], _at(self.key_segments, element, keys)[:, None]
-        )
+        key = _at(self.key_segments, element, keys)
+        if key_mask is not None:
+            # 0 is the number of padding, whose outputs are hidden.
+            key = ops.where(key_mask, key, 0)
+        return ops.equal(query[:, :, None], key[:, None])
 
 
 def _at(x, row, column):

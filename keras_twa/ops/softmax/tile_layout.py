@@ -19,8 +19,8 @@ from keras_twa.ops.softmax.tile_keys import Windows
 from keras_twa.ops.splitting import even_size
 
 # In packed rows, a tile has the keys of its segments only. A compiled call has to know
-# their number: one eighth of all keys, two eighths, and so on, but no less than this.
-MOST_PARTS, LEAST_KEYS = 8, 256
+# their number: one sixteenth of all keys, two sixteenths, ..., but no less than this.
+MOST_PARTS, LEAST_KEYS = 16, 256
 
 
 class Layout:
@@ -281,8 +281,8 @@ class Tile:
         if not rules.hide_keys(self._key_mask):
             return logits
         rows = self._spans.repeat(self._group.slices["rows"])
-        bias = rules.bias(rows, self._queries(), self._numbers(), self._key_mask)
-        return logits + bias
+        of = self._queries(), self._numbers(), self._key_mask
+        return rules.hide(logits, rows, *of)
 
     def kept(self):
         """Which weights to keep, or `None` without dropout."""

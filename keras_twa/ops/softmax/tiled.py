@@ -182,8 +182,7 @@ def _all_at_once(score, query, key, value, rules, parameters):
     queries = ops.arange(0, _length(query, 1), dtype="int32")
     keys = ops.arange(0, ops.shape(value)[-1], dtype="int32")[None]
     logits = score(query, key, *parameters)
-    bias = rules.bias(rows, queries, keys, rules.key_mask)
-    logits = logits if bias is None else logits + bias
+    logits = rules.hide(logits, rows, queries, keys, rules.key_mask)
     highest = ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
     highest = ops.maximum(highest, LEAST_LOGIT)
     weights = ops.exp(logits - highest)
