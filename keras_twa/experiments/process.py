@@ -1,11 +1,11 @@
 """A run in a process of its own, and what is left of it if the process dies."""
 
-import dataclasses
-import io
+import contextlib
 import json
 import os
-import subprocess
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -17,45 +17,17 @@ from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.results import FILE_NAME
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import write_json
+from keras_twa.experiments.worker import Worker
 from keras_twa.tasks.fingerprint import Fingerprint
 
 LOG = "log.txt"
 SPEC = "experiment.json"
-# Which GPUs the processes of CUDA see.
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 # How long a run may take to reach its next batch when asked to stop.
 SECONDS_TO_STOP = 60.0
+# Windows has no other signal.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 OnEvent = Callable[[Experiment, dict[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """What a run gets of its machine.
-
-    Args:
-        cores: Its cores; empty for all.
-        at_once: How many runs share the machine.
-        gpu: The name of its GPU; `None` for what CUDA chooses.
-    """
-
-    cores: tuple[int, ...] = ()
-    at_once: int = 1
-    gpu: str | None = None
-
-    @property
-    def arguments(self) -> list[str]:
-        """The arguments of the run's command."""
-        if not self.cores:
-            return []
-        cores = ",".join(map(str, self.cores))
-        return ["--cores", cores, "--at-once", str(self.at_once)]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables of the run's environment."""
-        found = {"OMP_NUM_THREADS": str(len(self.cores))} if self.cores else {}
-        return found if self.gpu is None else {**found, VISIBLE: self.gpu}
 
 
 def load_result(folder: Path, experiment: Experiment) -> Result | None:
@@ -104,7 +76,8 @@ class RunProcess:
         self.folder = output / self.experiment.name
         self.deadline = deadline
         self.fingerprint = fingerprint
-        self._process: subprocess.Popen[str] | None = None
+        self._process: int | None = None
+        self._ended = threading.Event()
         self._stopped = False
 
     @property
@@ -113,36 +86,33 @@ class RunProcess:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or self._stopped
 
-    def run(self, on_event: OnEvent, share: Share) -> list[Result]:
+    def run(self, on_event: OnEvent, worker: Worker) -> list[Result]:
         """Runs it to its end, or until it is asked to stop.
 
         Args:
             on_event: Called with its progress.
-            share: Its share of the machine.
+            worker: The `Worker` that starts it.
 
         Returns:
             The `Result`s of the runs that were started, now or before.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                self._command(share),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=_environment(share, self.backend),
+        log = self.folder / LOG
+
+        def tell(event: dict[str, Any]) -> None:
+            on_event(self.earlier[event.pop("run", 0)].experiment, event)
+
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        try:
+            code = worker.run(
+                self._arguments(worker.share.at_once),
+                log,
+                left,
+                on_process=self._started,
+                on_event=tell,
             )
-            self._process = process
-            try:
-                with process.stdout or io.StringIO() as events:
-                    for line in events:
-                        event = json.loads(line)
-                        earlier = self.earlier[event.pop("run", 0)]
-                        on_event(earlier.experiment, event)
-                code = process.wait()
-            except BaseException:
-                self.stop()
-                raise
+        finally:
+            self._ended.set()
         results = []
         for number, earlier in enumerate(self.earlier):
             result = self._after(earlier, code, is_first=number == 0)
@@ -166,61 +136,43 @@ class RunProcess:
     def ask_to_stop(self) -> None:
         """Asks the run to save its state and stop."""
         self._stopped = True
-        if self._process is not None:
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
         """Asks the run to stop, and kills it after a while."""
         self.ask_to_stop()
-        if self._process is None:
-            return
-        try:
-            self._process.wait(SECONDS_TO_STOP)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None and not self._ended.wait(SECONDS_TO_STOP):
+            self._signal(KILL)
+            self._ended.wait()
 
-    def _command(self, share: Share) -> list[str]:
-        runs = []
+    def _started(self, process: int) -> None:
+        self._process = process
+        if self._stopped:
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and not self._ended.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, number)
+
+    def _arguments(self, at_once: int) -> list[str]:
+        found = []
         for earlier in self.earlier:
             folder = self.output / earlier.experiment.name
             folder.mkdir(parents=True, exist_ok=True)
             write_json(folder / SPEC, earlier.experiment.to_json())
-            runs += [str(folder / SPEC), str(folder)]
-        module = "keras_twa.experiments.run"
-        # Not from the current folder (-P), which may contain modules with equal names.
-        command = [sys.executable, "-P", "-m", module, *runs]
-        command += ["--fingerprint", json.dumps(self.fingerprint)]
-        if self.deadline is not None:
-            left = max(1e-3, self.deadline - time.monotonic())
-            command += ["--time-limit", str(left)]
+            found += [str(folder / SPEC), str(folder)]
+        found += ["--at-once", str(at_once)]
+        found += ["--fingerprint", json.dumps(self.fingerprint)]
         places = [*(self.experiment.defined_in or {}).values()]
         task = tasks.place_of(self.experiment.task)
         if task is not None:
-            command += ["--task", task]
+            found += ["--task", task]
             places.append(task)
         modules = [place.partition(":")[0] for place in places]
-        for found_in in filter(None, map(import_folder, modules)):
-            command += ["--path", found_in]
-        return [*command, *share.arguments]
-
-
-def _environment(share: Share, backend: str) -> dict[str, str]:
-    # The new process imports the same package as this one.
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        # PyTorch's threads wait busily for each other, which takes thirty times as
-        # long when another process uses the cores.
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **os.environ,
-        "PYTHONPATH": path,
-        "PYTHONUNBUFFERED": "1",
-        # A program may have chosen it in another way than by this variable.
-        "KERAS_BACKEND": backend,
-        **share.environment,
-    }
+        for place in filter(None, map(import_folder, modules)):
+            found += ["--path", place]
+        return found
 
 
 def import_folder(name: str) -> str | None:

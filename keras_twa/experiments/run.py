@@ -298,9 +298,17 @@ def load_model(
     return model
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the experiments in JSON files, and prints their progress as JSON lines."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+def main(arguments: list[str] | None = None, stop: StopSignal | None = None) -> int:
+    """Runs the experiments in JSON files, and prints their progress as JSON lines.
+
+    Args:
+        arguments: Those of the command line.
+        stop: Decides when to stop, if not the arguments.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description="Runs experiments.")
     parser.add_argument(
         "runs",
         nargs="+",
@@ -319,18 +327,15 @@ def main(arguments: list[str] | None = None) -> int:
         help="folder where Python looks for modules, last; repeatable",
     )
     parser.add_argument("--task", help="task to register, as MODULE:NAME")
-    parser.add_argument("--cores", help="cores to use, as 0,1,2")
     parser.add_argument("--at-once", type=int, default=1, help="runs at the same time")
     options = parser.parse_args(arguments)
     if len(options.runs) % 2:
         parser.error("each EXPERIMENT needs a DIRECTORY")
-    if options.cores is not None and hasattr(os, "sched_setaffinity"):
-        # Before a backend is imported, which starts a thread for each core.
-        os.sched_setaffinity(0, map(int, options.cores.split(",")))
     # Last, so that nothing in them hides a module of Python's own.
     sys.path.extend(options.path)
-    stop = StopSignal(options.time_limit)
-    stop.listen()
+    if stop is None:
+        stop = StopSignal(options.time_limit)
+        stop.listen()
     # Libraries print too, but the standard output must contain only events.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

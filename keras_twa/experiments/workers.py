@@ -2,6 +2,8 @@
 
 import os
 import queue
+import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION
@@ -11,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_twa.experiments.config import Experiment
-from keras_twa.experiments.process import VISIBLE
 from keras_twa.experiments.process import OnEvent
 from keras_twa.experiments.process import RunProcess
-from keras_twa.experiments.process import Share
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.worker import VISIBLE
+from keras_twa.experiments.worker import Share
+from keras_twa.experiments.worker import Worker
 
 
 def run_all(
@@ -37,10 +40,23 @@ def run_all(
     """
     if not runs:
         return []
-    places = shares(min(workers or len(shares(None)), len(runs)))
-    free: queue.SimpleQueue[Share] = queue.SimpleQueue()
-    for place in places:
-        free.put(place)
+    with tempfile.TemporaryDirectory(prefix="keras_twa-") as programs:
+        backend, fork = runs[0].backend, _can_fork()
+        places = shares(min(workers or len(shares(None)), len(runs)))
+        hosts = [Worker(place, backend, programs, fork) for place in places]
+        try:
+            return _run_all(runs, on_event, hosts)
+        finally:
+            for host in hosts:
+                host.close()
+
+
+def _run_all(
+    runs: Sequence[RunProcess], on_event: OnEvent, workers: Sequence[Worker]
+) -> list[Result]:
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
     lock, broken = threading.Lock(), threading.Event()
 
     def tell(experiment: Experiment, event: dict[str, Any]) -> None:
@@ -50,9 +66,9 @@ def run_all(
     def run(each: RunProcess) -> list[Result]:
         if broken.is_set() or each.too_late:
             return [result for result in each.earlier if result.starts]
-        place = free.get()
+        worker = free.get()
         try:
-            results = each.run(tell, place)
+            results = each.run(tell, worker)
             for result in results:
                 tell(result.experiment, {"event": "end", "result": result})
         except BaseException:
@@ -60,11 +76,11 @@ def run_all(
             broken.set()
             raise
         finally:
-            free.put(place)
+            free.put(worker)
         return results
 
-    ordered = runs if len(places) == 1 else runs[::-1]
-    with ThreadPoolExecutor(len(places)) as pool:
+    ordered = runs if len(workers) == 1 else runs[::-1]
+    with ThreadPoolExecutor(len(workers)) as pool:
         futures = [pool.submit(run, each) for each in ordered]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
@@ -94,6 +110,16 @@ def shares(workers: int | None) -> list[Share]:
         gpu = gpus[index % len(gpus)] if gpus else None
         found.append(Share(tuple(own), count, gpu))
     return found
+
+
+def _can_fork() -> bool:
+    """Returns whether a process that has imported a backend can be copied.
+
+    Only on Linux, and not if the backend may have opened an accelerator.
+    """
+    devices = ("nvidia[0-9]*", "kfd", "accel*", "vfio/*")
+    found = (path for each in devices for path in Path("/dev").glob(each))
+    return sys.platform == "linux" and not any(found)
 
 
 def _cores() -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_twa.experiments import machine
+from keras_twa.experiments import workers
 from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.report import write_report
@@ -78,24 +79,28 @@ def test_a_run_that_is_killed_is_failed_and_the_others_go_on(tmp_path):
     assert "no_such_attention" in results[0].reason
 
 
-def test_a_crash_is_told_by_its_signal(tmp_path):
-    comparison = prepared(tmp_path / "out", [tiny_experiment(epochs=1)])
-    before = os.environ.get("PYTHONPATH")
-    # Something that ends the process before it can say anything.
+@pytest.fixture(params=["the first process", "each copy of it", "without copies"])
+def crash(request, tmp_path, monkeypatch):
+    """Ends processes of runs before they can say anything."""
+    end = f"os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    if request.param == "each copy of it":
+        end = f"os.register_at_fork(after_in_child=lambda: {end})"
+    if request.param == "without copies":
+        monkeypatch.setattr(workers, "_can_fork", lambda: False)
     (tmp_path / "sitecustomize.py").write_text(
-        f"import os, sys\nif 'keras_twa.experiments.run' in str(sys.orig_argv):\n"
-        f"    os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
+        f"import os, sys\nif 'keras_twa.experiments.host' in str(sys.orig_argv):\n"
+        f"    {end}\n"
     )
-    os.environ["PYTHONPATH"] = str(tmp_path)
-    try:
-        (result,) = comparison.run(lambda *_: None)
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
-    assert result.status == "failed"
-    assert "signal 9" in result.reason
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+def test_a_crash_is_told_by_its_signal(tmp_path, crash):
+    experiments = [tiny_experiment(seed=0, epochs=1), tiny_experiment(seed=1, epochs=1)]
+    comparison = prepared(tmp_path / "out", experiments)
+    results = comparison.run(lambda *_: None)
+    # The second run started although the first one crashed.
+    assert [result.status for result in results] == ["failed", "failed"]
+    assert all("signal 9" in result.reason for result in results)
 
 
 def test_another_comparison_in_the_folder_is_refused(tmp_path):

@@ -9,9 +9,10 @@ import pytest
 from keras_twa.cli import main
 from keras_twa.experiments import workers
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.process import VISIBLE
-from keras_twa.experiments.process import Share
 from keras_twa.experiments.results import Result
+from keras_twa.experiments.worker import VISIBLE
+from keras_twa.experiments.worker import Share
+from keras_twa.experiments.worker import Worker
 from keras_twa.experiments.workers import run_all
 from keras_twa.experiments.workers import shares
 from keras_twa.tasks import load
@@ -34,7 +35,7 @@ def machine(monkeypatch):
 def test_one_run_has_the_whole_machine(machine):
     machine(8)
     assert shares(1) == [Share()]
-    assert (Share().arguments, Share().environment) == ([], {})
+    assert Share().environment == {}
     machine(1)
     assert shares(None) == [Share()]
 
@@ -42,10 +43,7 @@ def test_one_run_has_the_whole_machine(machine):
 def test_each_core_is_in_one_share(machine):
     machine(5)
     two = shares(2)
-    assert [place.arguments for place in two] == [
-        ["--cores", "0,2,4", "--at-once", "2"],
-        ["--cores", "1,3", "--at-once", "2"],
-    ]
+    assert two == [Share((0, 2, 4), 2), Share((1, 3), 2)]
     assert [place.environment for place in two] == [
         {"OMP_NUM_THREADS": "3"},
         {"OMP_NUM_THREADS": "2"},
@@ -71,14 +69,16 @@ def test_gpus_are_those_that_cuda_sees(monkeypatch):
 class Run:
     """A run that takes a while, and keeps what it was given."""
 
+    backend = "jax"
+
     def __init__(self, name, log, seconds=0.05, error=None):
         self.experiment = tiny_experiment(name)
         self.earlier = [Result(self.experiment)]
         self.log, self.seconds, self.error = log, seconds, error
         self.too_late = self.stopped = False
 
-    def run(self, on_event, share):
-        self.log.append((self.experiment.attention, share))
+    def run(self, on_event, worker):
+        self.log.append((self.experiment.attention, worker.share))
         end = time.monotonic() + self.seconds
         while time.monotonic() < end and not self.too_late:
             time.sleep(0.01)
@@ -142,6 +142,37 @@ def test_what_is_too_late_does_not_start(machine):
     assert run_all(runs, lambda *_: None, 1) == runs[1].earlier
     assert log == []
     assert run_all([], lambda *_: None, None) == []
+
+
+def ran(folder, fork, seeds=(0, 1)):
+    """The numbers of the processes of two runs, and of their first parent."""
+    folder.mkdir()
+    worker = Worker(Share(), keras.backend.backend(), None, fork)
+    processes, starters = [], []
+    for seed in seeds:
+        # No experiment: the run only says so.
+        code = worker.run(
+            [str(folder / f"{seed}.json"), str(folder)],
+            folder / f"{seed}.txt",
+            60.0,
+            lambda process: (
+                processes.append(process),
+                starters.append(worker._host.pid),
+            ),
+            lambda event: pytest.fail(str(event)),
+        )
+        assert code == 2
+        assert "No such file" in (folder / f"{seed}.txt").read_text()
+    assert worker.close() == 0
+    return processes, starters
+
+
+@pytest.mark.skipif(not workers._can_fork(), reason="needs forks")
+def test_runs_after_each_other_share_what_was_imported(tmp_path):
+    processes, starters = ran(tmp_path / "forked", fork=True)
+    assert len({*processes, *starters}) == 3
+    processes, starters = ran(tmp_path / "fresh", fork=False)
+    assert processes == starters and len({*processes}) == 2
 
 
 @pytest.mark.full

@@ -84,6 +84,11 @@ def guess(rng: np.random.Generator, inputs: Inputs, settings: Settings) -> np.nd
 OPTIONS = {"pairs": 4, "queries": 12, "vocabulary": 32}
 
 
+def _standard(length: int, pairs: int) -> Settings:
+    options = {"pairs": pairs, "queries": pairs, "vocabulary": 256}
+    return recipes.standard(max_length=length, options=options)
+
+
 def _published(length: int, pairs: int, dim: int) -> Settings:
     return recipes.paper(
         max_length=length,
@@ -109,10 +114,9 @@ PROBE = Probe(
     options=OPTIONS,
     presets={
         "quick": recipes.quick(max_length=32, options=OPTIONS),
-        "standard": recipes.standard(
-            max_length=64,
-            options={"pairs": 8, "queries": 8, "vocabulary": 256},
-        ),
+        "standard": _standard(64, 8),
+        "standard_64_4": _standard(64, 4),
+        "standard_128_16": _standard(128, 16),
         "paper": _published(64, 4, 64),
     },
 )

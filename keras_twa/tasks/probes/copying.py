@@ -84,7 +84,7 @@ PROBE = Probe(
     options=OPTIONS,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=32, options=OPTIONS),
+        "quick": recipes.quick(max_length=24, options=OPTIONS),
         "standard": recipes.standard(max_length=64, options=OPTIONS),
         "paper": recipes.paper(max_length=256, options=OPTIONS),
     },

@@ -11,9 +11,8 @@ from keras_twa.models import parts
 from keras_twa.tasks.probes.probe import Probe
 from keras_twa.tasks.settings import Settings
 
-# What a mechanism with many projections may have as the total width of its heads,
-# relative to that of the model.
-SHARES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
+# The least width of a head.
+NARROWEST = 2
 
 
 def build_model(probe: Probe, attention: Any, settings: Settings) -> Any:
@@ -53,32 +52,32 @@ def sized(attention: Any, settings: Settings) -> tuple[Any, int]:
     """Returns a layer, and the width of the feed-forward network that goes with it.
 
     Together they have about as many weights as dot-product attention with a network of
-    the width `settings.intermediate_dim`. If the layer alone has so many more that half
-    of this width would be too much, its heads are narrower.
+    the width `settings.intermediate_dim`. If the layer alone has so many more that a
+    quarter of this width would be too much, its heads are narrower.
 
     Args:
         attention: The text of a mechanism, or an attention layer, which is copied.
         settings: The `Settings`.
     """
-    dim, least = settings.embedding_dim, max(1, settings.intermediate_dim // 2)
+    dim, least = settings.embedding_dim, max(1, settings.intermediate_dim // 4)
     # Weights of one more unit of the network, and of dot-product attention.
     unit, conventional = 2 * dim + 1, 4 * dim * (dim + 1)
     budget = conventional + settings.intermediate_dim * unit
-    for share in SHARES:
-        layer = _layer(attention, settings, share)
+    key_dim = dim // settings.num_heads
+    while True:
+        layer = _layer(attention, settings, key_dim)
         layer.build((None, None, dim), (None, None, dim))
         width = round((budget - layer.count_params()) / unit)
-        if width >= least or not isinstance(attention, str):
-            break
-    return layer, max(1, width)
+        if width >= least or key_dim <= NARROWEST or not isinstance(attention, str):
+            return layer, max(1, width)
+        # Even, as rotary positions require.
+        key_dim = max(NARROWEST, 2 * (3 * key_dim // 8))
 
 
-def _layer(attention: Any, settings: Settings, share: float) -> Any:
+def _layer(attention: Any, settings: Settings, key_dim: int) -> Any:
     if not isinstance(attention, str):
         return parts.copy_of(parts.serialized(attention))
-    # Even, as rotary positions require.
-    width = 2 * max(1, round(share * settings.embedding_dim / settings.num_heads / 2))
-    options: dict[str, Any] = {"num_heads": settings.num_heads, "key_dim": width}
+    options: dict[str, Any] = {"num_heads": settings.num_heads, "key_dim": key_dim}
     if settings.positions == "rotary" and _fact(attention, "rotary"):
         options["positions"] = "rotary"
     return layers.get(attention, **options)

@@ -13,6 +13,8 @@ from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Progress
 from keras_twa.tasks.task import Task
+from keras_twa.tasks.token_classifier import accuracy
+from keras_twa.tasks.token_classifier import cross_entropy
 
 Inputs = dict[str, np.ndarray]
 # Inputs, targets, and the weight of each time step: 1 where an answer is due, or 0.
@@ -207,27 +209,19 @@ class Probe:
 
     def loss(self) -> Any:
         """Returns the loss, in which only answers count."""
-        import keras
-
-        reduction = "mean_with_sample_weight"
         if self.is_regression:
-            return keras.losses.MeanSquaredError(reduction=reduction)
-        return keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction=reduction
-        )
+            from keras_twa.tasks.probes.numbers import SquaredError
+
+            return SquaredError()
+        return cross_entropy()
 
     def metrics(self) -> list[Any]:
         """Returns the metric."""
-        import keras
+        if self.is_regression:
+            from keras_twa.tasks.probes.numbers import explained_variance
 
-        if not self.is_regression:
-            return [keras.metrics.SparseCategoricalAccuracy(name=self.metric.name)]
-
-        def explained(targets: Any, outputs: Any) -> Any:
-            error = keras.ops.square(keras.ops.subtract(targets, outputs[..., 0]))
-            return keras.ops.subtract(1.0, error)
-
-        return [keras.metrics.MeanMetricWrapper(explained, name=self.metric.name)]
+            return [explained_variance(self.metric.name)]
+        return accuracy()
 
     def baselines(self, rows: Any) -> dict[str, float]:
         """Returns the test scores of the best guess and of the solver."""

@@ -3,12 +3,14 @@
 from typing import Any
 
 from keras_twa.tasks.settings import Settings
+from keras_twa.tasks.settings import check_choice
 
-# The rates that a probe is run with, for each mechanism.
+# The learning rates of a sweep, by the first word of a preset's name. The sweep ends
+# when a rate solves the probe, so the first rates are those that do most often.
 RATES = {
-    "quick": (1e-3, 3e-3, 1e-2),
-    "standard": (3e-4, 1e-3, 3e-3, 1e-2),
-    "paper": (1e-4, 4.6e-4, 2.2e-3, 1e-2),
+    "quick": (3e-3, 1e-2, 1e-3),
+    "standard": (3e-3, 1e-3, 1e-2, 3e-4),
+    "paper": (2.2e-3, 4.6e-4, 1e-2, 1e-4),
 }
 _SHARED: dict[str, Any] = {
     "num_layers": 2,
@@ -20,6 +22,20 @@ _SHARED: dict[str, Any] = {
 }
 
 
+def rates(preset: str) -> tuple[float, ...]:
+    """Returns the learning rates of a sweep, which are the same for all mechanisms.
+
+    Args:
+        preset: The name of a preset of probes.
+
+    Raises:
+        ValueError: If there are none for it.
+    """
+    kind = preset.partition("_")[0]
+    check_choice("preset", kind, RATES)
+    return RATES[kind]
+
+
 def quick(**changes: Any) -> Settings:
     """Returns settings with which a run takes seconds on one core."""
     return Settings(
@@ -27,9 +43,9 @@ def quick(**changes: Any) -> Settings:
             **_SHARED,
             "num_train": 3_200,
             "num_validation": 256,
-            "num_test": 512,
+            "num_test": 256,
             "embedding_dim": 32,
-            "num_heads": 2,
+            "num_heads": 1,
             "intermediate_dim": 64,
             "batch_size": 32,
             "learning_rate": 3e-3,

@@ -85,6 +85,7 @@ PROBE = Probe(
     tokens=lambda settings: 1 + settings.value("vocabulary"),
     outputs=lambda settings: 1 + settings.value("vocabulary"),
     options=OPTIONS,
+    test_lengths=(1, 2, 4),
     uses_times=True,
     times_fall=True,
     presets={
