@@ -10,7 +10,7 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.summary import Summary
 from keras_twa.probing.cells import Cell
-from keras_twa.probing.plan import read_facts
+from keras_twa.probing.facts import read_facts
 from keras_twa.style import colours
 from keras_twa.tasks import Settings
 from keras_twa.tasks import probes

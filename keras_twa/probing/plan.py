@@ -12,30 +12,29 @@ from keras_twa import layers
 from keras_twa import tasks
 from keras_twa.experiments.arguments import seeds_of
 from keras_twa.experiments.comparison import Comparison
-from keras_twa.experiments.comparison import check_folder
 from keras_twa.experiments.config import COMPARED
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.config import preset_settings
-from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
 from keras_twa.experiments.sweep import check_rates
 from keras_twa.experiments.text import one_line
 from keras_twa.home import expanded
 from keras_twa.mechanism import listed
 from keras_twa.ops import backend
+from keras_twa.probing.facts import FACTS
+from keras_twa.probing.facts import FORMAT
+from keras_twa.probing.facts import GROWING
+from keras_twa.probing.facts import SAME
+from keras_twa.probing.facts import check_free
+from keras_twa.probing.facts import has_matrix
+from keras_twa.probing.facts import read_facts
 from keras_twa.tasks import Settings
 from keras_twa.tasks import probes as all_probes
 from keras_twa.tasks.fingerprint import differences
 from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.settings import check_choice
 
-FACTS = "probes.json"
-FORMAT = 1
 ALL = "all"
-# What all runs of a matrix have in common.
-SAME = ("preset", "backend", "positions", "learning_rates", "epochs")
-# What later calls add to, in this order.
-GROWING = ("probes", "attentions", "seeds")
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,10 @@ class Plan:
                 no error.
         """
         names = _names(probes)
-        check_choice("preset", preset, recipes.RATES)
-        rates = recipes.RATES[preset] if learning_rates is None else learning_rates
         changes = {"positions": positions, "epochs": epochs}
         changes = {name: x for name, x in changes.items() if x is not None}
         settings = {name: preset_settings(name, preset, **changes) for name in names}
+        rates = recipes.rates(preset) if learning_rates is None else learning_rates
         texts = _texts(attention)
         return cls(
             expanded(output or _default_output(preset, positions)),
@@ -171,43 +169,6 @@ class Plan:
 
     def _prepare(self, name: str, comparison: Comparison) -> None:
         comparison.prepare(tasks.load(name, "auto", self.settings[name]))
-
-
-def has_matrix(folder: Path) -> bool:
-    """Returns whether a folder has a matrix."""
-    return (folder / FACTS).exists()
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Returns the facts of the matrix in a folder.
-
-    Raises:
-        ValueError: If it has none of this version.
-    """
-    facts = read_json(folder / FACTS)
-    missing = [name for name in (*SAME, *GROWING, "skipped") if name not in facts]
-    if facts.get("format") != FORMAT or missing:
-        raise ValueError(
-            "Not a matrix of probes of this version of keras_twa. "
-            f"Received: {folder / FACTS}"
-        )
-    return facts
-
-
-def check_free(folder: Path) -> None:
-    """Checks that a folder is free for a matrix.
-
-    Raises:
-        ValueError: If it has any contents.
-        OSError: If it is not writable.
-    """
-    check_folder(folder)
-    own = files.leftovers(folder / FACTS)
-    if folder.exists() and any(path not in own for path in folder.iterdir()):
-        raise ValueError(
-            "The output folder is not empty, and has no matrix of probes. "
-            f"Received: {folder}"
-        )
 
 
 def _grown(there: dict[str, Any], here: dict[str, Any], folder: Path) -> dict[str, Any]:
