@@ -4,10 +4,10 @@
     python benchmarks/probes.py --correlate docs/results/listops-quick-all-torch
     python benchmarks/probes.py --correlate runs/a runs/b --matrix runs/probes
 
-Each DIR is the folder of a comparison, a folder of several, or one of `docs/results`. For
-each probe and each comparison, the command prints Spearman's rank correlation over the
-mechanisms that both have, with a 95 % interval (bootstrap over mechanisms). The last row
-is that of the mean score over all probes.
+Each DIR is the folder of a comparison, a folder of several, or one of `docs/results`.
+For each probe and each comparison, the command prints Spearman's rank correlation over
+the mechanisms that both have, with a 95 % interval (bootstrap over mechanisms). The
+last row is that of the mean score over all probes.
 
 The scores are those of `--matrix`, the output folder of `keras-twa probe` or a
 `matrix.json`. By default they are those that were recorded for the preset `quick`. It
@@ -128,8 +128,8 @@ def report(scores, comparisons):
             "Spearman's rank correlation of scores on probes with the test scores of "
             "other comparisons, over mechanisms: the correlation, its 95 % interval "
             "(bootstrap over mechanisms), and the number of mechanisms. Bold: the "
-            f"interval leaves out 0. So do {sure} of {total}. About one in twenty would "
-            "do so by chance, and more where there are few mechanisms."
+            f"interval leaves out 0. So do {sure} of {total}. About one in twenty "
+            "would do so by chance, and more where there are few mechanisms."
         ),
         Table(["probe", *map(code, comparisons)], rows, text=True),
     ]

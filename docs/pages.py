@@ -63,7 +63,7 @@ PROBES = """\
 ## Probes
 
 Scores from 0 (no better than the best guess) to 1 (perfect). The
-[guide](../guides/probes.md) says what each probe asks, and what these scores do not say.
+[guide](../guides/probes.md) says what each probe asks, and what scores do not say.
 
 {table}
 

@@ -120,8 +120,8 @@ def accuracies_in(folder: Path) -> dict[str, dict[str, float]]:
 
     Args:
         folder: The folder of a comparison; one with a folder for each comparison; one
-            with results of runs as `NAME.json`; or one with a table `results.csv` of
-            the columns `data`, `attention` and `test_percent`.
+            with results of runs as `NAME.json`; or one with a table `results.csv`, as
+            `benchmarks/time_series.py` writes it.
 
     Returns:
         The scores by comparison and by the text of the mechanism.
@@ -168,18 +168,34 @@ def _of_summary(folder: Path) -> dict[str, float]:
 
 
 def _of_table(path: Path) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = {}
+    """The test scores of the rates that were chosen, by data set and mechanism."""
+    runs: dict[str, dict[str, list[tuple[str, str, float, float]]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                runs = found.setdefault(row["data"], {})
-                score = float(row["test_percent"])
-                runs.setdefault(row["attention"], []).append(score)
+                validation = float(row["validation_percent"])
+                test = float(row["test_percent"])
+                of_data = runs.setdefault(row["data"], {})
+                of_data.setdefault(row["attention"], []).append(
+                    (row["seed"], row["learning_rate"], validation, test)
+                )
             except (KeyError, ValueError) as error:
                 raise ValueError(
                     f"Not a table of results ({error}). Received: {path}"
                 ) from None
-    return found
+    return {
+        name: {text: _chosen(found) for text, found in those.items()}
+        for name, those in runs.items()
+    }
+
+
+def _chosen(runs: list[tuple[str, str, float, float]]) -> list[float]:
+    """The test scores of the rate with the best validation score in the sweep."""
+    seeds = [seed for seed, *_ in runs]
+    swept = max(seeds, key=seeds.count)
+    sweep = [(score, rate) for seed, rate, score, _ in runs if seed == swept]
+    _, chosen = max(sweep, key=lambda item: item[0])
+    return [test for _, rate, _, test in runs if rate == chosen]
 
 
 def _means(values: Mapping[str, list[float]]) -> dict[str, float]:

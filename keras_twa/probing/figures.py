@@ -25,8 +25,9 @@ def heat_map(matrix: "CapabilityMatrix") -> Figure:
     """Colours from chance to perfect, mechanisms by probes."""
     table = matrix.table.to_numpy()
     rows, columns = table.shape
-    # Wide enough for numbers, and high enough for slanted titles.
-    figure = LooseFigure(figsize=(3.2 + 0.72 * columns, 1.6 + 0.34 * rows))
+    # Room for the names beside, for the numbers, and for slanted titles above.
+    beside = 0.09 * max(map(len, matrix.attentions))
+    figure = LooseFigure(figsize=(beside + 0.8 * columns + 1.8, 1.9 + 0.36 * rows))
     axes: Any = figure.subplots()
     axes.set_facecolor(MISSING_COLOUR)
     image = axes.imshow(
@@ -58,7 +59,7 @@ def heat_map(matrix: "CapabilityMatrix") -> Figure:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02)
+    figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
     return drawn(
         figure,
         "matrix",
@@ -108,18 +109,17 @@ def length_curves(matrix: "CapabilityMatrix") -> Figure | None:
         if not found:
             return
         means = [score.mean for score in found.values()]
-        widths = [score.half_width or 0.0 for score in found.values()]
-        axes.errorbar(
+        axes.plot(
             [*found],
             means,
-            yerr=widths if any(widths) else None,
             color=tint,
             marker="o",
             markersize=3,
-            capsize=2,
             linewidth=1.6,
             label=cell.attention,
         )
+        for seed in zip(*(score.values for score in found.values()), strict=True):
+            axes.plot([*found], seed, color=tint, linewidth=0.8, alpha=0.4)
         axes.set_xscale("log", base=2)
         axes.set_xticks([*found], [f"×{n}" for n in found])
 
@@ -135,7 +135,7 @@ def length_curves(matrix: "CapabilityMatrix") -> Figure | None:
         "length of test rows, relative to training",
         "lengths",
         "Test scores against the length of rows, from 0 (the best guess) to 1 "
-        "(perfect). Whiskers: 95 % t interval over seeds.",
+        "(perfect): means, and a thin line for each seed.",
     )
 
 
