@@ -113,8 +113,8 @@ class Cell:
     @property
     def failed(self) -> str:
         """Why its runs failed, or "" if some are complete or none has failed."""
-        reasons = [run.reason for run in self.tried if run.status == "failed"]
-        return reasons[0] if reasons and not self._complete else ""
+        failed = [run for run in self.tried if run.status == "failed"]
+        return failed[0].reason or "failed" if failed and not self._complete else ""
 
     @property
     def text(self) -> str:

@@ -26,7 +26,8 @@ COLUMN = 14
 
 def printed(matrix: "CapabilityMatrix", width: int) -> Iterator[RenderableType]:
     """Yields tables with as many probes each as fit into a width, and then notes."""
-    count = max(1, (width - LONGEST_NAME) // COLUMN)
+    beside = min(LONGEST_NAME, max(map(len, matrix.attentions)))
+    count = max(1, (width - beside - 2) // COLUMN)
     for start in range(0, len(matrix.probes), count):
         names = matrix.probes[start : start + count]
         titles = [
