@@ -162,6 +162,9 @@ class Comparison:
     ) -> list[Result]:
         """Runs the experiments that are not complete, each in a process of its own.
 
+        Runs that differ in the learning rate only share a process. The rates of a sweep
+        end with the first one that solves the task.
+
         Args:
             on_event: Called with each run's progress, and with its `Result` as
                 `{"event": "end", "result": result}`.

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import keras
-import numpy as np
-
 
 class Means:
     """Means over rows of the values of batches.
@@ -29,10 +26,3 @@ class Means:
         """The means by name."""
         rows = self.sums.get("rows", 0.0)
         return {name: x / rows for name, x in self.sums.items() if name != "rows"}
-
-
-def rows_of(inputs: Any, weights: Any) -> float:
-    """Returns how many rows a batch counts as."""
-    if weights is None:
-        return float(len(keras.tree.flatten(inputs)[0]))
-    return float(np.mean([np.sum(each) for each in keras.tree.flatten(weights)]))

@@ -10,6 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_twa.experiments.batches import rows_of
+from keras_twa.experiments.batches import shape_of
+from keras_twa.experiments.batches import with_tuples
 from keras_twa.experiments.checkpoint import REMEDY
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
@@ -17,7 +20,6 @@ from keras_twa.experiments.clock import StepClock
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.generators import Generators
 from keras_twa.experiments.means import Means
-from keras_twa.experiments.means import rows_of
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.schedule import LearningRate
 from keras_twa.tasks import Rows
@@ -271,7 +273,7 @@ class Training:
             on_batch(split, batch + 1, len(batches), values)
 
         found: dict[str, float] = self.model.evaluate(
-            (_with_tuples(batch) for batch in batches.epoch()),
+            (with_tuples(batch) for batch in batches.epoch()),
             steps=len(batches),
             verbose=0,
             callbacks=[keras.callbacks.LambdaCallback(on_test_batch_end=tell)],
@@ -362,7 +364,7 @@ class Training:
     def _timed(
         self, kind: str, inputs: Any, targets: Any, weights: Any
     ) -> dict[str, float]:
-        model, shape = self.model, _shape(inputs)
+        model, shape = self.model, shape_of(inputs)
         model.reset_metrics()
         start = time.perf_counter()
         # A function for each shape: after two lengths, TensorFlow would compile one
@@ -392,18 +394,3 @@ class Training:
     def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-
-
-def _with_tuples(data: Any) -> Any:
-    """Returns a structure with tuples for lists, which TensorFlow takes for arrays."""
-    if isinstance(data, dict):
-        return {name: _with_tuples(each) for name, each in data.items()}
-    if isinstance(data, (list, tuple)):
-        return tuple(_with_tuples(each) for each in data)
-    return data
-
-
-def _shape(inputs: Any) -> tuple[Any, ...]:
-    """Returns what a compiled function depends on: the shapes of the inputs."""
-    shapes = [tuple(np.shape(each)) for each in keras.tree.flatten(inputs)]
-    return shapes[0] if len(shapes) == 1 else tuple(shapes)

@@ -57,7 +57,7 @@ def test_close_matches_are_named():
         {"learning_rate": math.nan},
         {"dropout": 1.0},
         {"num_heads": 3},
-        {"positions": "rotary"},
+        {"positions": "spiral"},
         {"pooling": "max"},
         {"schedule": "step"},
         {"weight_decay": -1.0},

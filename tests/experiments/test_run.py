@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from keras_twa.experiments import run as run_module
+from keras_twa.experiments.attention_maps import save_attention_maps
 from keras_twa.experiments.attention_maps import shrink
 from keras_twa.experiments.checkpoint import load_checkpoint
 from keras_twa.experiments.checkpoint import save_checkpoint
@@ -228,7 +229,7 @@ def test_attention_maps_appear_whole_or_not_at_all(tmp_path, monkeypatch):
     )
     data = types.SimpleNamespace(example=np.ones(3), symbols=lambda tokens: ["a"] * 3)
     with pytest.raises(KeyboardInterrupt):
-        run_module._save_attention_maps(model, data, tmp_path / "attention.npz")
+        save_attention_maps(model, data, tmp_path / "attention.npz")
     assert not (tmp_path / "attention.npz").exists()
 
 

@@ -38,8 +38,10 @@ def trained(task, folder, attention="dot_product", data="auto", **changes):
     assert result == done
     found = get(task)
     model.compile(loss=found.loss(), weighted_metrics=found.metrics())
-    inputs, targets, _ = rows.splits["test"]
-    again = model.evaluate(inputs, targets, verbose=0, return_dict=True)
+    inputs, targets, weights = rows.splits["test"]
+    again = model.evaluate(
+        inputs, targets, sample_weight=weights, verbose=0, return_dict=True
+    )
     assert again.keys() == result.test.keys()
     for name, value in result.test.items():
         assert abs(again[name] - value) < 1e-5 * max(1.0, abs(value)), name

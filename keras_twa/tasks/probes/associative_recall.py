@@ -113,7 +113,7 @@ PROBE = Probe(
     outputs=lambda settings: settings.value("vocabulary") + 1,
     options=OPTIONS,
     presets={
-        "quick": recipes.quick(max_length=32, options=OPTIONS),
+        "quick": recipes.quick(max_length=32, epochs=8, options=OPTIONS),
         "standard": _standard(64, 8),
         "standard_64_4": _standard(64, 4),
         "standard_128_16": _standard(128, 16),

@@ -1,9 +1,9 @@
 """Copying: a string again, also one that is longer than in training.
 
-A row is a string of random tokens, a mark, and the string again. From the mark on, the
-next token of the string is the answer. In training, strings have a half of the largest
-length or more, and blanks follow. Test rows have strings of just so many times the
-largest length.
+A row is a mark, a string of random tokens, the mark, and the string again. From the
+second mark on, the next token of the string is the answer. In training, strings have a
+half of the largest length or more, and blanks follow. Test rows have strings of just so
+many times the largest length.
 
 Source: [Jelassi et al., 2024](https://arxiv.org/abs/2402.01032).
 """
@@ -34,22 +34,23 @@ def draw(
         Inputs, targets `(N, T)` and weights `(N, T)`.
     """
     # The last token of the copy is only an answer.
-    most = length // 2
+    most = (length - 1) // 2
     least = most if length > settings.max_length else (most + 1) // 2
     sizes = rng.integers(least, most + 1, size=(count, 1))
-    steps = np.arange(length)
     string = FIRST + rng.integers(settings.value("vocabulary"), size=(count, most))
-    copy = np.clip(steps - sizes - 1, 0, most - 1)
+    steps = np.arange(length)
+
+    def of_string(places: np.ndarray) -> np.ndarray:
+        places = np.broadcast_to(places, (count, length))
+        return np.take_along_axis(string, np.clip(places, 0, most - 1), axis=1)
+
     tokens = np.where(
-        steps < sizes,
-        string[:, np.minimum(steps, most - 1)],
-        np.take_along_axis(string, copy, axis=1),
+        steps <= sizes, of_string(steps - 1), of_string(steps - sizes - 2)
     )
-    tokens[steps == sizes] = MARK
-    answered = (steps >= sizes) & (steps < 2 * sizes)
-    tokens[steps >= 2 * sizes] = BLANK
-    following = np.clip(steps - sizes, 0, most - 1)
-    targets = np.where(answered, np.take_along_axis(string, following, axis=1), 0)
+    tokens[(steps == 0) | (steps == sizes + 1)] = MARK
+    tokens[steps > 2 * sizes] = BLANK
+    answered = (steps > sizes) & (steps <= 2 * sizes)
+    targets = np.where(answered, of_string(steps - sizes - 1), 0)
     inputs = {"tokens": tokens.astype("int32")}
     return inputs, targets.astype("int32"), answered.astype("float32")
 
@@ -57,8 +58,9 @@ def draw(
 def solve(inputs: Inputs, settings: Settings) -> np.ndarray:
     """Returns the tokens of the string, from the mark on, `(N, T)`."""
     tokens = inputs["tokens"]
-    size = np.argmax(tokens == MARK, axis=1)[:, None]
-    places = np.maximum(np.arange(tokens.shape[1]) - size, 0)
+    # The second mark.
+    size = np.argmax(tokens[:, 1:] == MARK, axis=1)[:, None]
+    places = np.clip(np.arange(tokens.shape[1]) - size, 0, None)
     return np.take_along_axis(tokens, places, axis=1)
 
 
@@ -84,7 +86,7 @@ PROBE = Probe(
     options=OPTIONS,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=24, options=OPTIONS),
+        "quick": recipes.quick(max_length=24, epochs=8, options=OPTIONS),
         "standard": recipes.standard(max_length=64, options=OPTIONS),
         "paper": recipes.paper(max_length=256, options=OPTIONS),
     },

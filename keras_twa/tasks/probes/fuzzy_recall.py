@@ -125,7 +125,7 @@ PROBE = Probe(
     outputs=lambda settings: 1 + settings.value("vocabulary"),
     options=OPTIONS,
     presets={
-        "quick": recipes.quick(max_length=48, options=OPTIONS),
+        "quick": recipes.quick(max_length=48, epochs=8, options=OPTIONS),
         "standard": recipes.standard(max_length=128, options={**OPTIONS, "pairs": 8}),
         "paper": recipes.paper(max_length=128, options={**OPTIONS, "pairs": 8}),
     },

@@ -28,7 +28,7 @@ def build_model(probe: Probe, attention: Any, settings: Settings) -> Any:
     """
     inputs, x = _embedded(probe, settings)
     attentions = layers.each_block(attention, settings.num_layers)
-    longest = max(probe.length(settings, n) for n in (1, *probe.test_lengths))
+    longest = max(probe.test_lengths) * settings.max_length
     x = _with_positions(x, attentions, longest, settings.positions)
     times = {"positions": inputs["times"]} if probe.uses_times else {}
     for each in attentions:
@@ -44,7 +44,7 @@ def build_model(probe: Probe, attention: Any, settings: Settings) -> Any:
         x = block(x, use_causal_mask=probe.causal, **times)
     x = keras.layers.LayerNormalization()(x)
     if probe.decodes:
-        x = _decoded(x, probe.length(settings, 1), settings)
+        x = _decoded(x, settings.max_length, settings)
     return keras.Model(inputs, keras.layers.Dense(probe.outputs(settings))(x))
 
 

@@ -4,8 +4,8 @@ A row is points with a value each, and then queries, which are points without a 
 The answer is the value of the point nearest to the query. Distances are Euclidean after
 a fixed linear map, which is the same in all rows: it shrinks half of the directions to
 a fifth. The features of a step are the coordinates, the value as a one-hot vector, and
-whether it is a query. Longer test rows have more
-points. The order of the points has no meaning, so models have no positions.
+whether it is a query. Longer test rows have more points. The order of the points has no
+meaning, so models have no positions.
 
 Source: this package.
 """
@@ -114,7 +114,9 @@ PROBE = Probe(
     options=OPTIONS,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=32, positions="none", options=OPTIONS),
+        "quick": recipes.quick(
+            max_length=32, epochs=8, positions="none", options=OPTIONS
+        ),
         "standard": recipes.standard(
             max_length=96, positions="none", options={**OPTIONS, "queries": 32}
         ),

@@ -62,7 +62,7 @@ PROBE = Probe(
     outputs=lambda settings: 2,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=32),
+        "quick": recipes.quick(max_length=32, epochs=4),
         "standard": recipes.standard(max_length=40),
         "paper": recipes.paper(max_length=40, embedding_dim=64, batch_size=256),
     },

@@ -108,7 +108,7 @@ PROBE = Probe(
     options=OPTIONS,
     test_lengths=(1, 2, 4),
     presets={
-        "quick": recipes.quick(max_length=20, options=OPTIONS),
+        "quick": recipes.quick(max_length=20, epochs=8, options=OPTIONS),
         "standard": recipes.standard(max_length=20, options={"group": "s5"}),
         "paper": recipes.paper(max_length=32, options={"group": "s5"}),
     },

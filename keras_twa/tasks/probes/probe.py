@@ -60,7 +60,6 @@ class Probe:
             to its score on rows that are always the same.
         options: The probe's own settings, with their defaults.
         test_lengths: The lengths of test rows, as multiples of those in training.
-        length: Function from the `Settings` and such a multiple to the length of rows.
         causal: Whether models are causal, because later steps may give answers away.
         uses_times: Whether rows have times, which mechanisms get if they use them.
         times_fall: Whether some steps have earlier times than the steps before.
@@ -81,9 +80,6 @@ class Probe:
     formula: Callable[[Settings], float] | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     test_lengths: tuple[int, ...] = (1,)
-    length: Callable[[Settings, int], int] = lambda settings, times: (
-        settings.max_length * times
-    )
     causal: bool = True
     uses_times: bool = False
     times_fall: bool = False
@@ -112,7 +108,6 @@ class Probe:
             used=(
                 "max_length",
                 "positions",
-                *self.options,
                 *presets.COUNTS,
                 *presets.TRANSFORMER,
                 *presets.TRAINING,
@@ -165,7 +160,7 @@ class Probe:
         key = repr(settings)
         if key not in self._chances:
             rng = np.random.default_rng((settings.data_seed, MEASURED))
-            length = self.length(settings, 1)
+            length = settings.max_length
             inputs, targets, weights = self.draw(rng, 2_000, length, settings)
             answers = self.guess(rng, inputs, settings)
             self._chances[key] = self.score(targets, answers, weights)

@@ -100,7 +100,7 @@ class ProbeRows:
         return self.probe.draw(
             rng,
             self.counts[SPLITS[kind]],
-            self.probe.length(self.settings, times),
+            times * self.settings.max_length,
             self.settings,
         )
 

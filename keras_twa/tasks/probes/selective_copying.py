@@ -65,7 +65,7 @@ def _chance(settings: Settings) -> float:
     return same + (1 - same) / settings.value("vocabulary")
 
 
-OPTIONS = {"tokens": 6, "vocabulary": 8}
+OPTIONS = {"tokens": 4, "vocabulary": 8}
 
 PROBE = Probe(
     name="selective_copying",
@@ -80,7 +80,7 @@ PROBE = Probe(
     outputs=lambda settings: FIRST + settings.value("vocabulary"),
     options=OPTIONS,
     presets={
-        "quick": recipes.quick(max_length=32, options=OPTIONS),
+        "quick": recipes.quick(max_length=32, epochs=8, options=OPTIONS),
         "standard": recipes.standard(
             max_length=128, options={"tokens": 16, "vocabulary": 14}
         ),

@@ -89,7 +89,7 @@ PROBE = Probe(
     uses_times=True,
     times_fall=True,
     presets={
-        "quick": recipes.quick(max_length=32, options=OPTIONS),
+        "quick": recipes.quick(max_length=32, epochs=8, options=OPTIONS),
         "standard": recipes.standard(max_length=96, options={**OPTIONS, "queries": 32}),
         "paper": recipes.paper(max_length=256, options={**OPTIONS, "queries": 64}),
     },

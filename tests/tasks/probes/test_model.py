@@ -32,7 +32,11 @@ def test_all_mechanisms_have_the_parameters_of_conventional_attention(preset):
 
     conventional = parameters("dot_product")
     assert sized("dot_product", settings)[1] == settings.intermediate_dim
-    for name in (*NAMES, "gated_delta(convolution=4)", "multi_timescale(steps=6)"):
+    for name in (
+        *NAMES,
+        "gated_delta(convolution=4)",
+        "multi_timescale(discounts=(0.5, 0.9))",
+    ):
         assert abs(parameters(name) / conventional - 1) < 0.01, name
 
 
@@ -40,7 +44,7 @@ def test_all_mechanisms_have_the_parameters_of_conventional_attention(preset):
 def test_a_hybrid_and_a_layer_are_built():
     layer = layers.DotProductAttention(num_heads=2, key_dim=4)
     whole = model_of("parity", "dot_product").count_params()
-    for attention in ("[linear, gated_delta]", layer, ["local(window=4)", "rwkv"]):
+    for attention in ("[linear, gated_delta]", layer, "[local(window=4), rwkv]"):
         model = model_of("parity", attention)
         assert abs(model.count_params() / whole - 1) < 0.01
 
@@ -111,9 +115,9 @@ def test_a_probe_is_trained_and_tested(name, tmp_path):
     result, rows, _ = trained(name, tmp_path, "temporal_weighted", **sizes)
     assert result.steps == 4
     assert [*result.further_tests] == [*rows.further_tests]
-    assert (result.further_tests != {}) == (name == "parity")
+    assert (result.further_tests == {}) == (name == "compression")
     for values in result.further_tests.values():
-        assert 0.2 < values["accuracy"] < 0.8
+        assert 0.0 < values["accuracy"] < 0.8
     assert "solver" in tasks.get(name).baselines(rows)
 
 

@@ -20,7 +20,7 @@ def drawn(name, preset, count, seed=7, times=1):
     probe = probes.get(name)
     settings = probe.presets[preset]
     rng = np.random.default_rng(seed)
-    length = probe.length(settings, times)
+    length = times * settings.max_length
     return probe, settings, probe.draw(rng, count, length, settings)
 
 
