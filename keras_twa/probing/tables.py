@@ -48,11 +48,14 @@ def notes(matrix: "CapabilityMatrix") -> list[str]:
         found.append(
             f"{PARTIAL} Rates or seeds are missing; the same call continues them."
         )
-    # Several mechanisms may share a reason, which names each of them at its end.
+    reasons: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
         if cell.skipped:
-            place = f"{cell.attention} on {cell.probe.name}"
-            found.append(f"{MISSING} {place}, skipped: {cell.skipped}")
+            # The rest names the mechanism and the probe.
+            reason, _, _ = cell.skipped.partition(" Received:")
+            reasons.setdefault((cell.attention, reason), []).append(cell.probe.name)
+    for (attention, reason), names in reasons.items():
+        found.append(f"{MISSING} {attention}, skipped on {', '.join(names)}: {reason}")
     found += [
         f"failed: {cell.attention} on {cell.probe.name}: {cell.failed}"
         for cell in cells

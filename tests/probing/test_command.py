@@ -48,7 +48,7 @@ def test_it_ends_with_the_matrix_and_a_report(canned, tmp_path, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "2 probes, 3 mechanisms, preset quick" in text
     assert "parity retention-seed3-rate0.003 test 90.0 % 9.0 s" in text
-    assert "lsh on copying, skipped: Later steps must not affect" in text
+    assert "lsh, skipped on parity, copying: Later steps must not affect" in text
     assert f"Report: {output / 'report.html'}" in text
     assert (output / "report.md").exists()
     ((comparisons, time_limit, workers),) = canned
