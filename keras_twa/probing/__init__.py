@@ -1,6 +1,11 @@
 """What mechanisms can do: a matrix of their scores on probes."""
 
+from typing import TYPE_CHECKING
 from typing import Any
+
+if TYPE_CHECKING:
+    from keras_twa.probing.matrix import CapabilityMatrix
+    from keras_twa.probing.run import probe
 
 __all__ = ["CapabilityMatrix", "probe"]
 

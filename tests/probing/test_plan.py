@@ -47,6 +47,22 @@ def test_any_layer_and_a_stack_of_two_have_a_place():
     assert [each.attention for each in comparison.experiments] == [*plan.attentions]
 
 
+class ForwardAttention(layers.LinearAttention):
+    """A mechanism of one's own."""
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_registered_class_has_a_place_too():
+    layers.register("forward", ForwardAttention)
+    plan = Plan.of([ForwardAttention, "[forward, local]"], "parity")
+    assert plan.attentions == ("forward", "[forward, local]")
+    (comparison,) = plan.comparisons().values()
+    for experiment in comparison.experiments:
+        assert experiment.defined_in == {
+            "forward": f"{__name__}:{ForwardAttention.__name__}"
+        }
+
+
 def test_what_cannot_take_a_probe_is_skipped_with_the_reason():
     plan = Plan.of(["lsh", "dot_product", "[lsh, local]"], ["parity"])
     assert [*plan.skipped["parity"]] == ["lsh", "[lsh, local]"]
