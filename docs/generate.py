@@ -6,6 +6,9 @@
 The README gets a short table of all mechanisms, and `docs/mechanisms.md` a section for
 each. Formulas and costs come from the docstrings, arguments from the constructors, and
 the rest from the facts that each class states.
+
+The scores on probes come from `docs/results/probes/*/matrix.json`, which `keras-twa
+probe` writes. They go into a file of the package, the guides and the sections.
 """
 
 import argparse
@@ -14,16 +17,21 @@ import re
 import sys
 from pathlib import Path
 
+import probe_tables
+
 from keras_twa import layers
 from keras_twa.layers.attention.base import Attention
 from keras_twa.layers.docstrings import cost
 from keras_twa.layers.docstrings import paragraphs
+from keras_twa.probing import recorded
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DETAILS = ROOT / "docs" / "mechanisms.md"
-BEGIN = "<!-- mechanisms: written by docs/generate.py -->"
-END = "<!-- end of mechanisms -->"
+CHOOSING = ROOT / "docs" / "guides" / "choosing.md"
+PROBES = ROOT / "docs" / "guides" / "probes.md"
+BEGIN = "<!-- {}: written by docs/generate.py -->"
+END = "<!-- end of {} -->"
 HEADER = ("Mechanism", "What it is", "Time")
 CAUSALITY = {
     "optional": "causal or not",
@@ -96,8 +104,14 @@ def section(layer):
         title=layer.__name__,
         source=source(layer),
         description=description(layer),
-        facts=facts_list(layer),
+        facts=facts_list(layer) + probe_line(layer),
     )
+
+
+def probe_line(layer):
+    """The recorded scores of a mechanism on probes as a line of its facts, or ""."""
+    found = probe_tables.mechanism_line(layers.name_of(layer))
+    return f"\n- **[Probes](guides/probes.md):** {found}" if found else ""
 
 
 def description(layer):
@@ -180,11 +194,29 @@ def facts(layer):
 
 def with_table(text):
     """The README with the table as it should be."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    return with_part(text, "mechanisms", mechanisms_table())
+
+
+def with_part(text, name, part):
+    """A document with the part between two comments as it should be."""
+    first, last = BEGIN.format(name), END.format(name)
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"The README must have the lines {BEGIN!r} and {END!r}.")
-    return f"{before}{BEGIN}\n\n{mechanisms_table()}\n\n{END}{after}"
+        raise ValueError(f"The document must have the lines {first!r} and {last!r}.")
+    return f"{before}{first}\n\n{part}\n\n{last}{after}"
+
+
+def guide_to_probes(text):
+    """The guide with its tables as they should be."""
+    text = with_part(text, "probes", probe_tables.probe_table())
+    text = with_part(text, "scores", probe_tables.matrix_table())
+    return with_part(text, "published outcomes", probe_tables.published_table())
+
+
+def guide_to_choosing(text):
+    """The guide with the recorded scores as they should be."""
+    return with_part(text, "scores", probe_tables.matrix_table())
 
 
 def main():
@@ -192,7 +224,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
-    wanted = {README: with_table(read(README)), DETAILS: details()}
+    scores = probe_tables.recorded_text()
+    if not check:
+        # The tables are made from it.
+        recorded.FILE.write_text(scores, encoding="utf-8")
+    wanted = {
+        recorded.FILE: scores,
+        README: with_table(read(README)),
+        DETAILS: details(),
+        CHOOSING: guide_to_choosing(read(CHOOSING)),
+        PROBES: guide_to_probes(read(PROBES)),
+    }
     stale = [path for path, text in wanted.items() if read(path) != text]
     for path in stale:
         if check:

@@ -11,12 +11,14 @@ import generate
 import keras
 import matplotlib
 import numpy as np
+import probe_tables
 from mkdocs.structure.files import File
 
 from keras_twa import datasets
 from keras_twa import layers
 from keras_twa import models
 from keras_twa import ops
+from keras_twa import probing
 from keras_twa import swapping
 from keras_twa import testing
 from keras_twa import training
@@ -31,6 +33,7 @@ STEPS, WIDTH = 48, 16
 PACKAGES = {
     "layers": layers,
     "models": models,
+    "probing": probing,
     "swapping": swapping,
     "testing": testing,
     "training": training,
@@ -51,10 +54,19 @@ PAGE = """\
 - **Name:** `"{name}"`
 {facts}
 
-::: keras_twa.layers.{title}
+{probes}::: keras_twa.layers.{title}
     options:
       heading: Arguments
       show_docstring_description: false
+"""
+PROBES = """\
+## Probes
+
+Scores from 0 (no better than the best guess) to 1 (perfect). The
+[guide](../guides/probes.md) says what each probe asks, and what scores do not say.
+
+{table}
+
 """
 BY_POSITION = "Weights as a function of position alone."
 WEIGHTS = "Attention weights in a random walk of 48 steps, before training."
@@ -128,6 +140,7 @@ def cell(text):
 
 def mechanism_page(layer, name, captions):
     """The page of one mechanism."""
+    table = probe_tables.mechanism_table(name)
     images = [
         f"![{caption}]({name}-{number}.svg)\n\n*{caption}*"
         for number, caption in enumerate(captions)
@@ -138,6 +151,7 @@ def mechanism_page(layer, name, captions):
         description=generate.description(layer),
         pictures="\n\n".join(images),
         facts=generate.facts_list(layer),
+        probes=PROBES.format(table=table) if table else "",
     )
 
 

@@ -20,6 +20,7 @@ _PACKAGES = (
     "masks",
     "models",
     "ops",
+    "probing",
     "swapping",
     "tasks",
     "testing",
@@ -28,7 +29,11 @@ _PACKAGES = (
     "visualization",
 )
 # Functions that are so common that they have a short name, and where they are.
-_FUNCTIONS = {"compare": "comparing", "swap_attention": "swapping"}
+_FUNCTIONS = {
+    "compare": "comparing",
+    "probe": "probing",
+    "swap_attention": "swapping",
+}
 
 with_keras.prepare()
 

@@ -8,6 +8,7 @@ from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import own_model
 from keras_twa.cli import runs
+from keras_twa.cli import values
 from keras_twa.cli.subject import Subject
 
 EXAMPLES = f"""\
@@ -36,26 +37,20 @@ def add(commands: Any) -> None:
     common.add_mechanisms(parser, common.COMPARED_TEXT)
     parser.add_argument(
         "--seeds",
-        type=_integers,
+        type=values.integers,
         default=[0],
         metavar="0,1,2",
         help="one run of each mechanism per seed (default: 0)",
     )
     parser.add_argument(
         "--learning-rates",
-        type=_rates,
+        type=values.rates,
         default=(),
         metavar="1e-3,3e-3",
         help="learning rates to try with the first seed of each mechanism; the other "
         "seeds use the one with the best validation score (default: the preset's)",
     )
-    parser.add_argument(
-        "--workers",
-        type=_workers,
-        metavar="N",
-        help="runs at once, each with a GPU or an equal share of the cores of its own "
-        "(default: one per GPU, or else one per core)",
-    )
+    runs.add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -111,30 +106,3 @@ def output_of(options: argparse.Namespace, subject: Subject, backend: str) -> Pa
     """Returns the folder of the results: `--output`, or its default."""
     default = f"runs/{subject.label}-{options.preset}-{backend}"
     return options.output or common.folder(default)
-
-
-def _workers(text: str) -> int:
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text!r}")
-
-
-def _rates(text: str) -> tuple[float, ...]:
-    # It needs NumPy, which takes longer to import than `keras-twa --help` should.
-    from keras_twa.experiments.sweep import check_rates
-
-    try:
-        return check_rates([float(part) for part in text.split(",")])
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected positive numbers such as 1e-3,3e-3. Received: {text!r}"
-        ) from None
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return list(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected integers such as 0,1,2. Received: {text!r}"
-        ) from None

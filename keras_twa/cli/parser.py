@@ -9,6 +9,7 @@ from keras_twa.cli import common
 from keras_twa.cli import compare
 from keras_twa.cli import generate_listops
 from keras_twa.cli import listing
+from keras_twa.cli import probe
 from keras_twa.cli import report
 from keras_twa.cli import streams
 from keras_twa.cli import train
@@ -25,6 +26,7 @@ examples:
   keras-twa compare --task imdb --data aclImdb_v1.tar.gz --preset mvp --epochs 1
   keras-twa compare --task listops --attention dot_product,gravitational --seeds 0,1,2
   keras-twa compare --data readings.csv --series id --time timestamp --target label
+  keras-twa probe --attention dot_product,retention --probes parity,copying
   keras-twa report runs/listops-quick-jax
   keras-twa train --task listops --attention gravitational
   keras-twa tune --task listops --attention dot_product,temporal_weighted
@@ -35,7 +37,16 @@ The backend is that of Keras: KERAS_BACKEND=jax, tensorflow or torch.
 Exit codes: 0 done, 1 a run or its report failed, 2 wrong input, 130 interrupted,
 141 closed output pipe, 143 terminated.
 """
-COMMANDS = (listing, compare, report, train, tune, benchmark, generate_listops)
+COMMANDS = (
+    listing,
+    compare,
+    probe,
+    report,
+    train,
+    tune,
+    benchmark,
+    generate_listops,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

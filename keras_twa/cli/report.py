@@ -1,6 +1,7 @@
 """`keras-twa report`: rewrites the report of a folder."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
@@ -9,6 +10,7 @@ EXAMPLES = """\
 examples:
   keras-twa report runs/listops-quick-jax
   keras-twa report runs/listops-quick-jax --json
+  keras-twa report runs/probes-quick-jax
 
 It only reads results, and never trains.
 """
@@ -24,18 +26,16 @@ def add(commands: Any) -> None:
         "directory",
         type=common.folder,
         metavar="DIR",
-        help="the --output folder of `compare` or `train`",
+        help="the --output folder of `compare`, `train` or `probe`",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report."""
-    from keras_twa.experiments.report import write_report
-    from keras_twa.experiments.summary import Summary
     from keras_twa.experiments.text import error_text
 
     try:
-        report = write_report(options.directory)
+        report, values = _written(options.directory)
     except (ValueError, OSError):
         raise
     except Exception as error:  # drawing may raise anything
@@ -43,12 +43,23 @@ def run(options: argparse.Namespace) -> int:
         return 1
     common.console(options).print(f"Report: {report}", soft_wrap=True)
     if options.json:
-        summary = Summary.load(options.directory)
-        common.print_json(
-            {
-                "facts": summary.facts,
-                "results": [result.to_json() for result in summary.runs],
-                "report": str(report),
-            }
-        )
+        common.print_json({**values, "report": str(report)})
     return 0
+
+
+def _written(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Writes the report, and returns its path, and its contents as plain values."""
+    from keras_twa.experiments.report import write_report
+    from keras_twa.experiments.summary import Summary
+    from keras_twa.probing import CapabilityMatrix
+    from keras_twa.probing.facts import has_matrix
+
+    if has_matrix(folder):
+        matrix = CapabilityMatrix(folder)
+        return matrix.report(), matrix.to_json()
+    report = write_report(folder)
+    summary = Summary.load(folder)
+    return report, {
+        "facts": summary.facts,
+        "results": [result.to_json() for result in summary.runs],
+    }

@@ -1,12 +1,14 @@
 """The runs of `compare` and `train`, from their options to their results."""
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_twa.cli import common
+from keras_twa.cli import values
 from keras_twa.cli.subject import Subject
 from keras_twa.experiments.text import note_heading
 from keras_twa.experiments.text import one_line
@@ -32,6 +34,17 @@ def add_options(parser: argparse.ArgumentParser, default_output: str) -> None:
     )
     parser.add_argument(
         "--max-length", type=int, metavar="N", help="longest sequence in tokens"
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of how many runs share the machine."""
+    parser.add_argument(
+        "--workers",
+        type=values.workers,
+        metavar="N",
+        help="runs at once, each with a GPU or an equal share of the cores of its own "
+        "(default: one per GPU, or else one per core)",
     )
 
 
@@ -180,16 +193,23 @@ class Runs:
         console.print(f"Results: {self.comparison.output}", soft_wrap=True)
 
 
-def written_report(output: Path) -> Path | None:
+def written_report(
+    output: Path, write: Callable[[Path], Path] | None = None
+) -> Path | None:
     """Writes the report, and returns its path.
 
     The results exist without it. Therefore any error becomes one line on the error
     stream, and the result is `None`.
+
+    Args:
+        output: The folder of the results.
+        write: Function from the folder to the path of its report. Defaults to that of a
+            comparison.
     """
     try:
         from keras_twa.experiments.report import write_report
 
-        return write_report(output)
+        return (write or write_report)(output)
     except Exception as error:  # drawing may raise anything
         common.print_error(
             f"The report failed: {type(error).__name__}: {one_line(error)} "

@@ -9,7 +9,9 @@ import keras
 from keras_twa.comparing.data import Data
 from keras_twa.comparing.model_comparison import ModelComparison
 from keras_twa.comparing.prepare import prepare
-from keras_twa.comparing.prepare import seeds_of
+from keras_twa.experiments.arguments import check_time_limit
+from keras_twa.experiments.arguments import check_workers
+from keras_twa.experiments.arguments import seeds_of
 from keras_twa.experiments.sweep import check_rates
 
 
@@ -119,16 +121,8 @@ def compare(
     ```
     """
     rates = check_rates(learning_rates)
-    if workers is not None and (isinstance(workers, bool) or workers < 1):
-        raise ValueError(
-            "`workers` must be a positive number, or `None` for one per GPU or core. "
-            f"Received: workers={workers!r}"
-        )
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(
-            "`time_limit` must be a positive number of seconds. "
-            f"Received: time_limit={time_limit!r}"
-        )
+    check_workers(workers)
+    check_time_limit(time_limit)
     chosen_seeds = seeds_of(seeds)
     data = Data(
         x,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_twa import layers
 from keras_twa.comparing import checks
@@ -163,26 +162,6 @@ def prepare(
         place = expanded(output) if output else _default_place(facts["identity"])
         storing.take_place(folder, place)
     return Prepared(place, texts, skipped)
-
-
-def seeds_of(seeds: int | Sequence[int]) -> list[int]:
-    """Returns a list of seeds, also of their number.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
-        found = list(range(int(seeds)))
-    elif isinstance(seeds, Sequence) and not isinstance(seeds, str):
-        found = list(dict.fromkeys(seeds))
-    else:
-        found = []
-    if not found:
-        raise ValueError(
-            "`seeds` must be a positive number of seeds, or a list of them. "
-            f"Received: seeds={seeds!r}"
-        )
-    return found
 
 
 class Trial:

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "list",
     "compare",
+    "probe",
     "report",
     "train",
     "tune",

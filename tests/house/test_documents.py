@@ -79,7 +79,9 @@ def test_examples_are_short():
 @pytest.fixture(scope="module")
 def generate():
     """The script that writes the tables and pages of mechanisms."""
-    return load("docs/generate.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        return load("docs/generate.py")
 
 
 def test_the_table_of_mechanisms_is_up_to_date(generate):
