@@ -98,7 +98,7 @@ class Probe:
             metric=self.metric,
             baselines=self.baselines,
             explanations={
-                "chance": "the best guess that needs no memory of the row",
+                "chance": "a guess that does not search the row, often one of its values",
                 "solver": "a program that answers from the inputs, without training",
             },
             options=self.options,
