@@ -98,7 +98,7 @@ class Probe:
             metric=self.metric,
             baselines=self.baselines,
             explanations={
-                "chance": "a guess that does not search the row, often one of its values",
+                "chance": "a guess that does not search the row, often a value of it",
                 "solver": "a program that answers from the inputs, without training",
             },
             options=self.options,
