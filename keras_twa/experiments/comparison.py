@@ -2,28 +2,21 @@
 
 import dataclasses
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_twa import files
 from keras_twa import tasks
+from keras_twa.experiments import sweep
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.lock import LOCK
-from keras_twa.experiments.lock import locked
 from keras_twa.experiments.process import OnEvent
-from keras_twa.experiments.process import RunProcess
-from keras_twa.experiments.process import load_result
 from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import load_results
 from keras_twa.experiments.results import read_json
 from keras_twa.experiments.results import write_json
-from keras_twa.experiments.sweep import check_rates
-from keras_twa.experiments.sweep import first_runs
-from keras_twa.experiments.sweep import one_process
-from keras_twa.experiments.sweep import other_runs
-from keras_twa.experiments.workers import run_all
+from keras_twa.experiments.together import run_together
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import check_same_rows
 from keras_twa.tasks.fingerprint import differences
@@ -68,8 +61,8 @@ class Comparison:
         self.output = Path(output)
         self.experiments = experiments
         self.backend = backend
-        self.learning_rates = check_rates(learning_rates)
-        self._fingerprint: Fingerprint = {}
+        self.learning_rates = sweep.check_rates(learning_rates)
+        self.fingerprint: Fingerprint = {}
 
     def check_writable(self) -> None:
         """Checks the folder before any slow work.
@@ -80,20 +73,38 @@ class Comparison:
         """
         check_output(self.output)
 
+    def remove_leftovers(self) -> None:
+        """Removes what a killed process left of the file of the comparison."""
+        for part in files.leftovers(self.output / COMPARISON_FILE):
+            part.unlink(missing_ok=True)
+
     @property
-    def _leftovers(self) -> list[Path]:
-        return files.leftovers(self.output / COMPARISON_FILE)
+    def first_runs(self) -> list[Experiment]:
+        """The sweep of the first seed, or all runs if there is no sweep."""
+        if not self.learning_rates:
+            return self.experiments
+        return sweep.first_runs(self.experiments, self.learning_rates)
+
+    def other_runs(self, results: Sequence[Result]) -> list[Experiment]:
+        """The other seeds, with the rates that a sweep chose.
+
+        Args:
+            results: The results of `first_runs`.
+        """
+        if not self.learning_rates:
+            return []
+        return sweep.other_runs(self.experiments, results)
 
     @property
     def planned(self) -> list[Experiment]:
         """All runs; where the rate is not chosen yet, with the first one."""
         if not self.learning_rates:
             return self.experiments
-        first, rates = self.experiments[0].seed, self.learning_rates
+        first, rate = self.experiments[0].seed, self.learning_rates[0]
         later = [each for each in self.experiments if each.seed != first]
         return [
-            *first_runs(self.experiments, rates),
-            *(dataclasses.replace(each, learning_rate=rates[0]) for each in later),
+            *self.first_runs,
+            *(dataclasses.replace(each, learning_rate=rate) for each in later),
         ]
 
     @property
@@ -123,7 +134,7 @@ class Comparison:
             OSError: If it is not writable.
         """
         self.check_writable()
-        self._fingerprint = rows.fingerprint
+        self.fingerprint = rows.fingerprint
         path = self.output / COMPARISON_FILE
         if path.exists():
             _check_same(path, self._wanted)
@@ -179,55 +190,7 @@ class Comparison:
             BlockingIOError: If another process works in the folder.
             KeyboardInterrupt: After the current runs have saved their state.
         """
-        deadline = None if time_limit is None else time.monotonic() + time_limit
-
-        def run(experiments: list[Experiment]) -> list[Result]:
-            return self._run(experiments, on_event, deadline, workers)
-
-        with locked(self.output):
-            for part in self._leftovers:
-                part.unlink(missing_ok=True)
-            if not self.learning_rates:
-                return run(self.experiments)
-            results = run(first_runs(self.experiments, self.learning_rates))
-            return results + run(other_runs(self.experiments, results))
-
-    def _run(
-        self,
-        experiments: list[Experiment],
-        on_event: OnEvent,
-        deadline: float | None,
-        workers: int | None,
-    ) -> list[Result]:
-        found = {
-            experiment.name: load_result(self.output / experiment.name, experiment)
-            for experiment in experiments
-        }
-        left = []
-        for experiment in experiments:
-            result = found[experiment.name]
-            if result is not None and result.status == "completed":
-                on_event(experiment, {"event": "end", "result": result})
-            else:
-                left.append(result or Result(experiment))
-        solved = tasks.get(self.experiments[0].task).solved
-        done = [result for result in found.values() if result is not None]
-        runs = []
-        for group in one_process(left, done, solved):
-            first, *others = group
-            runs.append(
-                RunProcess(
-                    first,
-                    self.output,
-                    deadline,
-                    self._fingerprint,
-                    self.backend,
-                    others,
-                )
-            )
-        for result in run_all(runs, on_event, workers):
-            found[result.experiment.name] = result
-        return [result for result in found.values() if result is not None]
+        return run_together([self], on_event, time_limit, workers)
 
 
 def check_output(path: Path) -> None:

@@ -25,7 +25,7 @@ from keras_twa.tasks import Metric
 from keras_twa.tasks import get
 
 
-class _Bars:
+class Bars:
     """Progress bars, only in a terminal and only temporary."""
 
     def __init__(self, console: Console) -> None:
@@ -60,7 +60,7 @@ class _Bars:
         self._console.print(Text(line), soft_wrap=True)
 
 
-class ProgressView(_Bars):
+class ProgressView(Bars):
     """Shows the progress of the runs: bars in a terminal, else a line per epoch.
 
     Args:
@@ -125,7 +125,7 @@ class ProgressView(_Bars):
         self._print(f"{name}  {text}")
 
 
-class TuningView(_Bars):
+class TuningView(Bars):
     """Shows the progress of a search: bars in a terminal, and a line per trial.
 
     Args:

@@ -1,28 +1,26 @@
-"""Runs several comparisons at once, which share the workers."""
+"""Runs comparisons, one or several at once, which share the workers."""
 
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from keras_twa import files
 from keras_twa import tasks
-from keras_twa.experiments.comparison import COMPARISON_FILE
-from keras_twa.experiments.comparison import Comparison
 from keras_twa.experiments.config import Experiment
 from keras_twa.experiments.lock import locked
 from keras_twa.experiments.process import OnEvent
 from keras_twa.experiments.process import RunProcess
 from keras_twa.experiments.process import load_result
 from keras_twa.experiments.results import Result
-from keras_twa.experiments.results import read_json
-from keras_twa.experiments.sweep import first_runs
 from keras_twa.experiments.sweep import one_process
-from keras_twa.experiments.sweep import other_runs
 from keras_twa.experiments.workers import run_all
+
+if TYPE_CHECKING:
+    from keras_twa.experiments.comparison import Comparison
 
 
 def run_together(
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence["Comparison"],
     on_event: OnEvent,
     time_limit: float | None = None,
     workers: int | None = 1,
@@ -48,72 +46,60 @@ def run_together(
     """
     deadline = None if time_limit is None else time.monotonic() + time_limit
     with contextlib.ExitStack() as stack:
-        for comparison in comparisons:
-            stack.enter_context(locked(comparison.output))
-            for part in files.leftovers(comparison.output / COMPARISON_FILE):
-                part.unlink(missing_ok=True)
-        first = _Stage(on_event, deadline)
         for each in comparisons:
-            rates = each.learning_rates
-            first.add(
-                each, first_runs(each.experiments, rates) if rates else each.experiments
-            )
-        found = first.run(workers)
-        others = _Stage(on_event, deadline)
+            stack.enter_context(locked(each.output))
+            each.remove_leftovers()
+        first = [(each, each.first_runs) for each in comparisons]
+        found = _run(first, on_event, deadline, workers)
+        others = []
         for each in comparisons:
-            if each.learning_rates:
-                task = each.experiments[0].task
-                results = [x for x in found if x.experiment.task == task]
-                others.add(each, other_runs(each.experiments, results))
-        return found + others.run(workers)
+            task = each.experiments[0].task
+            results = [x for x in found if x.experiment.task == task]
+            others.append((each, each.other_runs(results)))
+        return found + _run(others, on_event, deadline, workers)
 
 
-class _Stage:
-    """Runs of several comparisons, of which none waits for another.
+def _run(
+    stage: Sequence[tuple["Comparison", Sequence[Experiment]]],
+    on_event: OnEvent,
+    deadline: float | None,
+    workers: int | None,
+) -> list[Result]:
+    """Runs what is not complete of some comparisons, of which none waits for another.
 
     Args:
+        stage: The comparisons, and which of their experiments.
         on_event: Called with the progress of each.
         deadline: Time of `time.monotonic()` at which they must stop, or `None`.
+        workers: How many run at once.
+
+    Returns:
+        The results of all that were started, in the order of the experiments.
     """
-
-    def __init__(self, on_event: OnEvent, deadline: float | None) -> None:
-        self._on_event = on_event
-        self._deadline = deadline
-        self._runs: list[RunProcess] = []
-        self._found: dict[tuple[str, str], Result] = {}
-
-    def add(self, comparison: Comparison, experiments: Sequence[Experiment]) -> None:
-        """Adds those that are not complete, and tells of those that are."""
+    found: dict[tuple[str, str], Result | None] = {}
+    runs = []
+    for comparison, experiments in stage:
         left, done = [], []
         for experiment in experiments:
             result = load_result(comparison.output / experiment.name, experiment)
-            if result is not None:
-                self._keep(result)
+            found[experiment.task, experiment.name] = result
             if result is not None and result.status == "completed":
-                self._on_event(experiment, {"event": "end", "result": result})
+                on_event(experiment, {"event": "end", "result": result})
                 done.append(result)
             else:
                 left.append(result or Result(experiment))
-        facts = read_json(comparison.output / COMPARISON_FILE)
         solved = tasks.get(comparison.experiments[0].task).solved
         for first, *others in one_process(left, done, solved):
-            self._runs.append(
+            runs.append(
                 RunProcess(
                     first,
                     comparison.output,
-                    self._deadline,
-                    facts["fingerprint"],
+                    deadline,
+                    comparison.fingerprint,
                     comparison.backend,
                     others,
                 )
             )
-
-    def run(self, workers: int | None) -> list[Result]:
-        """Runs them, and returns the results of all that were started."""
-        for result in run_all(self._runs, self._on_event, workers):
-            self._keep(result)
-        return [*self._found.values()]
-
-    def _keep(self, result: Result) -> None:
-        experiment = result.experiment
-        self._found[experiment.task, experiment.name] = result
+    for result in run_all(runs, on_event, workers):
+        found[result.experiment.task, result.experiment.name] = result
+    return [result for result in found.values() if result is not None]
