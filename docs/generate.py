@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 import probe_tables
+from markdown_tables import markdown
 
 from keras_twa import layers
 from keras_twa.layers.attention.base import Attention
@@ -75,14 +76,12 @@ def source(layer):
 
 def mechanisms_table():
     """The README's Markdown table of all attention layers."""
-    rows = [HEADER, ["---"] * len(HEADER)]
+    rows = [HEADER]
     for layer in layers.ATTENTION_LAYERS:
         name = layers.name_of(layer)
         link = f"[`{name}`](docs/mechanisms.md#{name})"
         rows.append([link, summary(layer), cost_class(layer)])
-    # On GitHub a bar ends a cell, even inside code.
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown(rows)
 
 
 def summary(layer):

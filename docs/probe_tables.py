@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import published
+from markdown_tables import markdown
 
 from keras_twa.probing import recorded
 from keras_twa.tasks import probes
@@ -113,12 +114,3 @@ def comparison(outcome, path=recorded.FILE):
 def _at(score, times):
     """The score at a length, `None` if it was not measured."""
     return score.mean if times == 1 else score.at_lengths.get(str(times))
-
-
-def markdown(rows):
-    """Rows of cells as a Markdown table, of which the first is the header."""
-    header, *others = rows
-    lines = [header, ["---"] * len(header), *others]
-    # A bar ends a cell, even inside code.
-    cells = [[str(x).replace("|", r"\|") for x in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
