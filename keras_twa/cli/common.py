@@ -78,6 +78,11 @@ def add_task(parser: argparse.ArgumentParser) -> None:
     )
     subject.add_options(parser)
     parser.add_argument("--epochs", type=int, help="passes over the training data")
+    add_time_limit(parser)
+
+
+def add_time_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of how long a call may take."""
     parser.add_argument(
         "--time-limit",
         type=float,

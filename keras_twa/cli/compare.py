@@ -8,7 +8,6 @@ from keras_twa import tasks
 from keras_twa.cli import common
 from keras_twa.cli import own_model
 from keras_twa.cli import runs
-from keras_twa.cli import values
 from keras_twa.cli.subject import Subject
 
 EXAMPLES = f"""\
@@ -35,21 +34,8 @@ def add(commands: Any) -> None:
     runs.add_options(parser, "runs/TASK-PRESET-BACKEND")
     own_model.add_options(parser)
     common.add_mechanisms(parser, common.COMPARED_TEXT)
-    parser.add_argument(
-        "--seeds",
-        type=values.integers,
-        default=[0],
-        metavar="0,1,2",
-        help="one run of each mechanism per seed (default: 0)",
-    )
-    parser.add_argument(
-        "--learning-rates",
-        type=values.rates,
-        default=(),
-        metavar="1e-3,3e-3",
-        help="learning rates to try with the first seed of each mechanism; the other "
-        "seeds use the one with the best validation score (default: the preset's)",
-    )
+    runs.add_seeds(parser)
+    runs.add_rates(parser, "--learning-rates", default=())
     runs.add_workers(parser)
 
 

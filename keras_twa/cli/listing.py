@@ -102,12 +102,12 @@ def sorted_by(described: list[dict[str, Any]], probe: str) -> list[dict[str, Any
 
 
 def _score_text(facts: dict[str, Any]) -> str:
+    from keras_twa.probing.cells import score_text
+
     score = facts["score"]
     if score is None:
         return "–"
-    text = f"{score['mean']:.2f}"
-    if score["half_width"] is not None:
-        text += f" ± {score['half_width']:.2f}"
+    text = score_text(score["mean"], score["half_width"])
     # The options that it was measured with.
     return text + score["attention"].removeprefix(facts["name"])
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from keras_twa.cli import common
 from keras_twa.cli import runs
-from keras_twa.cli import values
 from keras_twa.tasks import probes as all_probes
 from keras_twa.tasks.probes import recipes
 
@@ -42,20 +41,8 @@ def add(commands: Any) -> None:
         default="quick",
         help=f"sizes and training: {', '.join(recipes.RATES)} (default: quick)",
     )
-    parser.add_argument(
-        "--seeds",
-        type=values.integers,
-        default=[0],
-        metavar="0,1,2",
-        help="one run of each mechanism per seed (default: 0)",
-    )
-    parser.add_argument(
-        "--rates",
-        type=values.rates,
-        metavar="1e-3,3e-3",
-        help="learning rates to try with the first seed of each mechanism; the other "
-        "seeds use the one with the best validation score (default: the preset's)",
-    )
+    runs.add_seeds(parser)
+    runs.add_rates(parser, "--rates", default=None)
     parser.add_argument(
         "--positions",
         metavar="KIND",
@@ -65,12 +52,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--epochs", type=int, help="validations of a run (default: the preset's number)"
     )
-    parser.add_argument(
-        "--time-limit",
-        type=float,
-        metavar="SECONDS",
-        help="stop cleanly after this time; a later call continues",
-    )
+    common.add_time_limit(parser)
     runs.add_workers(parser)
     parser.add_argument(
         "--output",

@@ -48,6 +48,29 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of the seeds of each mechanism."""
+    parser.add_argument(
+        "--seeds",
+        type=values.integers,
+        default=[0],
+        metavar="0,1,2",
+        help="one run of each mechanism per seed (default: 0)",
+    )
+
+
+def add_rates(parser: argparse.ArgumentParser, option: str, default: Any) -> None:
+    """Adds the option of the learning rates of a sweep."""
+    parser.add_argument(
+        option,
+        type=values.rates,
+        default=default,
+        metavar="1e-3,3e-3",
+        help="learning rates to try with the first seed of each mechanism; the other "
+        "seeds use the one with the best validation score (default: the preset's)",
+    )
+
+
 @dataclass
 class Runs:
     """The runs of one call.

@@ -9,6 +9,7 @@ from keras_twa.experiments.results import Result
 from keras_twa.experiments.results import estimate
 from keras_twa.experiments.summary import MechanismRuns
 from keras_twa.tasks import Settings
+from keras_twa.tasks.probes.rows import batches_of_epoch
 from keras_twa.tasks.probes.rows import name_of_test
 
 # Follows a score whose run was still improving when its budget ended.
@@ -81,8 +82,7 @@ class Cell:
     @property
     def updates(self) -> int:
         """Optimizer steps between two validations."""
-        rows = self.settings.num_train or 0
-        return max(1, rows // self.settings.batch_size)
+        return batches_of_epoch(self.settings, self.settings.batch_size)
 
     @property
     def parameters(self) -> int | None:
@@ -122,13 +122,10 @@ class Cell:
         score = self.score
         if score is None:
             return "failed" if self.failed else MISSING if self.skipped else ""
-        text = f"{score.mean:.2f}"
-        if score.half_width is not None:
-            text += f" ± {score.half_width:.2f}"
         marks = (IMPROVING if self.improving else "") + (
             PARTIAL if self.partial else ""
         )
-        return f"{text} {marks}".strip()
+        return f"{score_text(score.mean, score.half_width)} {marks}".strip()
 
     def normalized(self, scores: Sequence[float | None]) -> Estimate | None:
         """Returns scores as from 0 to 1, over seeds."""
@@ -160,3 +157,8 @@ class Cell:
     @property
     def _complete(self) -> list[Result]:
         return [run for run in self.tried if run.status == "completed"]
+
+
+def score_text(mean: float, half_width: float | None) -> str:
+    """Returns a score and its interval for people, such as `0.97 ± 0.02`."""
+    return f"{mean:.2f}" + ("" if half_width is None else f" ± {half_width:.2f}")

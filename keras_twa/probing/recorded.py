@@ -16,6 +16,7 @@ from keras_twa.mechanism import Mechanism
 from keras_twa.mechanism import parse
 from keras_twa.mechanism import text as text_of
 from keras_twa.probing.cells import IMPROVING
+from keras_twa.probing.cells import score_text
 
 FILE = Path(__file__).with_name("recorded.json")
 PRESET = "quick"
@@ -45,9 +46,7 @@ class Score:
     @property
     def text(self) -> str:
         """The score for people."""
-        text = f"{self.mean:.2f}"
-        if self.half_width is not None:
-            text += f" ± {self.half_width:.2f}"
+        text = score_text(self.mean, self.half_width)
         return f"{text} {IMPROVING}" if self.improving else text
 
 

@@ -1,5 +1,6 @@
 """The tables of the report of a matrix."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from keras_twa.experiments.document import Block
@@ -10,6 +11,7 @@ from keras_twa.experiments.markup import literal
 from keras_twa.probing.cells import IMPROVING
 from keras_twa.probing.cells import MISSING
 from keras_twa.probing.cells import PARTIAL
+from keras_twa.probing.cells import Cell
 
 if TYPE_CHECKING:
     from keras_twa.probing.matrix import CapabilityMatrix
@@ -18,15 +20,24 @@ if TYPE_CHECKING:
 def matrix_table(matrix: "CapabilityMatrix") -> Table:
     """The scores; the best mean of each probe is bold."""
     best = {name: _best(matrix, name) for name in matrix.probes}
-    rows = []
-    for attention in matrix.attentions:
-        row = [code(attention)]
-        for name in matrix.probes:
-            cell = matrix.cells[name][attention]
-            text = literal(cell.text)
-            is_best = cell.score is not None and cell.score.mean == best[name]
-            row.append(f"**{text}**" if is_best else text)
-        rows.append(row)
+
+    def text(cell: Cell) -> str:
+        shown = literal(cell.text)
+        is_best = cell.score is not None and cell.score.mean == best[cell.probe.name]
+        return f"**{shown}**" if is_best else shown
+
+    return _by_cell(matrix, text)
+
+
+def _by_cell(matrix: "CapabilityMatrix", text: Callable[[Cell], str]) -> Table:
+    """A table with a row for each mechanism, and a column for each probe."""
+    rows = [
+        [
+            code(attention),
+            *(text(matrix.cells[name][attention]) for name in matrix.probes),
+        ]
+        for attention in matrix.attentions
+    ]
     return Table(["mechanism", *titles(matrix)], rows, _tints(matrix))
 
 
@@ -94,42 +105,34 @@ def probe_table(matrix: "CapabilityMatrix") -> Table:
 
 def test_table(matrix: "CapabilityMatrix") -> Table:
     """The test scores as the tasks measure them."""
-    rows = []
-    for attention in matrix.attentions:
-        row = [code(attention)]
-        for name in matrix.probes:
-            cell = matrix.cells[name][attention]
-            test = cell.test
-            row.append(cell.probe.metric.plain(test.mean) if test else MISSING)
-        rows.append(row)
-    return Table(["mechanism", *titles(matrix)], rows, _tints(matrix))
+
+    def text(cell: Cell) -> str:
+        test = cell.test
+        return cell.probe.metric.plain(test.mean) if test else MISSING
+
+    return _by_cell(matrix, text)
 
 
 def parameter_table(matrix: "CapabilityMatrix") -> Table:
-    """The parameters of each model, and how they differ from conventional attention."""
-    rows = []
-    for attention in matrix.attentions:
-        row = [code(attention)]
-        for name in matrix.probes:
-            count = matrix.cells[name][attention].parameters
-            row.append(MISSING if count is None else f"{count:,}")
-        rows.append(row)
-    return Table(["mechanism", *titles(matrix)], rows, _tints(matrix))
+    """The parameters of each model."""
+
+    def text(cell: Cell) -> str:
+        return MISSING if cell.parameters is None else f"{cell.parameters:,}"
+
+    return _by_cell(matrix, text)
 
 
 def rate_table(matrix: "CapabilityMatrix") -> Table:
     """The learning rate that each mechanism chose; bold at an end of the sweep."""
     rates = sorted(matrix.facts["learning_rates"])
-    rows = []
-    for attention in matrix.attentions:
-        row = [code(attention)]
-        for name in matrix.probes:
-            rate = matrix.cells[name][attention].learning_rate
-            text = MISSING if rate is None else f"{rate:g}"
-            at_end = len(rates) > 1 and rate in (rates[0], rates[-1])
-            row.append(f"**{text}**" if at_end else text)
-        rows.append(row)
-    return Table(["mechanism", *titles(matrix)], rows, _tints(matrix))
+
+    def text(cell: Cell) -> str:
+        rate = cell.learning_rate
+        shown = MISSING if rate is None else f"{rate:g}"
+        at_end = len(rates) > 1 and rate in (rates[0], rates[-1])
+        return f"**{shown}**" if at_end else shown
+
+    return _by_cell(matrix, text)
 
 
 def length_table(matrix: "CapabilityMatrix", name: str) -> Table:

@@ -110,6 +110,11 @@ def name_of_test(times: int) -> str:
     return "test" if times == 1 else f"test at {times} times the length"
 
 
+def batches_of_epoch(settings: Settings, batch_size: int) -> int:
+    """Returns the number of batches between two validations."""
+    return max(1, (settings.num_train or 0) // batch_size)
+
+
 class FreshBatches:
     """Batches of rows that are drawn for each step.
 
@@ -130,7 +135,7 @@ class FreshBatches:
 
     def __len__(self) -> int:
         """Returns the number of batches between two validations."""
-        return max(1, (self.settings.num_train or 0) // self.batch_size)
+        return batches_of_epoch(self.settings, self.batch_size)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yields `(inputs, targets, weights)` of the batches of an epoch.
