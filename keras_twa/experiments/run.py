@@ -47,11 +47,13 @@ class Shared:
         data: The rows, once they are loaded.
         training: The training, once it is compiled.
         memory: The memory before there was a model.
+        lasts: Whether other runs follow, for which the training is kept.
     """
 
     data: Any = None
     training: Any = None
     memory: int | None = None
+    lasts: bool = True
 
 
 def run(
@@ -115,7 +117,7 @@ def run(
             build_model,
             fingerprint,
             at_once,
-            shared,
+            shared or Shared(lasts=False),
         )
 
 
@@ -127,31 +129,29 @@ def _run(
     build_model: Callable[[Experiment, Any], Any],
     fingerprint: Fingerprint | None,
     at_once: int,
-    shared: Shared | None,
+    shared: Shared,
 ) -> Result:
     started = time.monotonic()
     path = folder / FILE_NAME
     result.starts += 1
     earlier = result.wall_seconds
-    shares = shared is not None
-    shared = shared or Shared()
     try:
-        data = shared.data = _load(result) if shared.data is None else shared.data
+        if shared.data is None:
+            shared.data = _load(result)
     except Exception as error:  # any error: the other runs continue
         _fail(result, error)
         result.save(path)
         return result
-    check_same_rows(fingerprint or result.fingerprint, data.fingerprint, folder)
+    rows = shared.data.fingerprint
+    check_same_rows(fingerprint or result.fingerprint, rows, folder)
     if not (folder / CHECKPOINT).exists():
         # Results alone are not enough to continue: the run restarts.
-        result = Result(
-            result.experiment, starts=result.starts, fingerprint=data.fingerprint
-        )
+        result = Result(result.experiment, starts=result.starts, fingerprint=rows)
         earlier = 0.0
     result.status, result.reason = "running", ""
     result.save(path)
     try:
-        training = _prepared(result, shared, build_model, at_once, shares)
+        training = _prepared(result, shared, build_model, at_once)
         _train_and_test(training, shared.memory, folder, stop, on_event)
         result.status = "completed"
     except Stopped as stopped:
@@ -180,7 +180,6 @@ def _prepared(
     shared: Shared,
     build_model: Callable[[Experiment, Any], Any],
     at_once: int,
-    shares: bool,
 ) -> Any:
     """Returns the `Training` of a run: a new one, or that of the runs before."""
     # Keras takes seconds to import, so signals are handled before.
@@ -201,7 +200,7 @@ def _prepared(
     result.memory = {"before_model": shared.memory}
     model = build_model(experiment, shared.data)
     training = Training(experiment, shared.data, model, result)
-    if shares and training.rates is not None:
+    if shared.lasts and training.rates is not None:
         training.keep_beginning()
         shared.training = training
     return training
