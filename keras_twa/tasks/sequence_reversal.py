@@ -7,6 +7,8 @@ import numpy as np
 from keras_twa.tasks import presets
 from keras_twa.tasks.array_rows import SPLITS
 from keras_twa.tasks.array_rows import ArrayRows
+from keras_twa.tasks.generated import GENERATED
+from keras_twa.tasks.generated import check_generated
 from keras_twa.tasks.rows_right import rows_right
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Metric
@@ -28,22 +30,14 @@ def load(data: str, settings: Settings, progress: Progress | None = None) -> Arr
     Raises:
         ValueError: If `data` is something else, or the number of rows is `None`.
     """
-    if data not in ("auto", "generated"):
-        raise ValueError(
-            f"Random symbols can only be generated. Received: data={data!r}"
-        )
+    check_generated("Random symbols", data, settings)
     splits = {}
     for number, name in enumerate(SPLITS):
         count = settings.value(f"num_{name}")
-        if count is None:
-            raise ValueError(
-                "There is no limit to random symbols: the number of rows must be an "
-                f"integer. Received: num_{name}=None"
-            )
         rng = np.random.default_rng((settings.data_seed, number))
         rows = rng.integers(SYMBOLS, size=(count, settings.max_length), dtype="int32")
         splits[name] = (rows, rows[:, ::-1], None)
-    return ArrayRows(splits, source="random symbols", data="generated")
+    return ArrayRows(splits, source="random symbols", data=GENERATED)
 
 
 def build_model(attention: Any, settings: Settings, rows: ArrayRows) -> Any:

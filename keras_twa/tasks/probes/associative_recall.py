@@ -28,17 +28,7 @@ POWER = 0.01
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows: pairs, then queries.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     pairs, queries = (settings.value(name) for name in ("pairs", "queries"))
     half = settings.value("vocabulary") // 2
     rows = np.arange(count)[:, None]

@@ -20,17 +20,7 @@ MARK = 0
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     tokens = 1 + rng.integers(settings.value("vocabulary"), size=(count, length))
     tokens = tokens.astype("int32")
     tokens[:, -1] = MARK

@@ -22,17 +22,7 @@ BLANK, MARK, FIRST = 0, 1, 2
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     # The last token of the copy is only an answer.
     most = (length - 1) // 2
     least = most if length > settings.max_length else (most + 1) // 2

@@ -28,17 +28,7 @@ LONGEST = 3
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     pairs, kinds = settings.value("pairs"), settings.value("vocabulary") // 2
     runs, lengths = motifs(kinds)
     key_of = draw_motifs(rng, count, pairs, lengths)

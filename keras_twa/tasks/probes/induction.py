@@ -21,17 +21,7 @@ from keras_twa.tasks.settings import Settings
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     marks, kinds = settings.value("marks"), settings.value("vocabulary")
     tokens = rng.integers(kinds, size=(count, length), dtype="int32")
     room = (length - marks) // 2

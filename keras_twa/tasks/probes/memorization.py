@@ -29,17 +29,7 @@ def facts(settings: Settings) -> np.ndarray:
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     keys = rng.integers(settings.value("facts"), size=(count, length // 2))
     tokens = np.full((count, length), BLANK, "int32")
     tokens[:, : 2 * (length // 2) : 2] = 1 + keys

@@ -16,6 +16,7 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import chance_of_one
 from keras_twa.tasks.settings import Settings
 
 SHRUNK = 0.2
@@ -35,17 +36,7 @@ def metric(settings: Settings) -> np.ndarray:
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     queries, kinds = settings.value("queries"), settings.value("vocabulary")
     dim = settings.value("dimensions")
     values = np.zeros((count, length, features(settings)), "float32")
@@ -94,8 +85,9 @@ def _labels(inputs: Inputs, settings: Settings) -> np.ndarray:
 
 
 def _chance(settings: Settings) -> float:
-    same = 1 / (settings.max_length - settings.value("queries"))
-    return same + (1 - same) / settings.value("vocabulary")
+    return chance_of_one(
+        settings.max_length - settings.value("queries"), settings.value("vocabulary")
+    )
 
 
 OPTIONS = {"queries": 16, "vocabulary": 8, "dimensions": 4}

@@ -17,6 +17,7 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import beyond_training
 from keras_twa.tasks.settings import Settings
 
 SIGNS = np.array([1.0, -1.0, 1.0])
@@ -30,24 +31,12 @@ def rates() -> np.ndarray:
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     times = np.cumsum(rng.exponential(size=(count, length)), axis=1)
     numbers = rng.normal(size=(count, length, 1))
     # As the model gets them.
     inputs = {"values": numbers.astype("float32"), "times": times.astype("float32")}
-    weights = np.ones((count, length), "float32")
-    if length > settings.max_length:
-        weights[:, : settings.max_length] = 0.0
+    weights = beyond_training(count, length, settings)
     return inputs, solve(inputs, settings), weights
 
 

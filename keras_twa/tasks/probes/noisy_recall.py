@@ -24,17 +24,7 @@ from keras_twa.tasks.settings import Settings
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     keys, noise = settings.value("keys"), settings.value("noise")
     share = settings.value("noise_share")
     # Of the parts, when a part is one step of noise, or two steps of a pair.

@@ -14,28 +14,17 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import beyond_training
 from keras_twa.tasks.settings import Settings
 
 
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     tokens = rng.integers(2, size=(count, length), dtype="int32")
     targets = np.cumsum(tokens, axis=1, dtype="int32") % 2
-    weights = np.ones(tokens.shape, "float32")
-    if length > settings.max_length:
-        weights[:, : settings.max_length] = 0.0
+    weights = beyond_training(count, length, settings)
     return {"tokens": tokens}, targets, weights
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_twa.tasks import presets
+from keras_twa.tasks.generated import check_generated
 from keras_twa.tasks.settings import Settings
 from keras_twa.tasks.task import Metric
 from keras_twa.tasks.task import Progress
@@ -190,10 +191,7 @@ class Probe:
         """
         from keras_twa.tasks.probes.rows import ProbeRows
 
-        if data not in ("auto", "generated"):
-            raise ValueError(
-                f"The rows of probes can only be generated. Received: data={data!r}"
-            )
+        check_generated("The rows of probes", data, settings)
         return ProbeRows(self, settings)
 
     def build_model(self, attention: Any, settings: Settings, rows: Any) -> Any:

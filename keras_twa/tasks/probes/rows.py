@@ -12,6 +12,7 @@ from keras_twa.tasks.array_rows import by_path
 from keras_twa.tasks.array_rows import whole
 from keras_twa.tasks.fingerprint import Fingerprint
 from keras_twa.tasks.fingerprint import hash_of
+from keras_twa.tasks.generated import GENERATED
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Probe
 from keras_twa.tasks.settings import Settings
@@ -29,21 +30,12 @@ class ProbeRows:
     Args:
         probe: The `Probe`.
         settings: The `Settings`.
-
-    Raises:
-        ValueError: If a number of rows is `None`.
     """
 
-    source = "generated"
-    data = "generated"
+    source = GENERATED
+    data = GENERATED
 
     def __init__(self, probe: Probe, settings: Settings) -> None:
-        for name in SPLITS:
-            if settings.value(f"num_{name}") is None:
-                raise ValueError(
-                    "There is no limit to generated rows: their number must be an "
-                    f"integer. Received: num_{name}=None"
-                )
         self.probe = probe
         self.settings = settings
 

@@ -13,6 +13,8 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import chance_of_one
+from keras_twa.tasks.probes.sequences import distinct
 from keras_twa.tasks.settings import Settings
 
 BLANK, MARK, FIRST = 0, 1, 2
@@ -21,20 +23,10 @@ BLANK, MARK, FIRST = 0, 1, 2
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     number = settings.value("tokens")
     room = length - number
-    places = np.sort(np.argsort(rng.random((count, room)), axis=1)[:, :number], axis=1)
+    places = np.sort(distinct(rng, count, room, number), axis=1)
     drawn = FIRST + rng.integers(settings.value("vocabulary"), size=places.shape)
     tokens = np.full((count, length), BLANK, "int32")
     np.put_along_axis(tokens, places, drawn.astype("int32"), axis=1)
@@ -61,8 +53,7 @@ def guess(rng: np.random.Generator, inputs: Inputs, settings: Settings) -> np.nd
 
 
 def _chance(settings: Settings) -> float:
-    same = 1 / settings.value("tokens")
-    return same + (1 - same) / settings.value("vocabulary")
+    return chance_of_one(settings.value("tokens"), settings.value("vocabulary"))
 
 
 OPTIONS = {"tokens": 4, "vocabulary": 8}

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_twa.tasks.settings import Settings
+
 
 def distinct(
     rng: np.random.Generator, count: int, choices: int, chosen: int
@@ -47,3 +49,26 @@ def most_frequent_so_far(tokens: np.ndarray, first: int, number: int) -> np.ndar
     """
     is_one = tokens[:, :, None] == first + np.arange(number)
     return first + np.argmax(np.cumsum(is_one, axis=1), axis=2)
+
+
+def beyond_training(count: int, length: int, settings: Settings) -> np.ndarray:
+    """Returns weights of steps `(count, length)`: 1 where answers count, or 0.
+
+    In rows longer than in training, only the steps beyond the length of training rows
+    count.
+    """
+    weights = np.ones((count, length), "float32")
+    if length > settings.max_length:
+        weights[:, : settings.max_length] = 0.0
+    return weights
+
+
+def chance_of_one(values: int, kinds: int) -> float:
+    """Returns how often one of the values of a row, at random, is the right answer.
+
+    Args:
+        values: How many values a row has, of which one is the answer.
+        kinds: How many different values there are.
+    """
+    same = 1 / values
+    return same + (1 - same) / kinds

@@ -17,6 +17,7 @@ from keras_twa.tasks.probes import recipes
 from keras_twa.tasks.probes.probe import Batch
 from keras_twa.tasks.probes.probe import Inputs
 from keras_twa.tasks.probes.probe import Probe
+from keras_twa.tasks.probes.sequences import chance_of_one
 from keras_twa.tasks.settings import Settings
 
 QUERY = 0
@@ -25,17 +26,7 @@ QUERY = 0
 def draw(
     rng: np.random.Generator, count: int, length: int, settings: Settings
 ) -> Batch:
-    """Returns rows.
-
-    Args:
-        rng: The generator.
-        count: Number of rows N.
-        length: Length of the rows T.
-        settings: The `Settings`.
-
-    Returns:
-        Inputs, targets `(N, T)` and weights `(N, T)`.
-    """
+    """Returns rows; see `Probe`."""
     queries, kinds = settings.value("queries"), settings.value("vocabulary")
     values = length - queries
     gaps = rng.exponential(size=(count, values + 1))
@@ -67,8 +58,9 @@ def guess(rng: np.random.Generator, inputs: Inputs, settings: Settings) -> np.nd
 
 
 def _chance(settings: Settings) -> float:
-    same = 1 / (settings.max_length - settings.value("queries"))
-    return same + (1 - same) / settings.value("vocabulary")
+    return chance_of_one(
+        settings.max_length - settings.value("queries"), settings.value("vocabulary")
+    )
 
 
 OPTIONS = {"queries": 16, "vocabulary": 8}
