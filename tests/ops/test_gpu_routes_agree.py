@@ -191,8 +191,12 @@ BENT = (
 
 @pytest.mark.parametrize("case", [case for case in BENT if case in CASES])
 def test_second_derivatives_agree(case):
-    *case, expected = CASES[case]
-    layer, call = made(*case)
+    mechanism, options, call, expected = CASES[case]
+    if (case, mechanism) == ("causal", GRAVITATIONAL):
+        # The first queries see few keys. With forces between near points, their second
+        # derivatives are so large that rounding alone exceeds the bound for some seeds.
+        options = {**options, "softening": 1.0}
+    layer, call = made(mechanism, options, call)
     tensors, weights, _ = curvature.arguments_of(layer, call)
     along = curvature.lines_through({**tensors, **weights}, seed=30)
     cotangent = normal(*call["query"].shape, seed=2)
@@ -206,8 +210,7 @@ def test_second_derivatives_agree(case):
         slow = curvature.hessian_vector_product(*arguments)
     scale = max(np.abs(x).max() for x in slow.values())
     for name, x in slow.items():
-        # Rounding alone gives up to 4e-5 with some seeds, if causal.
-        assert_close(fast[name] / scale, x / scale, name, 1e-4)
+        assert_close(fast[name] / scale, x / scale, name, 2e-5)
 
 
 HALF = ("plain", "causal", "forces", "dots", "biased, all masks", "fading")
