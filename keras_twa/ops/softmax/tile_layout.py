@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_twa.ops import backend
 from keras_twa.ops.nests import map_tensors
+from keras_twa.ops.rows import as_lags
 from keras_twa.ops.rows import repeated
 from keras_twa.ops.segments import segment_bounds
 from keras_twa.ops.softmax.tile_keys import KeySpans
@@ -155,9 +156,8 @@ class Layout:
         if not isinstance(self.rows, int) and not ops.is_tensor(self.rows):
             # JAX exports models for any batch size, a symbol that cannot be compared.
             return 1, False
-        rows = self.passes.tile_elements // (
-            self.keys.tile_queries * self.keys.num_seen
-        )
+        elements = self.keys.tile_queries * self.keys.num_seen
+        rows = self.passes.tile_elements // elements
         heads = self._num_lags()
         if heads and isinstance(rows, int) and rows >= heads:
             batch = self.rows // heads
@@ -194,7 +194,7 @@ class Layout:
         return self._group(self.keys.pad(x))
 
     def _group_lags(self, x):
-        return self._group(ops.tile(x, (self.rows // x.shape[0], 1)))
+        return self._group(as_lags(x, self.rows // x.shape[0]))
 
 
 class RowGroup:
