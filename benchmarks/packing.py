@@ -85,6 +85,7 @@ def main():
         "settings": {**settings, "data": reviews.source},
         "reviews": len(labels),
         "tokens": tokens,
+        "pairs": pairs_within(sequences, shapes, options.batch),
         "batches": [
             {"way": x.way, "length": x.length, "count": x.count} for x in shapes
         ],
@@ -94,6 +95,7 @@ def main():
         report["cases"] += measure(attention, shapes, tokens, options)
     for key, value in report["environment"].items():
         print(f"{key}: {value}")
+    print(f"pairs within reviews / pairs of bucketed rows: {report['pairs']:.2f}")
     print(f"\n{table(report)}")
     if options.json:
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
@@ -275,6 +277,17 @@ def real_share(tokens, shapes, way, batch):
     """The share of real tokens among all tokens of an epoch."""
     of_way = [shape for shape in shapes if shape.way == way]
     return tokens / sum(batch * shape.count * shape.length for shape in of_way)
+
+
+def pairs_within(sequences, shapes, batch):
+    """The pairs of steps of one review, relative to those of bucketed rows.
+
+    Attention to pairs needs at least these in packed rows.
+    """
+    lengths = np.asarray(sequences.lengths, "float64")
+    bucketed = [shape for shape in shapes if shape.way == "bucketed"]
+    pairs = sum(batch * shape.count * shape.length**2 for shape in bucketed)
+    return float(np.sum(lengths**2) / pairs)
 
 
 def table(report):

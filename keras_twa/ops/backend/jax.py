@@ -92,7 +92,7 @@ def switch(index, branches):
 
 def inverse(places):
     """The inverses of permutations; see `Backend`."""
-    # Not a sort, which takes fifty times as long on a CPU.
+    # Not a sort, which takes much longer on a CPU.
     steps = jax.numpy.arange(places.shape[1], dtype="int32")
     row = jax.numpy.arange(places.shape[0])[:, None]
     found = jax.numpy.zeros(places.shape, "int32")
