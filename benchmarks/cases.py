@@ -232,6 +232,11 @@ def variants(mechanisms, backend):
             Case(f"{name}, no XLA", name, compiled=False)
             for name in (KERAS, *mechanisms)
         ]
+        found += [
+            replace(case, name=f"{case.name}, no XLA", compiled=False)
+            for case in found
+            if case.name == DROPOUT
+        ]
     return found
 
 
